@@ -1,5 +1,7 @@
 //! Durations as Prometheus writes them: `5m`, `1h30m`, `400d`, `250ms`.
 
+use std::fmt::Write as _;
+
 /// Why a duration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
@@ -68,7 +70,7 @@ pub fn format_duration_ms(ms: i64) -> String {
             continue;
         }
         if rest >= size {
-            text.push_str(&format!("{}{name}", rest / size));
+            write!(text, "{}{name}", rest / size).expect("writing to a string cannot fail");
             rest %= size;
         }
     }

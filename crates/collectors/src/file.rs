@@ -1,0 +1,196 @@
+//! Reading the kernel's files: the hot ones through a handle that stays open, the others whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{CollectError, Malformed};
+
+/// First size of a buffer, in bytes; most files of `/proc` fit.
+const FIRST_BUFFER: usize = 4096;
+/// Largest file accepted, in bytes; `/proc/stat` of a machine with 1,000 CPUs is far below.
+const MAX_FILE: usize = 16 << 20;
+
+/// A file that is read again and again, by `pread` from its beginning, through one handle.
+#[derive(Debug)]
+pub(crate) struct HotFile {
+    path: PathBuf,
+    file: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl HotFile {
+    /// A file that is opened at the first reading.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Hands the file's text to `use_text`; `None` where this machine has no such file.
+    pub(crate) fn read<T>(
+        &mut self,
+        use_text: impl FnOnce(&str) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, CollectError> {
+        // A kept handle may have died (a namespace or a device that is gone): then it is opened anew.
+        let kept = self.file.take().and_then(|file| {
+            let len = fill(&file, &mut self.buffer).ok()?;
+            self.file = Some(file);
+            Some(len)
+        });
+        let len = match kept {
+            Some(len) => len,
+            None => match self.open_and_fill() {
+                Ok(len) => len,
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => return Err(CollectError::read(&self.path, error)),
+            },
+        };
+        let text = String::from_utf8_lossy(&self.buffer[..len]);
+        use_text(&text)
+            .map(Some)
+            .map_err(|malformed| malformed.in_file(&self.path))
+    }
+
+    fn open_and_fill(&mut self) -> io::Result<usize> {
+        let file = File::open(&self.path)?;
+        let len = fill(&file, &mut self.buffer)?;
+        self.file = Some(file);
+        Ok(len)
+    }
+}
+
+/// Reads the whole file into the buffer, which grows as needed; returns how many bytes there are.
+fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut len = 0;
+    loop {
+        if len == buffer.len() {
+            if len >= MAX_FILE {
+                return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+            }
+            buffer.resize((len * 2).max(FIRST_BUFFER), 0);
+        }
+        match file.read_at(&mut buffer[len..], len as u64) {
+            Ok(0) => return Ok(len),
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the machine just does not have what the file would tell.
+fn is_absent(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    let codes = [
+        Errno::NOENT,
+        Errno::NOTDIR,
+        Errno::NODEV,
+        Errno::NXIO,
+        Errno::OPNOTSUPP,
+    ];
+    codes
+        .into_iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+}
+
+/// Hands a file's text to `use_text`, for files that are read seldom; `None` where there is none.
+pub(crate) fn read<T>(
+    path: &Path,
+    use_text: impl FnOnce(&str) -> Result<T, Malformed>,
+) -> Result<Option<T>, CollectError> {
+    match fs::read(path) {
+        Ok(bytes) => use_text(&String::from_utf8_lossy(&bytes))
+            .map(Some)
+            .map_err(|malformed| malformed.in_file(path)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(CollectError::read(path, error)),
+    }
+}
+
+/// An attribute of `/sys`, trimmed; `None` where the device has none or its driver does not answer,
+/// which drivers tell in a dozen ways.
+pub(crate) fn attribute(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// A numeric attribute of `/sys`, decimal or `0x` hexadecimal.
+pub(crate) fn number_attribute(path: &Path) -> Option<f64> {
+    let text = attribute(path)?;
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok().map(|n| n as f64),
+        None => number(&text),
+    }
+}
+
+/// The names in a folder, sorted, so that series keep their order; none where there is no such folder.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// A decimal number; whole ones, which nearly all are, go the fast way.
+pub(crate) fn number(word: &str) -> Option<f64> {
+    match word.parse::<u64>() {
+        Ok(whole) => Some(whole as f64),
+        Err(_) => word.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hot_file_sees_every_change_and_every_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stat");
+        let mut hot = HotFile::new(path.clone());
+        let mut check = |expected: Option<usize>| {
+            assert_eq!(hot.read(|text| Ok(text.len())).unwrap(), expected);
+        };
+        check(None);
+        for size in [0, 1, FIRST_BUFFER, 3 * FIRST_BUFFER, 2] {
+            fs::write(&path, "x".repeat(size)).unwrap();
+            check(Some(size));
+        }
+    }
+
+    #[test]
+    fn a_folder_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut hot = HotFile::new(folder.path().into());
+        let error = hot.read(|_| Ok(())).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&folder.path().display().to_string()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_malformed_line_comes_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("odd");
+        fs::write(&path, "odd\n").unwrap();
+        let error = read(&path, |text| Err::<(), _>(Malformed::at(text.trim()))).unwrap_err();
+        let expected = format!(
+            "{} holds a line that is not understood: \"odd\"",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,0 +1,87 @@
+//! Facts about a Linux host: a collector for each kind, and a registry that runs them.
+//!
+//! Names, types and labels are `node_exporter`'s, so that dashboards and rules written for it work.
+//! Collectors are synchronous and read `/proc` and `/sys` below roots given by value. What a machine
+//! lacks is left out. [`all`] is the list of collectors; `docs/metrics.md` is made from their tables
+//! by [`documentation`].
+
+mod documentation;
+mod error;
+mod file;
+mod metric;
+mod registry;
+mod roots;
+mod sink;
+
+mod bonding;
+mod conntrack;
+mod cpufreq;
+mod disk_info;
+mod diskstats;
+mod edac;
+mod filesystem;
+mod hwmon;
+mod kernel_limits;
+mod loadavg;
+mod mdadm;
+mod meminfo;
+mod neighbours;
+mod netclass;
+mod netdev;
+mod netstat;
+mod pressure;
+mod schedstat;
+mod sockstat;
+mod softnet;
+mod stat;
+mod system_info;
+mod thermal;
+mod time;
+mod vmstat;
+
+#[cfg(test)]
+mod hostile;
+
+pub use documentation::{documentation, metric_of};
+pub use error::CollectError;
+pub use metric::{Kind, Metric, Unit};
+pub use registry::{Cadence, Collector, Registry};
+pub use roots::{MeasureSpace, Roots, Space};
+pub use sink::{Collection, Sink};
+
+/// Every collector of a host, the fast ones first.
+pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
+    vec![
+        Box::new(stat::Stat::new(roots)),
+        Box::new(meminfo::Meminfo::new(roots)),
+        Box::new(vmstat::Vmstat::new(roots)),
+        Box::new(loadavg::Loadavg::new(roots)),
+        Box::new(pressure::Pressure::new(roots)),
+        Box::new(schedstat::Schedstat::new(roots)),
+        Box::new(diskstats::Diskstats::new(roots)),
+        Box::new(netdev::Netdev::new(roots)),
+        Box::new(netclass::Links::new(roots)),
+        Box::new(netstat::Netstat::new(roots)),
+        Box::new(sockstat::Sockstat::new(roots)),
+        Box::new(softnet::Softnet::new(roots)),
+        Box::new(conntrack::Conntrack::new(roots)),
+        Box::new(kernel_limits::Filefd::new(roots)),
+        Box::new(time::Time),
+        Box::new(filesystem::Filesystem::new(roots)),
+        Box::new(netclass::Netclass::new(roots)),
+        Box::new(bonding::Bonding::new(roots)),
+        Box::new(mdadm::Mdadm::new(roots)),
+        Box::new(edac::Edac::new(roots)),
+        Box::new(disk_info::DiskInfo::new(roots)),
+        Box::new(hwmon::Hwmon::new(roots)),
+        Box::new(thermal::Thermal::new(roots)),
+        Box::new(cpufreq::Cpufreq::new(roots)),
+        Box::new(neighbours::Arp::new(roots)),
+        Box::new(neighbours::UdpQueues::new(roots)),
+        Box::new(kernel_limits::Entropy::new(roots)),
+        Box::new(time::Clocksource::new(roots)),
+        Box::new(system_info::Uname::new(roots)),
+        Box::new(system_info::OsRelease::new(roots)),
+        Box::new(system_info::Dmi::new(roots)),
+    ]
+}

@@ -1,0 +1,252 @@
+//! Where collectors put their values: series get small numbers, and are named once.
+//!
+//! A collector pushes its series in nearly the same order every time. So the cache keeps them in
+//! that order with a cursor: a series found at the cursor costs one comparison of its key, and
+//! nothing is allocated. Others are looked up by hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use muster_series::{Labels, METRIC_NAME, stale_marker};
+
+use crate::metric::Metric;
+
+/// What one collection brought.
+#[derive(Debug, Clone, Default)]
+pub struct Collection {
+    /// Series never seen before, or seen again after they had ended: number and labels. The labels
+    /// are the metric name and the metric's own; `job` and `instance` are the server's to add.
+    pub new_series: Vec<(u32, Labels)>,
+    /// Values by series number, each number at most once. A stale marker ends a series, and its
+    /// number is not used again.
+    pub samples: Vec<(u32, f64)>,
+}
+
+/// The series of one collector.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesCache {
+    entries: Vec<Entry>,
+    by_key: HashMap<Arc<str>, usize>,
+    cursor: usize,
+    round: u64,
+    key: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Arc<str>,
+    series: u32,
+    round: u64,
+}
+
+impl SeriesCache {
+    /// Begins a collection; `next_series` is the first number that no series has had.
+    pub(crate) fn begin<'a>(
+        &'a mut self,
+        out: &'a mut Collection,
+        next_series: &'a mut u32,
+        now_ms: i64,
+        monotonic_ms: i64,
+    ) -> Sink<'a> {
+        self.cursor = 0;
+        self.round += 1;
+        Sink {
+            cache: self,
+            out,
+            next_series,
+            now_ms,
+            monotonic_ms,
+        }
+    }
+
+    /// Ends a collection: what was not pushed since [`SeriesCache::begin`] has vanished.
+    pub(crate) fn end(&mut self, out: &mut Collection) {
+        let round = self.round;
+        let before = self.entries.len();
+        self.entries.retain(|entry| {
+            let seen = entry.round == round;
+            if !seen {
+                out.samples.push((entry.series, stale_marker()));
+            }
+            seen
+        });
+        if self.entries.len() < before {
+            self.by_key.clear();
+            let keys = self
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(at, e)| (Arc::clone(&e.key), at));
+            self.by_key.extend(keys);
+        }
+    }
+
+    /// The place of the series whose key is in `self.key`, if it is known.
+    fn find(&mut self) -> Option<usize> {
+        let at = match self.entries.get(self.cursor) {
+            Some(entry) if *entry.key == *self.key => self.cursor,
+            _ => *self.by_key.get(self.key.as_str())?,
+        };
+        self.cursor = at + 1;
+        Some(at)
+    }
+}
+
+/// Takes the values of one collector during one collection.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    cache: &'a mut SeriesCache,
+    out: &'a mut Collection,
+    next_series: &'a mut u32,
+    now_ms: i64,
+    monotonic_ms: i64,
+}
+
+impl Sink<'_> {
+    /// The wall clock of this collection, in milliseconds since 1970-01-01 UTC.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// The monotonic clock of this collection, in milliseconds.
+    pub fn monotonic_ms(&self) -> i64 {
+        self.monotonic_ms
+    }
+
+    /// A value of a metric; `labels` are the values of its labels, in the metric's order. A second
+    /// value of one series in one collection is left out.
+    pub fn push(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        self.push_part(metric, "", labels, value);
+    }
+
+    /// A value of a metric whose name has a `*`, which `part` replaces.
+    pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
+        debug_assert_eq!(
+            metric.labels.len(),
+            labels.len(),
+            "{} has other labels",
+            metric.name
+        );
+        let key = &mut self.cache.key;
+        key.clear();
+        // The kernel's texts are C strings, so a zero byte parts them.
+        for (at, text) in [metric.name, part].iter().chain(labels).enumerate() {
+            if at > 0 {
+                key.push('\0');
+            }
+            key.push_str(text);
+        }
+        if let Some(at) = self.cache.find() {
+            let entry = &mut self.cache.entries[at];
+            if entry.round != self.cache.round {
+                entry.round = self.cache.round;
+                self.out.samples.push((entry.series, value));
+            }
+            return;
+        }
+        // Four thousand million series are more than a host has between two restarts of its agent.
+        let series = *self.next_series;
+        *self.next_series = series.wrapping_add(1);
+        let key: Arc<str> = Arc::from(self.cache.key.as_str());
+        self.cache
+            .by_key
+            .insert(Arc::clone(&key), self.cache.entries.len());
+        self.cache.entries.push(Entry {
+            key,
+            series,
+            round: self.cache.round,
+        });
+        self.out
+            .new_series
+            .push((series, labels_of(metric, part, labels)));
+        self.out.samples.push((series, value));
+    }
+}
+
+fn labels_of(metric: &Metric, part: &str, values: &[&str]) -> Labels {
+    let name = metric.full_name(part);
+    let own = metric.labels.iter().copied().zip(values.iter().copied());
+    Labels::from_pairs([(METRIC_NAME, &*name)].into_iter().chain(own))
+        .expect("the labels of a metric have different names")
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_series::is_stale_marker;
+
+    use super::*;
+    use crate::metric::Unit;
+
+    static METRIC: Metric = Metric::gauge("m", Unit::None, "", &["device"]);
+
+    struct Cache {
+        cache: SeriesCache,
+        next: u32,
+    }
+
+    impl Cache {
+        fn round(&mut self, devices: &[&str]) -> Collection {
+            let mut out = Collection::default();
+            let mut sink = self.cache.begin(&mut out, &mut self.next, 0, 0);
+            for (at, device) in devices.iter().enumerate() {
+                sink.push(&METRIC, &[device], at as f64);
+            }
+            self.cache.end(&mut out);
+            out
+        }
+
+        #[track_caller]
+        fn check(&mut self, devices: &[&str], new: &[u32], kept: &[u32], gone: &[u32]) {
+            let out = self.round(devices);
+            let numbers: Vec<u32> = out.new_series.iter().map(|(series, _)| *series).collect();
+            assert_eq!(numbers, new);
+            let (ended, live): (Vec<_>, Vec<_>) = out
+                .samples
+                .iter()
+                .partition(|(_, value)| is_stale_marker(*value));
+            assert_eq!(
+                live.iter().map(|(series, _)| *series).collect::<Vec<_>>(),
+                kept
+            );
+            assert_eq!(
+                ended.iter().map(|(series, _)| *series).collect::<Vec<_>>(),
+                gone
+            );
+        }
+    }
+
+    #[test]
+    fn series_are_named_once_and_ended_once() {
+        let mut cache = Cache {
+            cache: SeriesCache::default(),
+            next: 0,
+        };
+        cache.check(&["a", "b"], &[0, 1], &[0, 1], &[]);
+        cache.check(&["a", "b"], &[], &[0, 1], &[]);
+        cache.check(&["b", "new", "a"], &[2], &[1, 2, 0], &[]);
+        cache.check(&["a"], &[], &[0], &[1, 2]);
+        cache.check(&["a"], &[], &[0], &[]);
+        cache.check(&["b", "a"], &[3], &[3, 0], &[]);
+    }
+
+    #[test]
+    fn one_series_has_one_value_a_round() {
+        let mut cache = Cache {
+            cache: SeriesCache::default(),
+            next: 0,
+        };
+        cache.check(&["a", "a", "b"], &[0, 1], &[0, 1], &[]);
+        cache.check(&["a", "a", "b"], &[], &[0, 1], &[]);
+    }
+
+    #[test]
+    fn labels_are_the_name_and_the_metrics_own() {
+        let mut cache = Cache {
+            cache: SeriesCache::default(),
+            next: 7,
+        };
+        let out = cache.round(&["sda"]);
+        assert_eq!(out.new_series[0].0, 7);
+        assert_eq!(out.new_series[0].1.to_string(), r#"m{device="sda"}"#);
+    }
+}

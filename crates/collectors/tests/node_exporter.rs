@@ -1,0 +1,239 @@
+//! Compares us with the `node_exporter` that is installed on this machine, if one is: every name that
+//! it exposes must be ours too, with the same labels and type, and what moves slowly must agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use muster_collectors::{Cadence, Kind, Registry, Roots, metric_of};
+use muster_environment::SystemClock;
+use muster_exposition::{Family, parse};
+use muster_series::{Labels, METRIC_NAME};
+
+const PROGRAM: &str = "prometheus-node-exporter";
+/// The version whose names are compared, Debian's; later ones add labels and metrics.
+const VERSION: &str = "1.5.";
+
+/// The collectors whose metrics we claim to have; all others are switched off.
+const COLLECTORS: [&str; 29] = [
+    "arp",
+    "bonding",
+    "conntrack",
+    "cpu",
+    "cpufreq",
+    "diskstats",
+    "dmi",
+    "edac",
+    "entropy",
+    "filefd",
+    "filesystem",
+    "hwmon",
+    "loadavg",
+    "mdadm",
+    "meminfo",
+    "netclass",
+    "netdev",
+    "netstat",
+    "os",
+    "pressure",
+    "schedstat",
+    "sockstat",
+    "softnet",
+    "stat",
+    "thermal_zone",
+    "time",
+    "udp_queues",
+    "uname",
+    "vmstat",
+];
+
+/// Names of those collectors that we do not have, and why.
+const LEFT_OUT: [(&str, &str); 2] = [
+    (
+        "node_time_zone_offset_seconds",
+        "needs the time zone database; the page shows times in the reader's zone",
+    ),
+    (
+        "node_network_speed_bytes",
+        "where the driver says -1, later versions of node_exporter leave it out, and so do we",
+    ),
+];
+
+/// Values that must agree, and by how much they may differ: as a part of the value, and absolutely.
+const COMPARED: [(&str, f64, f64); 16] = [
+    ("node_boot_time_seconds", 0.0, 1.0),
+    ("node_cpu_seconds_total", 0.02, 5.0),
+    ("node_disk_reads_completed_total", 0.05, 5000.0),
+    ("node_disk_info", 0.0, 0.0),
+    ("node_entropy_pool_size_bits", 0.0, 0.0),
+    ("node_filefd_maximum", 0.0, 0.0),
+    ("node_filesystem_files", 0.0, 0.0),
+    ("node_filesystem_readonly", 0.0, 0.0),
+    ("node_filesystem_size_bytes", 0.0, 0.0),
+    ("node_memory_MemTotal_bytes", 0.0, 0.0),
+    ("node_memory_HugePages_Total", 0.0, 0.0),
+    ("node_network_info", 0.0, 0.0),
+    ("node_network_mtu_bytes", 0.0, 0.0),
+    ("node_os_version", 0.0, 0.0),
+    ("node_time_seconds", 0.0, 60.0),
+    ("node_uname_info", 0.0, 0.0),
+];
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_node_exporter_exposes_we_have_too() {
+    let Some((running, port)) = start() else {
+        println!("skipped: {PROGRAM} is not installed");
+        return;
+    };
+    let theirs = parse(&scrape(port)).expect("node_exporter writes the format right");
+    let ours = our_series();
+    drop(running);
+    let build = theirs
+        .iter()
+        .find(|family| family.name == "node_exporter_build_info");
+    let version = build
+        .and_then(|family| family.points[0].labels.get("version"))
+        .unwrap_or("");
+    if !version.starts_with(VERSION) {
+        println!("skipped: {PROGRAM} is {version:?}, and {VERSION}x is compared");
+        return;
+    }
+
+    let mut complaints = Vec::new();
+    let mut names = 0;
+    for family in theirs.iter().filter(|family| is_covered(&family.name)) {
+        names += 1;
+        complaints.extend(compare(family, &ours));
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(names > 100, "only {names} names were compared");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has free ports");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+fn start() -> Option<(Running, u16)> {
+    let port = free_port();
+    let child = Command::new(PROGRAM)
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg("--collector.disable-defaults")
+        .args(COLLECTORS.map(|name| format!("--collector.{name}")))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    Some((Running(child), port))
+}
+
+/// Asks until it answers, which takes it a moment after its start.
+fn scrape(port: u16) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match try_scrape(port) {
+            Ok(body) => return body,
+            Err(error) => assert!(Instant::now() < deadline, "no answer: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn try_scrape(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    assert!(head.contains(" 200 "), "{head}");
+    Ok(body.to_owned())
+}
+
+fn our_series() -> BTreeMap<Labels, f64> {
+    let mut registry = Registry::new(&Roots::default());
+    let clock = SystemClock::new();
+    let mut series = BTreeMap::new();
+    for cadence in [Cadence::Fast, Cadence::Slow] {
+        let out = registry.collect(cadence, &clock);
+        for ((_, labels), (_, value)) in out.new_series.into_iter().zip(out.samples) {
+            series.insert(labels, value);
+        }
+    }
+    series
+}
+
+fn is_covered(name: &str) -> bool {
+    name.starts_with("node_")
+        && !name.starts_with("node_exporter_")
+        && !name.starts_with("node_scrape_collector_")
+        && !LEFT_OUT.iter().any(|(left_out, _)| *left_out == name)
+}
+
+/// The names of the labels of each series of a metric.
+fn shapes<'a>(series: impl Iterator<Item = &'a Labels>) -> BTreeSet<Vec<String>> {
+    series
+        .map(|labels| labels.iter().map(|(name, _)| name.to_owned()).collect())
+        .collect()
+}
+
+fn compare(theirs: &Family, ours: &BTreeMap<Labels, f64>) -> Vec<String> {
+    let name = &theirs.name;
+    let Some(metric) = metric_of(name) else {
+        return vec![format!("{name} is in no table")];
+    };
+    let kind = match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge | Kind::Info => "gauge",
+        Kind::Untyped => "untyped",
+    };
+    let mut complaints = Vec::new();
+    if kind != theirs.kind.as_str() {
+        complaints.push(format!(
+            "{name} is a {}, ours a {kind}",
+            theirs.kind.as_str()
+        ));
+    }
+    let own = || {
+        ours.iter()
+            .filter(|(labels, _)| labels.get(METRIC_NAME) == Some(name))
+    };
+    let our_shapes = shapes(own().map(|(labels, _)| labels));
+    for shape in shapes(theirs.points.iter().map(|point| &point.labels)) {
+        if !our_shapes.contains(&shape) {
+            complaints.push(format!("{name} has labels {shape:?}, ours {our_shapes:?}"));
+        }
+    }
+    let Some((_, part, absolute)) = COMPARED.iter().find(|(compared, ..)| compared == name) else {
+        return complaints;
+    };
+    for point in &theirs.points {
+        match ours.get(&point.labels) {
+            None => complaints.push(format!("{} is missing", point.labels)),
+            Some(value) => {
+                let tolerance = absolute + part * point.value.abs();
+                if (value - point.value).abs() > tolerance {
+                    complaints.push(format!("{} is {}, ours {value}", point.labels, point.value));
+                }
+            }
+        }
+    }
+    complaints
+}
