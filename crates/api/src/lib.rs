@@ -1,0 +1,54 @@
+//! Requests and replies of Muster's own HTTP API: the only types the page sees.
+//!
+//! Times are milliseconds since 1970-01-01 UTC in fields ending in `_ms`; percentages go from 0 to
+//! 100; sizes are bytes. What a host has not told (yet) is `null`.
+//!
+//! ```
+//! let request: muster_api::SignIn =
+//!     serde_json::from_str(r#"{"user":"admin","password":"correct horse"}"#)?;
+//! assert_eq!(request.user, "admin");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod hosts;
+mod live;
+mod people;
+mod tokens;
+
+pub use hosts::{Disk, Host, HostList, HostState};
+pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
+pub use people::{Session, SignIn};
+pub use tokens::{
+    Agent, AgentList, ApiToken, ApiTokenList, CreateApiToken, CreateEnrollToken, NewSecret, Role,
+};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What went wrong, for a person and for a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// A sentence that says what went wrong and what to do about it.
+    pub error: String,
+    /// A word that does not change between versions, such as `bad_credentials`.
+    pub code: String,
+}
+
+/// What this server is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct About {
+    /// Version of the server.
+    pub version: String,
+    /// When it was started.
+    pub started_ms: i64,
+    /// How many agents are connected now.
+    pub agents: u64,
+    /// How many series the store holds.
+    pub series: u64,
+    /// Bytes that the store takes on disk.
+    pub bytes_on_disk: u64,
+    /// How long samples are kept.
+    pub retention_ms: i64,
+    /// The address agents use, with the fingerprint of the CA where there is one.
+    pub ca_fingerprint: Option<String>,
+}

@@ -1,0 +1,8 @@
+//! The tables as the ORM sees them; one module a table.
+
+pub(crate) mod agent;
+pub(crate) mod api_token;
+pub(crate) mod enroll_token;
+pub(crate) mod session;
+pub(crate) mod setting;
+pub(crate) mod user;

@@ -1,0 +1,138 @@
+//! The first tables: people and their sessions, tokens, agents, settings.
+//!
+//! Identifiers, hashes and keys are hexadecimal text and times are milliseconds in 64 bits, which
+//! every database stores, compares and indexes alike.
+
+use sea_orm_migration::prelude::*;
+
+pub(crate) struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m0001_people_and_agents"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let tables = [
+            users(),
+            sessions(),
+            api_tokens(),
+            enroll_tokens(),
+            agents(),
+            settings(),
+        ];
+        for table in tables {
+            manager.create_table(table).await?;
+        }
+        let index = Index::create()
+            .name("sessions_by_user")
+            .table("sessions")
+            .col("user_id")
+            .to_owned();
+        manager.create_index(index).await
+    }
+}
+
+fn users() -> TableCreateStatement {
+    Table::create()
+        .table("users")
+        .col(id())
+        .col(name("name").not_null().unique_key())
+        .col(ColumnDef::new("password_hash").string_len(512).not_null())
+        .col(ColumnDef::new("role").string_len(16).not_null())
+        .col(time("created_ms").not_null())
+        .to_owned()
+}
+
+fn sessions() -> TableCreateStatement {
+    Table::create()
+        .table("sessions")
+        .col(id())
+        .col(hash("secret_hash").not_null().unique_key())
+        .col(ColumnDef::new("user_id").string_len(32).not_null())
+        .col(time("created_ms").not_null())
+        .col(time("expires_ms").not_null())
+        .col(ColumnDef::new("address").string_len(64).not_null())
+        .foreign_key(
+            ForeignKey::create()
+                .name("sessions_user")
+                .from("sessions", "user_id")
+                .to("users", "id")
+                .on_delete(ForeignKeyAction::Cascade),
+        )
+        .to_owned()
+}
+
+fn api_tokens() -> TableCreateStatement {
+    Table::create()
+        .table("api_tokens")
+        .col(id())
+        .col(name("name").not_null().unique_key())
+        .col(ColumnDef::new("role").string_len(16).not_null())
+        .col(hash("secret_hash").not_null().unique_key())
+        .col(time("created_ms").not_null())
+        .col(time("expires_ms"))
+        .col(time("last_used_ms"))
+        .to_owned()
+}
+
+fn enroll_tokens() -> TableCreateStatement {
+    Table::create()
+        .table("enroll_tokens")
+        .col(id())
+        .col(hash("secret_hash").not_null().unique_key())
+        .col(ColumnDef::new("uses").big_integer().not_null())
+        .col(ColumnDef::new("used").big_integer().not_null())
+        .col(time("created_ms").not_null())
+        .col(time("expires_ms").not_null())
+        .col(ColumnDef::new("revoked").boolean().not_null())
+        .col(ColumnDef::new("groups_json").text().not_null())
+        .to_owned()
+}
+
+/// `held_instance` repeats `instance` while the agent is not revoked and is null afterwards: its
+/// uniqueness keeps names apart and yet lets a new agent take over the name of a revoked one.
+fn agents() -> TableCreateStatement {
+    Table::create()
+        .table("agents")
+        .col(id())
+        .col(name("instance").not_null())
+        .col(name("held_instance").unique_key())
+        .col(hash("public_key").not_null().unique_key())
+        .col(ColumnDef::new("groups_json").text().not_null())
+        .col(time("created_ms").not_null())
+        .col(ColumnDef::new("revoked").boolean().not_null())
+        .col(time("last_seen_ms"))
+        .to_owned()
+}
+
+fn settings() -> TableCreateStatement {
+    Table::create()
+        .table("settings")
+        .col(name("name").not_null().primary_key())
+        .col(ColumnDef::new("value").text().not_null())
+        .to_owned()
+}
+
+fn id() -> ColumnDef {
+    ColumnDef::new("id")
+        .string_len(32)
+        .not_null()
+        .primary_key()
+        .to_owned()
+}
+
+fn name(column: &'static str) -> ColumnDef {
+    ColumnDef::new(column).string_len(255).to_owned()
+}
+
+fn hash(column: &'static str) -> ColumnDef {
+    ColumnDef::new(column).string_len(64).to_owned()
+}
+
+fn time(column: &'static str) -> ColumnDef {
+    ColumnDef::new(column).big_integer().to_owned()
+}

@@ -1,0 +1,56 @@
+//! 32-byte hashes and keys as the text that the database holds.
+//!
+//! Text in a fixed form is the one column type that three databases index alike.
+
+use crate::MetaError;
+
+/// 64 lower-case hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// The 32 bytes behind what [`to_hex`] wrote; `column` names the place, should it hold something else.
+pub(crate) fn from_hex(text: &str, column: &'static str) -> Result<[u8; 32], MetaError> {
+    let malformed = || MetaError::Malformed {
+        column,
+        value: text.to_owned(),
+    };
+    let nibbles: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|nibble| nibble as u8))
+        .collect::<Option<_>>()
+        .ok_or_else(malformed)?;
+    if nibbles.len() != 64 {
+        return Err(malformed());
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(nibbles.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_text_comes_back_as_the_same_bytes() {
+        let bytes: [u8; 32] = std::array::from_fn(|i| (i * 37 + 5) as u8);
+        assert_eq!(to_hex(&[0x0f, 0xa0]), "0fa0");
+        assert_eq!(from_hex(&to_hex(&bytes), "x").unwrap(), bytes);
+    }
+
+    #[test]
+    fn other_text_is_refused() {
+        for text in ["", "0f", &"g".repeat(64), &"é".repeat(64), &"0".repeat(66)] {
+            let error = from_hex(text, "agents.public_key").unwrap_err();
+            assert!(error.to_string().contains("agents.public_key"), "{error}");
+        }
+    }
+}

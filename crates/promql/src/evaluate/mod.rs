@@ -1,0 +1,218 @@
+//! Evaluation: a query over all steps of a range at once, one node after another.
+//!
+//! 1. A selector loads its series once, for all steps, and looks up or windows them in one pass.
+//! 2. Each node yields one value per series and step; "no sample" is the stale marker, which cannot
+//!    come out of arithmetic because it is a signalling NaN.
+//! 3. At the end metric names are dropped where an operation asked for it, and the result is shaped.
+
+mod aggregate;
+mod binary;
+mod budget;
+mod error;
+mod fold;
+mod matching;
+mod notes;
+mod pick;
+mod result;
+mod select;
+mod sets;
+mod steps;
+mod windows;
+
+pub use error::EvaluateError;
+
+pub(crate) use budget::Budget;
+pub(crate) use notes::Notes;
+pub(crate) use steps::{ABSENT, Operand, StepSeries, Steps, is_absent, merge_same_labels};
+pub(crate) use windows::{Window, Windows};
+
+use crate::functions;
+use crate::options::Options;
+use crate::plan::{Aggregation, BinaryOp, Node};
+use crate::query::Query;
+use crate::source::SeriesSource;
+use crate::value::{Evaluated, Value};
+
+/// The value of a query at one instant, in milliseconds since 1970-01-01 UTC.
+pub fn evaluate_instant(
+    source: &dyn SeriesSource,
+    query: &Query,
+    at_ms: i64,
+    options: &Options,
+) -> Result<Evaluated, EvaluateError> {
+    check_time(at_ms)?;
+    let steps = Steps {
+        first_ms: at_ms,
+        step_ms: 1,
+        count: 1,
+    };
+    let mut evaluator = Evaluator::new(source, query, steps, options);
+    let value = match query.root() {
+        Node::Range(range) => Value::Matrix(result::window(&evaluator.windows(range, &steps)?)?),
+        node => result::instant(evaluator.evaluate(node, &steps)?, at_ms)?,
+    };
+    Ok(evaluator.notes.finish(value))
+}
+
+/// The values of a query at `start_ms`, then every `step_ms`, up to `end_ms` at most: always a matrix.
+pub fn evaluate_range(
+    source: &dyn SeriesSource,
+    query: &Query,
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+    options: &Options,
+) -> Result<Evaluated, EvaluateError> {
+    check_time(start_ms)?;
+    check_time(end_ms)?;
+    let steps = range_steps(start_ms, end_ms, step_ms, options.max_points)?;
+    let refused = match query.root() {
+        Node::Range(_) => Some("range vector"),
+        Node::Text(_) => Some("string"),
+        _ => None,
+    };
+    if let Some(kind) = refused {
+        return Err(EvaluateError::BadQuery(format!(
+            "invalid expression type {kind:?} for range query, must be Scalar or instant Vector"
+        )));
+    }
+    let mut evaluator = Evaluator::new(source, query, steps, options);
+    let operand = evaluator.evaluate(query.root(), &steps)?;
+    let value = Value::Matrix(result::range(operand, &steps)?);
+    Ok(evaluator.notes.finish(value))
+}
+
+/// Times are kept small enough that windows and offsets can be added to them.
+fn check_time(time_ms: i64) -> Result<(), EvaluateError> {
+    const MAX_TIME_MS: i64 = i64::MAX / 8;
+    if (-MAX_TIME_MS..=MAX_TIME_MS).contains(&time_ms) {
+        return Ok(());
+    }
+    Err(EvaluateError::BadQuery(format!(
+        "the time {time_ms} ms is out of range"
+    )))
+}
+
+fn range_steps(
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+    max_points: usize,
+) -> Result<Steps, EvaluateError> {
+    if step_ms <= 0 {
+        let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(EvaluateError::BadQuery(message.into()));
+    }
+    if end_ms < start_ms {
+        return Err(EvaluateError::BadQuery(
+            "end timestamp must not be before start time".into(),
+        ));
+    }
+    let count = (end_ms - start_ms) / step_ms + 1;
+    match usize::try_from(count) {
+        Ok(count) if count <= max_points => Ok(Steps {
+            first_ms: start_ms,
+            step_ms,
+            count,
+        }),
+        _ => Err(EvaluateError::BadQuery(format!(
+            "exceeded maximum resolution of {max_points} points per timeseries. Try decreasing the query resolution (?step=XX)"
+        ))),
+    }
+}
+
+/// What one evaluation needs everywhere.
+pub(crate) struct Evaluator<'a> {
+    source: &'a dyn SeriesSource,
+    pub(crate) options: &'a Options,
+    /// The steps of the whole query, which `start()` and `end()` refer to.
+    pub(crate) query_steps: Steps,
+    pub(crate) budget: Budget<'a>,
+    pub(crate) notes: Notes<'a>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(
+        source: &'a dyn SeriesSource,
+        query: &'a Query,
+        query_steps: Steps,
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            source,
+            options,
+            query_steps,
+            budget: Budget::new(options.max_samples, options.cancelled.as_deref()),
+            notes: Notes::new(query.text()),
+        }
+    }
+
+    /// The value of a node at each step. What the node needed on the way is given back to the budget.
+    pub(crate) fn evaluate(
+        &mut self,
+        node: &Node,
+        steps: &Steps,
+    ) -> Result<Operand, EvaluateError> {
+        let held_before = self.budget.held();
+        let operand = self.evaluate_node(node, steps)?;
+        self.budget.settle(held_before + operand.samples());
+        self.budget.charge(0)?;
+        Ok(operand)
+    }
+
+    fn evaluate_node(&mut self, node: &Node, steps: &Steps) -> Result<Operand, EvaluateError> {
+        match node {
+            Node::Number(number) => Ok(Operand::Scalar(vec![*number; steps.count])),
+            Node::Text(text) => Ok(Operand::Text(text.clone())),
+            Node::Selector(selector) => Ok(Operand::Vector(self.select(selector, steps)?)),
+            Node::Range(_) => Err(EvaluateError::Execution(
+                "a range vector is not allowed here".into(),
+            )),
+            Node::Negate(inner) => Ok(negate(self.evaluate(inner, steps)?)),
+            Node::Binary(binary) => {
+                let left = self.evaluate(&binary.left, steps)?;
+                let right = self.evaluate(&binary.right, steps)?;
+                match binary.op {
+                    BinaryOp::Set(op) => {
+                        let (left, right) = (left.into_vector()?, right.into_vector()?);
+                        let series = sets::combine(op, &binary.matching, left, right, steps)?;
+                        Ok(Operand::Vector(series))
+                    }
+                    BinaryOp::Arithmetic(_) | BinaryOp::Comparison(_) => {
+                        binary::combine(binary, left, right, steps, &mut self.budget)
+                    }
+                }
+            }
+            Node::Aggregate(aggregate) => {
+                let parameter = aggregate
+                    .parameter
+                    .as_ref()
+                    .map(|p| self.evaluate(p, steps))
+                    .transpose()?;
+                let operand = self.evaluate(&aggregate.operand, steps)?.into_vector()?;
+                let series = match aggregate.op {
+                    Aggregation::Pick(pick) => {
+                        pick::pick(self, aggregate, pick, parameter, operand)?
+                    }
+                    _ => aggregate::aggregate(self, aggregate, parameter, &operand, steps)?,
+                };
+                Ok(Operand::Vector(series))
+            }
+            Node::Call(call) => functions::call(self, call, steps),
+        }
+    }
+}
+
+fn negate(operand: Operand) -> Operand {
+    match operand {
+        Operand::Scalar(values) => Operand::Scalar(values.into_iter().map(|v| -v).collect()),
+        Operand::Vector(mut series) => {
+            for one in &mut series {
+                one.map(|value| -value);
+                one.drops_name = true;
+            }
+            Operand::Vector(series)
+        }
+        text @ Operand::Text(_) => text,
+    }
+}

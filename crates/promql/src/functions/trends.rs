@@ -1,0 +1,113 @@
+//! Functions of trend: linear regression and double exponential smoothing.
+
+use super::{argument, window};
+use crate::evaluate::{EvaluateError, Evaluator, Operand, Steps, Window};
+use crate::plan::Call;
+use crate::sums::CompensatedSum;
+
+/// Slope per second.
+pub(super) fn deriv(window: &Window<'_>) -> Option<f64> {
+    if window.values.len() < 2 {
+        return None;
+    }
+    let line = regression(window, *window.timestamps.first()?);
+    Some(line.slope)
+}
+
+/// Value of the regression line so many seconds after the step.
+pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64]) -> Option<f64> {
+    if window.values.len() < 2 {
+        return None;
+    }
+    let line = regression(window, window.step_ms);
+    Some(line.slope * scalars.first()? + line.intercept)
+}
+
+struct Line {
+    slope: f64,
+    /// Value at the time that counts as zero.
+    intercept: f64,
+}
+
+/// Least squares over the samples of a window; times count from `zero_ms`.
+fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
+    let first = window.values.first().copied().unwrap_or(f64::NAN);
+    if window.values.iter().all(|&value| value == first) {
+        // A constant is exact without arithmetic; an infinite one has no line.
+        return if first.is_infinite() {
+            Line {
+                slope: f64::NAN,
+                intercept: f64::NAN,
+            }
+        } else {
+            Line {
+                slope: 0.0,
+                intercept: first,
+            }
+        };
+    }
+    let count = window.values.len() as f64;
+    let mut x_sum = CompensatedSum::default();
+    let mut y_sum = CompensatedSum::default();
+    let mut xy_sum = CompensatedSum::default();
+    let mut xx_sum = CompensatedSum::default();
+    for (&time, &y) in window.timestamps.iter().zip(window.values) {
+        let x = (time - zero_ms) as f64 / 1000.0;
+        x_sum.add(x);
+        y_sum.add(y);
+        xy_sum.add(x * y);
+        xx_sum.add(x * x);
+    }
+    let (x_sum, y_sum) = (x_sum.total(), y_sum.total());
+    let covariance = xy_sum.total() - x_sum * y_sum / count;
+    let variance = xx_sum.total() - x_sum * x_sum / count;
+    let slope = covariance / variance;
+    Line {
+        slope,
+        intercept: y_sum / count - slope * x_sum / count,
+    }
+}
+
+/// `double_exponential_smoothing`, whose factors must lie between 0 and 1.
+pub(super) fn smoothing(
+    evaluator: &mut Evaluator<'_>,
+    call: &Call,
+    steps: &Steps,
+) -> Result<Operand, EvaluateError> {
+    for (at, kind, symbol) in [(1, "smoothing", "sf"), (2, "trend", "tf")] {
+        let factors = evaluator
+            .evaluate(argument(call, at)?, steps)?
+            .into_scalar()?;
+        if let Some(bad) = factors
+            .iter()
+            .find(|&&factor| factor <= 0.0 || factor >= 1.0)
+        {
+            return Err(EvaluateError::Execution(format!(
+                "invalid {kind} factor. Expected: 0 < {symbol} < 1, got: {bad:.6}"
+            )));
+        }
+    }
+    window(evaluator, call, steps, false, smooth)
+}
+
+/// Holt's method; starts from the first value and the first difference.
+fn smooth(window: &Window<'_>, factors: &[f64]) -> Option<f64> {
+    let [level_factor, trend_factor] = *factors else {
+        return None;
+    };
+    let [first, second, ..] = *window.values else {
+        return None;
+    };
+    let mut before = 0.0;
+    let mut level = first;
+    let mut trend = second - first;
+    for (at, &value) in window.values.iter().enumerate().skip(1) {
+        if at > 1 {
+            trend = trend_factor * (level - before) + (1.0 - trend_factor) * trend;
+        }
+        let next = level_factor * value + (1.0 - level_factor) * (level + trend);
+        before = level;
+        level = next;
+    }
+    Some(level)
+}

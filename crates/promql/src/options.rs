@@ -1,0 +1,32 @@
+//! The limits and settings of an evaluation.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// How a query is evaluated, and how much it may cost.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long a sample stands for its series, in milliseconds.
+    pub lookback_ms: i64,
+    /// Step of a subquery that names none, in milliseconds.
+    pub subquery_step_ms: i64,
+    /// Most samples held in memory at once, loaded and computed ones together.
+    pub max_samples: usize,
+    /// Most points of each series of a range query.
+    pub max_points: usize,
+    /// Set from outside, by a deadline or a closed connection, to stop the evaluation.
+    pub cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Options {
+    /// Prometheus's defaults.
+    fn default() -> Self {
+        Self {
+            lookback_ms: 300_000,
+            subquery_step_ms: 60_000,
+            max_samples: 50_000_000,
+            max_points: 11_000,
+            cancelled: None,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where calls and aggregations stand in the text, for warnings that point at them.
+//!
+//! The parser's tree has no positions. But calls and aggregations come in the same order in the text
+//! and in a walk of the tree that visits parents first, so the two are simply read side by side.
+
+use crate::guard::tokens;
+
+/// Where a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallPosition {
+    /// Byte offset of its name.
+    pub(crate) name: usize,
+    /// Byte offset of its first argument.
+    pub(crate) argument: usize,
+}
+
+/// The calls of a text that were not claimed yet, last one first.
+pub(crate) struct Positions<'a>(Vec<(&'a str, CallPosition)>);
+
+impl<'a> Positions<'a> {
+    /// Finds all calls of `text`.
+    pub(crate) fn scan(text: &'a str) -> Self {
+        let tokens: Vec<_> = tokens(text).collect();
+        let mut found = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let is_at = |n: usize, text: &str| tokens.get(n).is_some_and(|t| t.text == text);
+            let after_at = at > 0 && is_at(at - 1, "@");
+            if !is_name(token.text) || after_at {
+                continue;
+            }
+            let mut open = at + 1;
+            let clause = tokens.get(open).is_some_and(|t| is_clause(t.text));
+            if clause && is_at(open + 1, "(") {
+                while open < tokens.len() && !is_at(open, ")") {
+                    open += 1;
+                }
+                open += 1;
+            }
+            if let (true, Some(argument)) = (is_at(open, "("), tokens.get(open + 1)) {
+                let position = CallPosition {
+                    name: token.start,
+                    argument: argument.start,
+                };
+                found.push((token.text, position));
+            }
+        }
+        found.reverse();
+        Self(found)
+    }
+
+    /// The position of the next call, if it is one of `name`.
+    pub(crate) fn claim(&mut self, name: &str) -> Option<CallPosition> {
+        let (found, position) = self.0.pop()?;
+        found.eq_ignore_ascii_case(name).then_some(position)
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    let keyword = [
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "bool",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "by",
+        "without",
+        "offset",
+        "fill",
+        "fill_left",
+        "fill_right",
+    ];
+    word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && !keyword.iter().any(|k| word.eq_ignore_ascii_case(k))
+}
+
+fn is_clause(word: &str) -> bool {
+    word.eq_ignore_ascii_case("by") || word.eq_ignore_ascii_case("without")
+}
+
+/// A byte offset as `line:column`, both from 1, as Prometheus writes it.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> String {
+    let before = &text[..offset.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+    format!("{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_come_in_order() {
+        let text = "sum by (a, b) (rate(x[5m] @ start())) * on (c) abs(y)";
+        let mut positions = Positions::scan(text);
+        assert_eq!(
+            positions.claim("sum"),
+            Some(CallPosition {
+                name: 0,
+                argument: 15
+            })
+        );
+        assert_eq!(
+            positions.claim("rate"),
+            Some(CallPosition {
+                name: 15,
+                argument: 20
+            })
+        );
+        assert_eq!(
+            positions.claim("abs"),
+            Some(CallPosition {
+                name: 47,
+                argument: 51
+            })
+        );
+        assert_eq!(positions.claim("abs"), None);
+    }
+
+    #[test]
+    fn columns_count_from_one() {
+        assert_eq!(line_and_column("ab\ncd", 4), "2:2");
+        assert_eq!(line_and_column("ab", 0), "1:1");
+    }
+}

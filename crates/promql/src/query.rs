@@ -1,0 +1,96 @@
+//! A parsed query, and the way from text to it.
+
+use std::fmt;
+
+use muster_series::Matcher;
+
+use crate::guard;
+use crate::lower;
+use crate::plan::{Node, Selector, When};
+
+/// Why a text is no query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: String,
+    /// Byte offset of the place, where it is known.
+    pub position: Option<usize>,
+}
+
+/// A query that is valid by its types; [`fmt::Display`] gives its text.
+pub struct Query {
+    text: String,
+    root: Node,
+}
+
+impl Query {
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Query").field(&self.text).finish()
+    }
+}
+
+/// Parses a text of at most 16 KiB and 500 operators and brackets, and checks its types.
+///
+/// What this engine does not implement is refused here, by name, not at evaluation.
+pub fn parse(text: &str) -> Result<Query, ParseError> {
+    guard::check_text(text)?;
+    let tree = promql_parser::parser::parse(text).map_err(|message| ParseError {
+        message,
+        position: None,
+    })?;
+    let root = lower::lower(&tree, text)?;
+    Ok(Query {
+        text: text.into(),
+        root,
+    })
+}
+
+/// The matchers of a series selector such as `up{job="node"}`, as `match[]` holds it: no range, offset or `@`.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    match parse(text)?.root {
+        Node::Selector(Selector {
+            matchers,
+            when: When {
+                at: None,
+                offset_ms: 0,
+            },
+        }) => Ok(matchers),
+        _ => Err(ParseError {
+            message: format!("{text:?} is no series selector; write one like up{{job=\"node\"}}"),
+            position: None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_its_matchers_and_nothing_else_is_one() {
+        let matchers = parse_selector("up{job=~\"no.*\"}").unwrap();
+        let texts: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+        assert!(texts.contains(&"__name__=\"up\"".to_owned()), "{texts:?}");
+        assert!(texts.contains(&"job=~\"no.*\"".to_owned()), "{texts:?}");
+        for text in ["sum(up)", "up[5m]", "up offset 5m", "up @ 0", "1", "{}", ""] {
+            assert!(parse_selector(text).is_err(), "{text:?}");
+        }
+    }
+}

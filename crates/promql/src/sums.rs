@@ -1,0 +1,135 @@
+//! Sums, means and quantiles exactly as Prometheus computes them.
+//!
+//! Sums are compensated (Kahan's method with Neumaier's improvement), so that the order of values and
+//! their sizes do not matter; means fall back to a running mean where the sum would overflow.
+
+/// A sum that keeps what addition rounds away.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CompensatedSum {
+    sum: f64,
+    compensation: f64,
+}
+
+impl CompensatedSum {
+    /// Adds a value.
+    pub(crate) fn add(&mut self, value: f64) {
+        let total = self.sum + value;
+        if total.is_infinite() {
+            self.compensation = 0.0;
+        } else if self.sum.abs() >= value.abs() {
+            self.compensation += (self.sum - total) + value;
+        } else {
+            self.compensation += (value - total) + self.sum;
+        }
+        self.sum = total;
+    }
+
+    /// The sum of all values added.
+    pub(crate) fn total(self) -> f64 {
+        if self.sum.is_infinite() {
+            self.sum
+        } else {
+            self.sum + self.compensation
+        }
+    }
+}
+
+/// An arithmetic mean.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mean {
+    count: f64,
+    sum: CompensatedSum,
+    /// Whether `sum` holds the mean so far, because the sum itself would overflow.
+    incremental: bool,
+}
+
+impl Mean {
+    /// Adds a value.
+    pub(crate) fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.sum.sum = value;
+            return;
+        }
+        if !self.incremental {
+            let mut next = self.sum;
+            next.add(value);
+            if !next.sum.is_infinite() {
+                self.sum = next;
+                return;
+            }
+            self.incremental = true;
+            self.sum.sum /= self.count - 1.0;
+            self.sum.compensation /= self.count - 1.0;
+        }
+        let weight = (self.count - 1.0) / self.count;
+        self.sum.sum *= weight;
+        self.sum.compensation *= weight;
+        self.sum.add(value / self.count);
+    }
+
+    /// The mean of all values added; NaN for none.
+    pub(crate) fn mean(self) -> f64 {
+        if self.incremental {
+            self.sum.sum + self.sum.compensation
+        } else {
+            self.sum.sum / self.count + self.sum.compensation / self.count
+        }
+    }
+}
+
+/// The `q`-quantile by linear interpolation; NaN values count as the smallest. Sorts `values`.
+pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_unstable_by(|a, b| {
+        b.is_nan()
+            .cmp(&a.is_nan())
+            .then_with(|| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    let last = (values.len() - 1) as f64;
+    let rank = q * last;
+    let lower = rank.floor().max(0.0);
+    let upper = (lower + 1.0).min(last);
+    let weight = rank - rank.floor();
+    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(values: &[f64], sum: f64, mean: f64) {
+        let mut total = CompensatedSum::default();
+        let mut average = Mean::default();
+        for &value in values {
+            total.add(value);
+            average.add(value);
+        }
+        assert_eq!(total.total().to_bits(), sum.to_bits());
+        assert_eq!(average.mean().to_bits(), mean.to_bits());
+    }
+
+    #[test]
+    fn sums_and_means_lose_nothing() {
+        check(&[2.0, 8.0, 1e100, -1e100], 10.0, 2.5);
+        check(&[1e308, 1e308], f64::INFINITY, 1e308);
+        check(&[f64::INFINITY, 1.0], f64::INFINITY, f64::INFINITY);
+    }
+
+    #[test]
+    fn quantiles() {
+        assert_eq!(quantile(0.5, &mut [3.0, 1.0, 2.0]), 2.0);
+        assert!((quantile(0.8, &mut [1.0, f64::NAN, 0.0]) - 0.6).abs() < 1e-12);
+        assert_eq!(quantile(2.0, &mut [1.0]), f64::INFINITY);
+        assert!(quantile(0.5, &mut []).is_nan());
+    }
+}

@@ -1,0 +1,121 @@
+//! What all parts of one running server share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster_environment::Clock;
+use muster_meta::Meta;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::fleet::Fleet;
+use crate::refusals::Refusals;
+use crate::roster::Roster;
+use crate::store::MetricStore;
+use crate::throttle::Throttle;
+
+/// How many passwords are hashed at the same time: each takes 19 MiB and a core.
+const CONCURRENT_HASHES: usize = 2;
+/// How many queries compute at the same time.
+const CONCURRENT_QUERIES: usize = 8;
+/// How many agents may be connected, those that have not said who they are included.
+const MAX_AGENTS: usize = 20_000;
+
+/// One running server.
+pub(crate) struct App {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started_ms: i64,
+    pub(crate) retention_ms: i64,
+    /// Whether the listener speaks TLS, and cookies so have to be marked.
+    pub(crate) secure: bool,
+    pub(crate) ca_fingerprint: Option<String>,
+    pub(crate) store: Arc<dyn MetricStore>,
+    pub(crate) meta: Meta,
+    pub(crate) roster: Roster,
+    pub(crate) fleet: Fleet,
+    pub(crate) throttle: Mutex<Throttle>,
+    pub(crate) refusals: Refusals,
+    pub(crate) counters: Counters,
+    /// Wakes the writer of `up` when an agent came or went.
+    pub(crate) presence_changed: Notify,
+    /// Turns true when the server is to stop.
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) hashing: Semaphore,
+    pub(crate) querying: Arc<Semaphore>,
+    pub(crate) agents: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+/// The parts that a server is made of; see [`App`].
+pub(crate) struct Parts {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retention_ms: i64,
+    pub(crate) secure: bool,
+    pub(crate) ca_fingerprint: Option<String>,
+    pub(crate) store: Arc<dyn MetricStore>,
+    pub(crate) meta: Meta,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// How many live streams may be open.
+const MAX_STREAMS: usize = 2_000;
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            started_ms: parts.clock.now_ms(),
+            clock: parts.clock,
+            retention_ms: parts.retention_ms,
+            secure: parts.secure,
+            ca_fingerprint: parts.ca_fingerprint,
+            store: parts.store,
+            meta: parts.meta,
+            roster: Roster::default(),
+            fleet: Fleet::default(),
+            throttle: Mutex::new(Throttle::default()),
+            refusals: Refusals::default(),
+            counters: Counters::default(),
+            presence_changed: Notify::new(),
+            stop: parts.stop,
+            hashing: Semaphore::new(CONCURRENT_HASHES),
+            querying: Arc::new(Semaphore::new(CONCURRENT_QUERIES)),
+            agents: Arc::new(Semaphore::new(MAX_AGENTS)),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        }
+    }
+
+    /// Resolves when the server is to stop.
+    pub(crate) async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        // A dropped sender means that the process is on its way out.
+        let _ = stop.wait_for(|&stop| stop).await;
+    }
+}
+
+/// A count that only goes up.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What `/metrics` tells of the server's own work.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) samples: Counter,
+    pub(crate) bad_frames: Counter,
+    pub(crate) rejected_agents: Counter,
+    pub(crate) refused_series: Counter,
+    pub(crate) queries: Counter,
+    pub(crate) failed_queries: Counter,
+    pub(crate) sign_ins: Counter,
+    pub(crate) failed_sign_ins: Counter,
+    pub(crate) panics: Counter,
+}

@@ -1,0 +1,41 @@
+//! What a server is told before it starts, and how its data folder is laid out.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::tls::TlsMode;
+
+/// Settings of one server.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Holds everything that survives a restart.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How connections are secured.
+    pub tls: TlsMode,
+    /// How long samples are kept, in milliseconds.
+    pub retention_ms: i64,
+    /// Password of the first administrator; one is made if there is none here and no account yet.
+    pub admin_password: Option<String>,
+}
+
+/// Where things lie in a data folder.
+pub mod data_paths {
+    use super::{Path, PathBuf};
+
+    /// The folder of samples.
+    pub fn metrics(data_dir: &Path) -> PathBuf {
+        data_dir.join("metrics")
+    }
+
+    /// The metadata database.
+    pub fn meta(data_dir: &Path) -> PathBuf {
+        data_dir.join("muster.db")
+    }
+
+    /// The state of the agent that `muster up` runs for this machine.
+    pub fn agent(data_dir: &Path) -> PathBuf {
+        data_dir.join("agent")
+    }
+}

@@ -1,0 +1,95 @@
+//! Failures of Muster's own API: a status, a word for programs, a sentence for people.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use muster_api::Failure;
+use muster_meta::MetaError;
+
+/// What a handler returns instead of an answer.
+#[derive(Debug)]
+pub(crate) struct ApiFailure {
+    status: StatusCode,
+    code: &'static str,
+    error: String,
+    retry_after_s: Option<i64>,
+}
+
+impl ApiFailure {
+    pub(crate) fn new(status: StatusCode, code: &'static str, error: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            error: error.into(),
+            retry_after_s: None,
+        }
+    }
+
+    pub(crate) fn bad_request(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", error)
+    }
+
+    pub(crate) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", error)
+    }
+
+    pub(crate) fn not_signed_in() -> Self {
+        let error = "sign in, or send an API token as `Authorization: Bearer TOKEN`";
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", error)
+    }
+
+    pub(crate) fn forbidden(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", error)
+    }
+
+    pub(crate) fn too_many_attempts(wait_ms: i64) -> Self {
+        let seconds = wait_ms.div_euclid(1_000) + 1;
+        let error = format!("too many failed attempts; try again in {seconds} s");
+        Self {
+            retry_after_s: Some(seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", error)
+        }
+    }
+
+    pub(crate) fn busy(error: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error)
+        }
+    }
+
+    /// A defect of ours: the log has the details, the client none.
+    pub(crate) fn internal() -> Self {
+        let error = "the server failed at this request; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error)
+    }
+}
+
+impl From<MetaError> for ApiFailure {
+    fn from(error: MetaError) -> Self {
+        tracing::error!(%error, "the metadata database failed");
+        Self::busy("the database did not answer; try again")
+    }
+}
+
+impl IntoResponse for ApiFailure {
+    fn into_response(self) -> Response {
+        let body = Failure {
+            error: self.error,
+            code: self.code.into(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s
+            && let Ok(value) = HeaderValue::from_str(&seconds.to_string())
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let value = HeaderValue::from_static("Bearer realm=\"muster\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,137 @@
+//! Everything that is served over HTTP: the route table, and a file for each group of routes.
+
+mod agents;
+mod assets;
+mod authority;
+mod failure;
+mod health;
+mod hosts;
+mod live;
+mod openapi;
+mod prometheus;
+mod prometheus_reply;
+mod self_metrics;
+mod sessions;
+mod tokens;
+
+pub use openapi::document as openapi_document;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
+use tower_http::timeout::TimeoutLayer;
+
+use crate::app::App;
+use failure::ApiFailure;
+
+/// The most bytes of a request's body.
+const MAX_BODY: usize = 1 << 20;
+/// How long a request other than a stream may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Every route of the server.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let answers = Router::new()
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .route("/metrics", get(self_metrics::metrics))
+        .route(
+            "/api/v1/query",
+            get(prometheus::query).post(prometheus::query),
+        )
+        .route(
+            "/api/v1/query_range",
+            get(prometheus::query_range).post(prometheus::query_range),
+        )
+        .route(
+            "/api/v1/series",
+            get(prometheus::series).post(prometheus::series),
+        )
+        .route(
+            "/api/v1/labels",
+            get(prometheus::labels).post(prometheus::labels),
+        )
+        .route("/api/v1/label/{name}/values", get(prometheus::label_values))
+        .route("/api/v1/status/buildinfo", get(prometheus::build_info))
+        .route("/api/muster/openapi.json", get(openapi::serve))
+        .route(
+            "/api/muster/v1/session",
+            get(sessions::show)
+                .post(sessions::sign_in)
+                .delete(sessions::sign_out),
+        )
+        .route("/api/muster/v1/about", get(health::about))
+        .route("/api/muster/v1/hosts", get(hosts::list))
+        .route(
+            "/api/muster/v1/tokens",
+            get(tokens::list).post(tokens::create),
+        )
+        .route("/api/muster/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/api/muster/v1/enroll-tokens", post(tokens::create_enroll))
+        .route("/api/muster/v1/agents", get(agents::list))
+        .route("/api/muster/v1/agents/{id}", delete(agents::revoke))
+        .fallback(assets::serve)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            REQUEST_TIMEOUT,
+        ))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(
+                |status: StatusCode, _, headers: &axum::http::HeaderMap, _: &_| {
+                    // What comes compressed from the binary is left alone.
+                    status == StatusCode::OK && !headers.contains_key(header::CONTENT_ENCODING)
+                },
+            )),
+        );
+    let streams = Router::new()
+        .route("/api/muster/v1/live/hosts", get(live::hosts))
+        .route("/api/muster/v1/live/query", get(live::query))
+        .route(muster_wire::CONNECT_PATH, get(agents::connect));
+    let counting = Arc::clone(&app);
+    answers
+        .merge(streams)
+        .layer(middleware::from_fn(security_headers))
+        .layer(CatchPanicLayer::custom(move |_| {
+            counting.counters.panics.add(1);
+            ApiFailure::internal().into_response()
+        }))
+        .with_state(app)
+}
+
+/// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.
+async fn security_headers(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+             connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ];
+    let api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if api && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

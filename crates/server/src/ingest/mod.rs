@@ -1,0 +1,5 @@
+//! Samples on their way from agents into the store.
+
+pub(crate) mod admission;
+pub(crate) mod presence_series;
+pub(crate) mod session;

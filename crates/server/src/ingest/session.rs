@@ -1,0 +1,392 @@
+//! One agent's connection: moves frames between the WebSocket, the session's state machine and the store.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use muster_series::{LabelError, Labels};
+use muster_tsdb::{Appended, SampleGroup, SeriesId, TsdbError, WriteBatch};
+use muster_wire::{
+    Batch, GoodbyeReason, Identity, Limits, RefuseReason, ServerEvent, ServerSession, Welcome,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::admission::{Admission, admit};
+use crate::app::App;
+use crate::roster::{Hold, HostFacts};
+use crate::secrets::random_bytes;
+
+/// How often an agent sends while somebody looks at its host.
+const WATCHED_INTERVAL_MS: i64 = 1_000;
+/// How long an agent goes on like that without hearing of it again.
+const WATCHED_LEASE_MS: i64 = 30_000;
+/// How often the lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// Batches of one agent on their way to disk; beyond, the socket is not read until some are durable.
+const MAX_UNACKNOWLEDGED: usize = 32;
+/// How long the peer has to take a frame.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the store said of a batch.
+struct Stored {
+    sequence: u64,
+    newest_ms: i64,
+    samples: u64,
+    result: Result<Appended, TsdbError>,
+}
+
+/// What can happen to a session.
+enum Event {
+    Frame(Option<Result<Message, axum::Error>>),
+    Stored(Stored),
+    Viewers,
+    Renew,
+    End(GoodbyeReason),
+    Deadline,
+}
+
+/// A session after the agent was let in.
+struct Admitted {
+    hold: Hold,
+    agent_id: String,
+    viewers: watch::Receiver<usize>,
+    /// The store's number of each series, by the session's number.
+    series: Vec<Option<SeriesId>>,
+    refused_series: u64,
+}
+
+/// Serves one agent until either side ends.
+pub(crate) async fn serve(socket: WebSocket, app: Arc<App>, address: SocketAddr) {
+    let (stored_sender, stored) = mpsc::channel(MAX_UNACKNOWLEDGED);
+    let mut session = Session {
+        // The state machine's deadlines run on the clock that never jumps.
+        wire: ServerSession::new(Limits::default(), random_bytes(), app.clock.monotonic_ms()),
+        admitted: None,
+        unacknowledged: 0,
+        stored_sender,
+        address,
+        app,
+    };
+    session.run(socket, stored).await;
+    if let Some(admitted) = session.admitted {
+        let now_ms = session.app.clock.now_ms();
+        tracing::info!(
+            instance = &*admitted.hold.entry.instance,
+            "agent disconnected"
+        );
+        admitted.hold.release(now_ms);
+        session.app.presence_changed.notify_one();
+        if let Err(error) = session
+            .app
+            .meta
+            .touch_agent(&admitted.agent_id, now_ms)
+            .await
+        {
+            tracing::warn!(%error, "cannot note when the agent was last seen");
+        }
+    }
+}
+
+struct Session {
+    wire: ServerSession,
+    admitted: Option<Admitted>,
+    unacknowledged: usize,
+    stored_sender: mpsc::Sender<Stored>,
+    address: SocketAddr,
+    app: Arc<App>,
+}
+
+impl Session {
+    async fn run(&mut self, mut socket: WebSocket, mut stored: mpsc::Receiver<Stored>) {
+        let mut renew = tokio::time::interval(RENEW_EVERY);
+        let mut stop = self.app.stop.clone();
+        loop {
+            while let Some(frame) = self.wire.poll_transmit() {
+                let sent = socket.send(Message::Binary(frame.into()));
+                if !matches!(tokio::time::timeout(SEND_TIMEOUT, sent).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            if self.wire.is_closed() {
+                let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Close(None))).await;
+                return;
+            }
+            let event = {
+                let reading = self.unacknowledged < MAX_UNACKNOWLEDGED;
+                let deadline = until(self.wire.next_deadline(), self.app.clock.monotonic_ms());
+                let admitted = &mut self.admitted;
+                tokio::select! {
+                    frame = socket.recv(), if reading => Event::Frame(frame),
+                    Some(done) = stored.recv() => Event::Stored(done),
+                    event = told(admitted) => event,
+                    _ = renew.tick() => Event::Renew,
+                    _ = stop.wait_for(|&stop| stop) => Event::End(GoodbyeReason::Shutdown),
+                    () = tokio::time::sleep(deadline) => Event::Deadline,
+                }
+            };
+            if self.handle(event).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> ControlFlow<()> {
+        let now_ms = self.app.clock.monotonic_ms();
+        match event {
+            Event::Frame(Some(Ok(Message::Binary(frame)))) => self.frame(&frame, now_ms).await,
+            Event::Frame(Some(Ok(Message::Text(_)))) => {
+                tracing::warn!(address = %self.address, "an agent sent text, not a frame; closed");
+                self.app.counters.bad_frames.add(1);
+                return ControlFlow::Break(());
+            }
+            // A ping shows only that the agent's end of the socket lives; the agent itself must speak.
+            Event::Frame(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+            Event::Frame(Some(Ok(Message::Close(_)) | Err(_)) | None) => {
+                return ControlFlow::Break(());
+            }
+            Event::Stored(stored) => self.stored(stored),
+            Event::Viewers => self.settings(true),
+            Event::Renew => self.settings(false),
+            Event::End(reason) => {
+                self.wire.goodbye(reason);
+            }
+            Event::Deadline => {
+                if let Err(error) = self.wire.handle_timeout(now_ms) {
+                    tracing::info!(address = %self.address, %error, "agent session given up");
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn frame(&mut self, frame: &[u8], now_ms: i64) {
+        match self.wire.handle_frame(frame, now_ms) {
+            Ok(None) => {}
+            Ok(Some(ServerEvent::Identified(identity))) => self.identified(*identity).await,
+            Ok(Some(ServerEvent::Series(definitions))) => self.define(&definitions),
+            Ok(Some(ServerEvent::Batch(batch))) => self.batch(batch),
+            Ok(Some(ServerEvent::Goodbye(reason))) => {
+                tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
+            }
+            Err(error) => {
+                // The state machine has queued what tells the agent, and closes.
+                self.app.counters.bad_frames.add(1);
+                let instance = self.admitted.as_ref().map(|a| &*a.hold.entry.instance);
+                tracing::warn!(address = %self.address, instance, %error, "agent session ended by a bad frame");
+            }
+        }
+    }
+
+    async fn identified(&mut self, identity: Identity) {
+        let now_ms = self.app.clock.now_ms();
+        match admit(&self.app.meta, &identity, now_ms).await {
+            Admission::Rejected(code, message) => {
+                self.app.counters.rejected_agents.add(1);
+                tracing::warn!(address = %self.address, asked_for = identity.instance, ?code, message, "agent sent away");
+                self.wire.reject(code, &message);
+            }
+            Admission::Admitted { agent_id, instance } => {
+                let facts = HostFacts {
+                    agent_version: identity.agent_version,
+                    os: identity.os,
+                };
+                let hold = self.app.roster.hold(&instance, facts, now_ms);
+                tracing::info!(address = %self.address, instance, session = hold.session, "agent connected");
+                self.wire.accept(Welcome {
+                    session: hold.session,
+                    server_time_ms: now_ms,
+                    instance,
+                    interval_ms: 0,
+                });
+                if let Err(error) = self.app.meta.touch_agent(&agent_id, now_ms).await {
+                    tracing::warn!(%error, "cannot note when the agent was last seen");
+                }
+                let viewers = hold.entry.viewers();
+                let admitted = Admitted {
+                    hold,
+                    agent_id,
+                    viewers,
+                    series: Vec::new(),
+                    refused_series: 0,
+                };
+                self.admitted = Some(admitted);
+                self.app.presence_changed.notify_one();
+                self.settings(false);
+            }
+        }
+    }
+
+    /// Looks the store's number of each new series up. A series that is refused is told once; its samples are dropped.
+    fn define(&mut self, definitions: &[(u32, Labels)]) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        for (number, labels) in definitions {
+            let at = *number as usize;
+            if admitted.series.len() <= at {
+                admitted.series.resize(at + 1, None);
+            }
+            let stamped = stamp(labels, &admitted.hold.entry.instance);
+            let id = match stamped {
+                Ok(labels) => self
+                    .app
+                    .store
+                    .series(&labels)
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            admitted.series[at] = match id {
+                Ok(id) => Some(id),
+                Err(error) => {
+                    if admitted.refused_series == 0 {
+                        let instance = &*admitted.hold.entry.instance;
+                        tracing::warn!(instance, %labels, error, "series refused; others of this session may follow");
+                    }
+                    admitted.refused_series += 1;
+                    self.app.counters.refused_series.add(1);
+                    None
+                }
+            };
+        }
+    }
+
+    fn batch(&mut self, batch: Batch) {
+        let Some(admitted) = &self.admitted else {
+            return;
+        };
+        let mut samples = 0;
+        let groups: Vec<SampleGroup> = batch
+            .groups
+            .into_iter()
+            .map(|group| SampleGroup {
+                timestamp_ms: group.timestamp_ms,
+                samples: group
+                    .samples
+                    .into_iter()
+                    .filter_map(|(number, value)| {
+                        let id = admitted.series.get(number as usize).copied().flatten()?;
+                        samples += 1;
+                        Some((id, value))
+                    })
+                    .collect(),
+            })
+            .collect();
+        let newest_ms = groups
+            .iter()
+            .map(|group| group.timestamp_ms)
+            .max()
+            .unwrap_or(0);
+        let (sender, sequence) = (self.stored_sender.clone(), batch.sequence);
+        self.unacknowledged += 1;
+        self.app.store.append(
+            WriteBatch { groups },
+            Box::new(move |result| {
+                // The channel has room for every batch that may be under way; a closed one means that the session is over.
+                let _ = sender.try_send(Stored {
+                    sequence,
+                    newest_ms,
+                    samples,
+                    result,
+                });
+            }),
+        );
+    }
+
+    fn stored(&mut self, stored: Stored) {
+        self.unacknowledged -= 1;
+        let Some(admitted) = &self.admitted else {
+            return;
+        };
+        let instance = &*admitted.hold.entry.instance;
+        match stored.result {
+            Ok(appended) => {
+                let refused = appended.refused.total();
+                self.app
+                    .counters
+                    .samples
+                    .add(stored.samples - refused.min(stored.samples));
+                if refused > 0 {
+                    self.app
+                        .refusals
+                        .note(instance, &appended, self.app.clock.monotonic_ms());
+                }
+                if refused < stored.samples || stored.samples == 0 {
+                    admitted.hold.entry.arrived(stored.newest_ms);
+                }
+                self.wire.acknowledge(stored.sequence);
+            }
+            Err(error) => {
+                let reason = match &error {
+                    TsdbError::DiskFull { .. } => RefuseReason::DiskFull,
+                    _ => RefuseReason::Other,
+                };
+                self.app
+                    .refusals
+                    .failed(instance, &error, self.app.clock.monotonic_ms());
+                self.wire.refuse(stored.sequence, reason);
+            }
+        }
+    }
+
+    /// Tells the agent how often to send. `changed` is false for renewals, which nobody needs while nobody looks.
+    fn settings(&mut self, changed: bool) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let watched = *admitted.viewers.borrow_and_update() > 0;
+        if watched {
+            self.wire.settings(WATCHED_INTERVAL_MS, WATCHED_LEASE_MS);
+        } else if changed {
+            self.wire.settings(0, 0);
+        }
+    }
+}
+
+/// The labels of a series as the server stores them: `instance` and `job` are the server's to give.
+fn stamp(labels: &Labels, instance: &str) -> Result<Labels, LabelError> {
+    if labels.metric_name().is_none() {
+        return Err(LabelError::EmptyName);
+    }
+    Ok(labels.with("instance", instance).with("job", "node"))
+}
+
+/// What the rest of the server tells a session: somebody looks at the host, or the session has to end.
+async fn told(admitted: &mut Option<Admitted>) -> Event {
+    let Some(admitted) = admitted else {
+        return std::future::pending().await;
+    };
+    let end = &mut admitted.hold.end;
+    let ended = async {
+        end.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| *reason)
+    };
+    tokio::select! {
+        Ok(()) = admitted.viewers.changed() => Event::Viewers,
+        Some(reason) = ended => Event::End(reason),
+        else => std::future::pending().await,
+    }
+}
+
+fn until(deadline_ms: Option<i64>, now_ms: i64) -> Duration {
+    let ms = deadline_ms.map_or(3_600_000, |deadline| deadline.saturating_sub(now_ms).max(0));
+    Duration::from_millis(ms.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_can_only_write_as_itself() {
+        let labels =
+            Labels::from_pairs([("__name__", "up"), ("instance", "another"), ("job", "x")])
+                .unwrap();
+        let stamped = stamp(&labels, "web-1").unwrap();
+        assert_eq!(stamped.to_string(), r#"up{instance="web-1", job="node"}"#);
+        assert!(stamp(&Labels::empty(), "web-1").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! The server: takes samples in, keeps them, answers questions and serves the page, on one port.
+//!
+//! [`start`] opens the store and the metadata database, listens, and returns a [`Running`] server; [`Running::stop`]
+//! ends it: connections are told, the store is closed, the port is free.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use muster_environment::SystemClock;
+//! use muster_server::{ServerConfig, TlsMode, start};
+//!
+//! let config = ServerConfig {
+//!     data_dir: "/var/lib/muster".into(),
+//!     listen: "127.0.0.1:6868".parse()?,
+//!     tls: TlsMode::Off,
+//!     retention_ms: 400 * 86_400_000,
+//!     admin_password: None,
+//! };
+//! let running = start(config, Arc::new(SystemClock::new())).await?;
+//! println!("listening on {}", running.address());
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod start;
+
+mod app;
+mod fleet;
+mod http;
+mod ingest;
+mod listener;
+mod refusals;
+mod roster;
+mod tasks;
+mod throttle;
+
+pub mod local;
+pub mod secrets;
+mod store;
+mod tls;
+
+pub use config::{ServerConfig, data_paths};
+pub use http::openapi_document;
+pub use start::{FirstSignIn, Running, StartError, start};
+pub use store::{Done, Embedded, MetricStore, QueryError, QueryRun, StopOnDrop};
+pub use tls::{TlsError, TlsMode, format_fingerprint, stored_ca_fingerprint};

@@ -1,0 +1,243 @@
+//! Who is here: each host's connection, its newest sample, and who is looking at it.
+//!
+//! The agent's session writes, the page's streams read. An entry is made when an agent is let in and when the server
+//! starts, for the agents it knows; so clients cannot make entries by asking for names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster_wire::{GoodbyeReason, OsFacts};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+/// What an agent said about its host when it connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostFacts {
+    pub(crate) agent_version: String,
+    pub(crate) os: OsFacts,
+}
+
+/// Whether a host's agent is connected, and since when.
+#[derive(Debug, Clone)]
+pub(crate) struct Presence {
+    pub(crate) connected: bool,
+    pub(crate) since_ms: i64,
+    pub(crate) facts: Option<HostFacts>,
+}
+
+/// One host.
+pub(crate) struct Entry {
+    pub(crate) instance: Arc<str>,
+    presence: Mutex<Presence>,
+    /// The session that holds the host now; told to end when another takes over or the agent is revoked.
+    holder: Mutex<Option<(u64, watch::Sender<Option<GoodbyeReason>>)>>,
+    newest_ms: watch::Sender<i64>,
+    viewers: watch::Sender<usize>,
+}
+
+impl Entry {
+    pub(crate) fn presence(&self) -> Presence {
+        self.presence.lock().clone()
+    }
+
+    /// The timestamp of the newest stored sample, 0 if there is none yet; changes wake the receiver.
+    pub(crate) fn newest(&self) -> watch::Receiver<i64> {
+        self.newest_ms.subscribe()
+    }
+
+    /// How many people look at the host now.
+    pub(crate) fn viewers(&self) -> watch::Receiver<usize> {
+        self.viewers.subscribe()
+    }
+
+    /// Tells those who look that samples up to `timestamp_ms` are there. Backfill does not wake them.
+    pub(crate) fn arrived(&self, timestamp_ms: i64) {
+        self.newest_ms.send_if_modified(|newest| {
+            let later = timestamp_ms > *newest;
+            *newest = timestamp_ms.max(*newest);
+            later
+        });
+    }
+
+    /// Counts the caller as looking at the host until the guard is dropped.
+    pub(crate) fn look(self: &Arc<Self>) -> Look {
+        self.viewers.send_modify(|viewers| *viewers += 1);
+        Look(Arc::clone(self))
+    }
+}
+
+/// See [`Entry::look`].
+pub(crate) struct Look(Arc<Entry>);
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.0
+            .viewers
+            .send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+    }
+}
+
+/// All hosts.
+#[derive(Default)]
+pub(crate) struct Roster {
+    entries: RwLock<BTreeMap<Arc<str>, Arc<Entry>>>,
+    sessions: AtomicU64,
+}
+
+/// A session's hold on its host; the host counts as silent when it is dropped.
+pub(crate) struct Hold {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) session: u64,
+    /// Turns to a reason when the session has to end.
+    pub(crate) end: watch::Receiver<Option<GoodbyeReason>>,
+}
+
+impl Hold {
+    /// Lets go of the host, unless another session has taken it over.
+    pub(crate) fn release(self, now_ms: i64) {
+        let mut holder = self.entry.holder.lock();
+        if holder
+            .as_ref()
+            .is_some_and(|(session, _)| *session == self.session)
+        {
+            *holder = None;
+            let mut presence = self.entry.presence.lock();
+            presence.connected = false;
+            presence.since_ms = now_ms;
+        }
+    }
+}
+
+impl Roster {
+    /// Adds a host that is known but not connected.
+    pub(crate) fn add_silent(&self, instance: &str, since_ms: i64, newest_ms: i64) {
+        self.entry_or_new(instance, since_ms).arrived(newest_ms);
+    }
+
+    /// Gives a host to a new session; a session that held it until now is told to end.
+    pub(crate) fn hold(&self, instance: &str, facts: HostFacts, now_ms: i64) -> Hold {
+        let entry = self.entry_or_new(instance, now_ms);
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        let (sender, end) = watch::channel(None);
+        let mut holder = entry.holder.lock();
+        if let Some((_, former)) = holder.replace((session, sender)) {
+            former.send_replace(Some(GoodbyeReason::Replaced));
+        }
+        {
+            let mut presence = entry.presence.lock();
+            if !presence.connected {
+                presence.connected = true;
+                presence.since_ms = now_ms;
+            }
+            presence.facts = Some(facts);
+        }
+        drop(holder);
+        Hold {
+            entry,
+            session,
+            end,
+        }
+    }
+
+    /// Ends the session of a revoked agent and forgets the host.
+    pub(crate) fn revoke(&self, instance: &str) {
+        if let Some(entry) = self.entries.write().remove(instance)
+            && let Some((_, session)) = entry.holder.lock().as_ref()
+        {
+            session.send_replace(Some(GoodbyeReason::Revoked));
+        }
+    }
+
+    /// A host by name.
+    pub(crate) fn get(&self, instance: &str) -> Option<Arc<Entry>> {
+        self.entries.read().get(instance).cloned()
+    }
+
+    /// All hosts, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().values().cloned().collect()
+    }
+
+    fn entry_or_new(&self, instance: &str, now_ms: i64) -> Arc<Entry> {
+        let mut entries = self.entries.write();
+        if let Some(entry) = entries.get(instance) {
+            return Arc::clone(entry);
+        }
+        let name: Arc<str> = instance.into();
+        let presence = Presence {
+            connected: false,
+            since_ms: now_ms,
+            facts: None,
+        };
+        let entry = Arc::new(Entry {
+            instance: Arc::clone(&name),
+            presence: Mutex::new(presence),
+            holder: Mutex::new(None),
+            newest_ms: watch::Sender::new(0),
+            viewers: watch::Sender::new(0),
+        });
+        entries.insert(name, Arc::clone(&entry));
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> HostFacts {
+        HostFacts {
+            agent_version: "0.1.0".into(),
+            os: OsFacts::default(),
+        }
+    }
+
+    #[test]
+    fn a_newer_session_takes_the_host_over() {
+        let roster = Roster::default();
+        let first = roster.hold("web-1", facts(), 1);
+        let second = roster.hold("web-1", facts(), 2);
+        assert_eq!(*first.end.borrow(), Some(GoodbyeReason::Replaced));
+        assert_eq!(*second.end.borrow(), None);
+        first.release(3);
+        let presence = roster.get("web-1").unwrap().presence();
+        assert!(presence.connected);
+        assert_eq!(presence.since_ms, 1);
+        second.release(4);
+        let presence = roster.get("web-1").unwrap().presence();
+        assert_eq!((presence.connected, presence.since_ms), (false, 4));
+    }
+
+    #[test]
+    fn revoking_ends_the_session_and_forgets_the_host() {
+        let roster = Roster::default();
+        let hold = roster.hold("web-1", facts(), 1);
+        roster.revoke("web-1");
+        assert_eq!(*hold.end.borrow(), Some(GoodbyeReason::Revoked));
+        assert!(roster.get("web-1").is_none());
+    }
+
+    #[test]
+    fn backfill_does_not_wake_those_who_look() {
+        let roster = Roster::default();
+        let hold = roster.hold("web-1", facts(), 1);
+        let mut newest = hold.entry.newest();
+        hold.entry.arrived(100);
+        assert!(newest.has_changed().unwrap());
+        assert_eq!(*newest.borrow_and_update(), 100);
+        hold.entry.arrived(50);
+        assert!(!newest.has_changed().unwrap());
+    }
+
+    #[test]
+    fn looking_is_counted_until_the_guard_is_dropped() {
+        let roster = Roster::default();
+        roster.add_silent("web-1", 0, 0);
+        let entry = roster.get("web-1").unwrap();
+        let looks = (entry.look(), entry.look());
+        assert_eq!(*entry.viewers().borrow(), 2);
+        drop(looks);
+        assert_eq!(*entry.viewers().borrow(), 0);
+    }
+}

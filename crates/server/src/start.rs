@@ -1,0 +1,306 @@
+//! The life of a server: open, listen, serve, stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_environment::Clock;
+use muster_meta::{Location, Meta, MetaError, NewUser, Role};
+use muster_tsdb::{OpenReport, TsdbError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::app::{App, Parts};
+use crate::config::{ServerConfig, data_paths};
+use crate::secrets::{generate_password, hash_password};
+use crate::store::{Embedded, MetricStore, QueryRun};
+use crate::tasks::Tasks;
+use crate::tls::{TlsError, format_fingerprint, prepare};
+use crate::{http, ingest, listener};
+
+/// The name of the first administrator.
+const FIRST_USER: &str = "admin";
+/// How long connections may take to end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made or used.
+    #[error(
+        "the data folder {} cannot be used: {source}; make it writable for this user, or choose another with --data-dir",
+        path.display()
+    )]
+    DataDir {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store of samples cannot be opened.
+    #[error("the store of samples cannot be opened: {0}")]
+    Store(#[from] TsdbError),
+    /// The metadata database cannot be opened.
+    #[error("{0}")]
+    Meta(#[from] MetaError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] TlsError),
+    /// The port is taken, or not ours to take.
+    #[error("cannot listen on {address}: {source}; {}", listen_advice(source))]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread of ours died while starting.
+    #[error("a part of the server failed while starting; this is a defect of Muster: {0}")]
+    Defect(String),
+}
+
+fn listen_advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program (or another Muster) uses that port; stop it, or choose another with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges; choose a higher one with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; choose another with --listen"
+        }
+        _ => "choose another address with --listen",
+    }
+}
+
+/// The account that was made because there was none.
+pub struct FirstSignIn {
+    /// Its name.
+    pub user: &'static str,
+    /// Its password, if it was made here: to be shown once, on the terminal.
+    pub generated_password: Option<String>,
+}
+
+/// A server at work.
+pub struct Running {
+    app: Arc<App>,
+    address: SocketAddr,
+    first_sign_in: Option<FirstSignIn>,
+    ca_fingerprint: Option<[u8; 32]>,
+    stop: watch::Sender<bool>,
+    tasks: Tasks,
+}
+
+/// Starts a server. It answers requests when this returns.
+pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    prepare_data_dir(&config.data_dir)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| StartError::Listen {
+            address: config.listen,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen {
+        address: config.listen,
+        source,
+    })?;
+    let names = [config.listen.ip().to_string(), host_name()];
+    let tls = prepare(&config.tls, &config.data_dir, &names, clock.now_ms())?;
+    let store = open_store(&config, &clock).await?;
+    let meta = Meta::open(&Location::Sqlite(data_paths::meta(&config.data_dir))).await?;
+    let first_sign_in = ensure_administrator(&meta, config.admin_password, clock.now_ms()).await?;
+
+    let (stop, stopped) = watch::channel(false);
+    let ca_fingerprint = tls.as_ref().and_then(|tls| tls.ca_fingerprint);
+    let app = Arc::new(App::new(Parts {
+        clock,
+        retention_ms: config.retention_ms,
+        secure: tls.is_some(),
+        ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
+        store,
+        meta,
+        stop: stopped,
+    }));
+    call_roll(&app).await?;
+    let mut tasks = Tasks::default();
+    tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
+    let router = http::router(Arc::clone(&app));
+    let serving = listener::serve(
+        listener,
+        tls.map(|tls| tls.config),
+        router,
+        Arc::clone(&app),
+        DRAIN,
+    );
+    tasks.spawn("listener", serving);
+    tracing::info!(%address, "listening");
+    Ok(Running {
+        app,
+        address,
+        first_sign_in,
+        ca_fingerprint,
+        stop,
+        tasks,
+    })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.app.secure
+    }
+
+    /// The fingerprint of the own CA, which agents pin.
+    pub fn ca_fingerprint(&self) -> Option<[u8; 32]> {
+        self.ca_fingerprint
+    }
+
+    /// The account that was made at this start, if there was none.
+    pub fn first_sign_in(&self) -> Option<&FirstSignIn> {
+        self.first_sign_in.as_ref()
+    }
+
+    /// The metadata database, for the one who started the server.
+    pub fn meta(&self) -> &Meta {
+        &self.app.meta
+    }
+
+    /// Stops: agents and browsers are told, what is stored is flushed, the port is free.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.tasks.join().await;
+        let store = Arc::clone(&self.app.store);
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(Ok(())) => tracing::info!("stopped"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store did not close cleanly; nothing acknowledged is lost");
+            }
+            Err(error) => tracing::error!(%error, "closing the store failed"),
+        }
+    }
+}
+
+fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::DataDir {
+        path: path.into(),
+        source,
+    };
+    let fresh = !path.exists();
+    std::fs::create_dir_all(path).map_err(failed)?;
+    if fresh {
+        // Samples, password hashes and keys are for the server's own user.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let probe = path.join(".writable");
+    match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
+        // A full disk must not keep the server from showing what it has.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+        result => result.map_err(failed),
+    }
+}
+
+async fn open_store(
+    config: &ServerConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn MetricStore>, StartError> {
+    let dir = data_paths::metrics(&config.data_dir);
+    let (clock, retention_ms) = (Arc::clone(clock), config.retention_ms);
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(&dir, clock, retention_ms));
+    let (store, report) = opening
+        .await
+        .map_err(|error| StartError::Defect(error.to_string()))??;
+    tell_repairs(&report);
+    Ok(Arc::new(store))
+}
+
+fn tell_repairs(report: &OpenReport) {
+    if report.replayed_samples > 0 {
+        tracing::info!(samples = report.replayed_samples, "log replayed");
+    }
+    if report.cut_tail_bytes > 0 {
+        tracing::warn!(
+            bytes = report.cut_tail_bytes,
+            "the log's torn end was cut; nothing in it was acknowledged"
+        );
+    }
+    for file in &report.quarantined {
+        tracing::error!(
+            file = file.file,
+            reason = file.reason,
+            "a damaged file was set aside; everything else is served"
+        );
+    }
+}
+
+/// Makes the first administrator if there is no account.
+async fn ensure_administrator(
+    meta: &Meta,
+    password: Option<String>,
+    now_ms: i64,
+) -> Result<Option<FirstSignIn>, StartError> {
+    if meta.count_users().await? > 0 {
+        return Ok(None);
+    }
+    let generated_password = password.is_none().then(generate_password);
+    let password = password
+        .or_else(|| generated_password.clone())
+        .unwrap_or_default();
+    let hashing = tokio::task::spawn_blocking(move || hash_password(&password));
+    let password_hash = hashing
+        .await
+        .map_err(|error| StartError::Defect(error.to_string()))?;
+    let user = NewUser {
+        name: FIRST_USER.into(),
+        password_hash,
+        role: Role::Admin,
+    };
+    meta.create_user(user, now_ms).await?;
+    Ok(Some(FirstSignIn {
+        user: FIRST_USER,
+        generated_password,
+    }))
+}
+
+/// Puts the agents that are known on the roster, as silent since they were last seen.
+async fn call_roll(app: &Arc<App>) -> Result<(), StartError> {
+    let agents = app.meta.list_agents().await?;
+    let now_ms = app.clock.now_ms();
+    let (store, run) = (Arc::clone(&app.store), QueryRun::default());
+    let newest = tokio::task::spawn_blocking(move || {
+        let query = "max by (instance) (timestamp(node_load1))";
+        store.query_instant(query, now_ms, &run)
+    });
+    let newest = match newest.await {
+        Ok(Ok(done)) => done.value,
+        _ => muster_promql::Value::Vector(Vec::new()),
+    };
+    for agent in agents.into_iter().filter(|agent| !agent.revoked) {
+        let since_ms = agent.last_seen_ms.unwrap_or(agent.created_ms);
+        let newest_ms = match &newest {
+            muster_promql::Value::Vector(samples) => samples
+                .iter()
+                .find(|sample| sample.labels.get("instance") == Some(agent.instance.as_str()))
+                .map_or(0, |sample| (sample.value * 1_000.0) as i64),
+            _ => 0,
+        };
+        app.roster.add_silent(&agent.instance, since_ms, newest_ms);
+    }
+    Ok(())
+}
+
+/// The machine's own name.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}

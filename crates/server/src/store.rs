@@ -1,0 +1,244 @@
+//! The seam to the metric store: append samples, answer queries.
+//!
+//! The default is the embedded engine ([`Embedded`]). Calls may block on the disk or compute for
+//! long: callers on the async runtime wrap them in `spawn_blocking`, but for
+//! [`MetricStore::append`], which only queues.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use muster_environment::{Clock, RealDisk};
+use muster_promql::{Evaluated, SeriesSource, SourceError};
+use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
+use muster_tsdb::{Appended, Db, OpenReport, SelectLimits, SeriesId, Stats, TsdbError, WriteBatch};
+
+/// The most series one query may touch.
+const MAX_SERIES: usize = 1_000_000;
+/// The most samples one query may load.
+const MAX_SAMPLES: usize = 50_000_000;
+
+/// Why a query has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The expression is malformed.
+    #[error("{0}")]
+    Parse(#[from] muster_promql::ParseError),
+    /// The expression cannot be evaluated.
+    #[error("{0}")]
+    Evaluate(#[from] muster_promql::EvaluateError),
+    /// The store cannot give what it holds.
+    #[error("{0}")]
+    Store(#[from] TsdbError),
+}
+
+/// What is called when a batch is durable and visible, or refused.
+pub type Done = Box<dyn FnOnce(Result<Appended, TsdbError>) + Send>;
+
+/// Samples in, answers out.
+pub trait MetricStore: Send + Sync + 'static {
+    /// The number of a series, which is made if it is new.
+    fn series(&self, labels: &Labels) -> Result<SeriesId, TsdbError>;
+
+    /// Queues samples; `done` is called from a thread of the store when they are durable and queries see them.
+    fn append(&self, batch: WriteBatch, done: Done);
+
+    /// The value of an expression at one instant.
+    fn query_instant(
+        &self,
+        text: &str,
+        at_ms: i64,
+        run: &QueryRun,
+    ) -> Result<Evaluated, QueryError>;
+
+    /// The values of an expression at each step of a range.
+    fn query_range(
+        &self,
+        text: &str,
+        range: TimeRange,
+        step_ms: i64,
+        run: &QueryRun,
+    ) -> Result<Evaluated, QueryError>;
+
+    /// The label sets of the series that any of the matcher sets selects.
+    fn series_labels(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Labels>, TsdbError>;
+
+    /// The names of the labels of those series; of all series if there is no matcher set.
+    fn label_names(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError>;
+
+    /// The values of one label of those series.
+    fn label_values(
+        &self,
+        name: &str,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError>;
+
+    /// What the store knows of itself.
+    fn stats(&self) -> Stats;
+
+    /// Writes out what makes the next start quick; later appends are refused.
+    fn close(&self) -> Result<(), TsdbError>;
+}
+
+/// One run of a query: who waits for it may stop it.
+#[derive(Debug, Clone, Default)]
+pub struct QueryRun {
+    cancelled: Arc<AtomicBool>,
+}
+
+impl QueryRun {
+    /// A guard that stops the run when it is dropped, as happens when the client goes away.
+    pub fn stop_on_drop(&self) -> StopOnDrop {
+        StopOnDrop(Arc::clone(&self.cancelled))
+    }
+
+    fn options(&self) -> muster_promql::Options {
+        muster_promql::Options {
+            max_samples: MAX_SAMPLES,
+            cancelled: Some(Arc::clone(&self.cancelled)),
+            ..muster_promql::Options::default()
+        }
+    }
+}
+
+/// See [`QueryRun::stop_on_drop`].
+pub struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// The embedded engine.
+pub struct Embedded {
+    db: Db,
+}
+
+impl Embedded {
+    /// Opens the engine's folder; the report says what had to be repaired.
+    pub fn open(
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        retention_ms: i64,
+    ) -> Result<(Self, OpenReport), TsdbError> {
+        let options = muster_tsdb::Options {
+            retention_ms,
+            ..muster_tsdb::Options::default()
+        };
+        let (db, report) = Db::open(dir, Arc::new(RealDisk), clock, options)?;
+        Ok((Self { db }, report))
+    }
+}
+
+/// What PromQL sees of the engine.
+struct Source<'a>(&'a Db);
+
+impl SeriesSource for Source<'_> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        let limits = SelectLimits {
+            max_series: MAX_SERIES,
+            max_samples: MAX_SAMPLES,
+        };
+        self.0
+            .select(matchers, range, &limits)
+            .map_err(|error| SourceError::new(error.to_string()))
+    }
+}
+
+impl MetricStore for Embedded {
+    fn series(&self, labels: &Labels) -> Result<SeriesId, TsdbError> {
+        self.db.series(labels)
+    }
+
+    fn append(&self, batch: WriteBatch, done: Done) {
+        self.db.append(batch, done);
+    }
+
+    fn query_instant(
+        &self,
+        text: &str,
+        at_ms: i64,
+        run: &QueryRun,
+    ) -> Result<Evaluated, QueryError> {
+        let query = muster_promql::parse(text)?;
+        Ok(muster_promql::evaluate_instant(
+            &Source(&self.db),
+            &query,
+            at_ms,
+            &run.options(),
+        )?)
+    }
+
+    fn query_range(
+        &self,
+        text: &str,
+        range: TimeRange,
+        step_ms: i64,
+        run: &QueryRun,
+    ) -> Result<Evaluated, QueryError> {
+        let query = muster_promql::parse(text)?;
+        let (start, end) = (range.start_ms, range.end_ms);
+        let source = Source(&self.db);
+        Ok(muster_promql::evaluate_range(
+            &source,
+            &query,
+            start,
+            end,
+            step_ms,
+            &run.options(),
+        )?)
+    }
+
+    fn series_labels(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Labels>, TsdbError> {
+        self.db.series_labels(sets, range, limit)
+    }
+
+    fn label_names(
+        &self,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError> {
+        self.db.label_names(sets, range, limit)
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError> {
+        self.db.label_values(name, sets, range, limit)
+    }
+
+    fn stats(&self) -> Stats {
+        self.db.stats()
+    }
+
+    fn close(&self) -> Result<(), TsdbError> {
+        self.db.close()
+    }
+}

@@ -1,0 +1,284 @@
+//! Runs other programs: their output is kept, a line of progress is shown, and what they printed appears only when they fail.
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+/// How often a wait ends to look whether the program is still there, and to redraw the progress line.
+const TICK: Duration = Duration::from_millis(250);
+/// Progress without a terminal: a line this often shows that something still happens.
+const HEARTBEAT: Duration = Duration::from_mins(1);
+/// How long to read on after the program ended: a child it left behind may hold the pipe open for ever.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What a program left behind.
+pub(crate) struct Outcome {
+    /// Whether it exited with status 0.
+    pub(crate) success: bool,
+    /// Both of its output streams, line by line as they came.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Outcome {
+    /// Of what was not run because its result is there already.
+    pub(crate) fn nothing_to_do() -> Self {
+        Self {
+            success: true,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Fails with everything the program printed when it failed.
+    pub(crate) fn or_error(self, what: &str) -> anyhow::Result<Self> {
+        if !self.success {
+            eprintln!("{}", self.lines.join("\n"));
+            anyhow::bail!("{what} failed; its output is above");
+        }
+        Ok(self)
+    }
+}
+
+/// The cargo that runs us, without the variables it set for us: build scripts that watch one of them
+/// (`CARGO_MANIFEST_DIR`, `CARGO_PKG_NAME`) would otherwise rebuild whenever commands alternate.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if is_set_for_us(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_set_for_us(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_PKG_", "CARGO_MANIFEST_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || matches!(
+            name.as_ref(),
+            "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "OUT_DIR"
+        )
+}
+
+/// The standard output of a short program, which must succeed.
+pub(crate) fn text_of(command: &mut Command) -> anyhow::Result<String> {
+    let name = name_of(command);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {name}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::bail!("{name} failed ({}): {}", output.status, said.trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{name} printed no UTF-8"))
+}
+
+/// Runs a program to its end, its output kept, with `label` and what it does now as progress.
+pub(crate) fn watch(label: &str, command: &mut Command) -> anyhow::Result<Outcome> {
+    let name = name_of(command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))?;
+    let (sender, lines) = channel();
+    forward(
+        child.stdout.take().expect("the pipe was asked for"),
+        sender.clone(),
+    );
+    forward(child.stderr.take().expect("the pipe was asked for"), sender);
+    let mut progress = Progress::new(label);
+    let lines = collect(&mut child, &lines, &mut progress)?;
+    progress.finish();
+    let success = child
+        .wait()
+        .with_context(|| format!("cannot wait for {name}"))?
+        .success();
+    Ok(Outcome { success, lines })
+}
+
+fn name_of(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy()];
+    words.extend(command.get_args().map(|word| word.to_string_lossy()));
+    format!("`{}`", words.join(" "))
+}
+
+/// Sends a stream's lines from a thread of its own, until the stream ends.
+fn forward(stream: impl Read + Send + 'static, sender: Sender<String>) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut bytes = Vec::new();
+        while reader
+            .read_until(b'\n', &mut bytes)
+            .is_ok_and(|length| length > 0)
+        {
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_string();
+            bytes.clear();
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn collect(
+    child: &mut Child,
+    incoming: &Receiver<String>,
+    progress: &mut Progress,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut ended: Option<Instant> = None;
+    loop {
+        match incoming.recv_timeout(TICK) {
+            Ok(line) => {
+                progress.line(&line);
+                lines.push(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(lines),
+            Err(RecvTimeoutError::Timeout) => {
+                progress.tick();
+                if child
+                    .try_wait()
+                    .context("cannot ask for a program's state")?
+                    .is_some()
+                    && ended.get_or_insert_with(Instant::now).elapsed() > GRACE
+                {
+                    return Ok(lines);
+                }
+            }
+        }
+    }
+}
+
+/// The one line that says what goes on: redrawn on a terminal, now and then repeated elsewhere.
+struct Progress<'a> {
+    label: &'a str,
+    started: Instant,
+    compiled: usize,
+    doing: String,
+    shown: Instant,
+    terminal: bool,
+}
+
+impl<'a> Progress<'a> {
+    fn new(label: &'a str) -> Self {
+        let started = Instant::now();
+        let terminal = std::io::stderr().is_terminal();
+        let (compiled, doing) = (0, String::new());
+        Self {
+            label,
+            started,
+            compiled,
+            doing,
+            shown: started,
+            terminal,
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Some(doing) = doing(line) {
+            self.compiled += usize::from(line.trim_start().starts_with("Compiling "));
+            self.doing = doing;
+        }
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        if self.shown.elapsed() < if self.terminal { TICK } else { HEARTBEAT } {
+            return;
+        }
+        self.shown = Instant::now();
+        let seconds = self.started.elapsed().as_secs();
+        let crates = match self.compiled {
+            0 => String::new(),
+            count => format!(", {count} crates"),
+        };
+        let text = format!("  … {} ({seconds} s{crates}) {}", self.label, self.doing);
+        if self.terminal {
+            let text: String = text.chars().take(100).collect();
+            eprint!("\r\x1b[K{text}");
+            // A progress line that cannot be drawn is no reason to stop.
+            let _ = std::io::stderr().flush();
+        } else {
+            eprintln!("{}", text.trim_end());
+        }
+    }
+
+    fn finish(&self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// What a line of cargo's says it is doing.
+fn doing(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    match (words.next()?, words.next()) {
+        ("Compiling" | "Checking" | "Running" | "Doc-tests", Some(what)) => Some(what.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Outcome {
+        watch("a test", Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn both_streams_and_the_status_come_back() {
+        let outcome = shell("echo out; echo err >&2; exit 3");
+        assert!(!outcome.success);
+        let mut lines = outcome.lines;
+        lines.sort();
+        assert_eq!(lines, ["err", "out"]);
+        assert!(shell("exit 0").success);
+    }
+
+    #[test]
+    fn a_child_left_behind_does_not_hold_us() {
+        let started = Instant::now();
+        let outcome = shell("sleep 30 & echo done");
+        assert!(outcome.success && started.elapsed() < Duration::from_secs(20));
+        assert_eq!(outcome.lines, ["done"]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = watch("a test", &mut Command::new("no-such-program-here"))
+            .err()
+            .unwrap();
+        assert!(
+            format!("{error:#}").contains("no-such-program-here"),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn cargo_variables_made_for_us_are_told_from_those_of_the_user() {
+        for (name, expected) in [
+            ("CARGO_PKG_NAME", true),
+            ("CARGO_MANIFEST_DIR", true),
+            ("CARGO_TARGET_DIR", false),
+            ("CARGO_HOME", false),
+            ("CARGO_PROFILE_RELEASE_LTO", false),
+        ] {
+            assert_eq!(is_set_for_us(&name.into()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn progress_names_the_crate() {
+        assert_eq!(doing("   Compiling libc v0.2.1"), Some("libc".into()));
+        assert_eq!(doing("warning: unused"), None);
+    }
+}
