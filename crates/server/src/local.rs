@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use muster_meta::{ApiToken, Location, Meta, MetaError, NewApiToken, NewEnrollToken, Role};
+use muster_api::{ApiToken, ApiTokenList};
+use muster_meta::{Location, Meta, MetaError, NewApiToken, NewEnrollToken, Role};
 
 use crate::config::data_paths;
 use crate::secrets::{Secret, SecretKind};
@@ -80,8 +81,35 @@ pub async fn enroll_token(
 }
 
 /// The API tokens, without their secrets.
-pub async fn list_api_tokens(data_dir: &Path) -> Result<Vec<ApiToken>, LocalError> {
-    Ok(open(data_dir).await?.list_api_tokens().await?)
+pub async fn list_api_tokens(data_dir: &Path) -> Result<ApiTokenList, LocalError> {
+    Ok(api_tokens(&open(data_dir).await?).await?)
+}
+
+/// The same, from a database that is open.
+pub(crate) async fn api_tokens(meta: &Meta) -> Result<ApiTokenList, MetaError> {
+    let tokens = meta.list_api_tokens().await?;
+    let tokens = tokens
+        .into_iter()
+        .map(|token| ApiToken {
+            id: token.id,
+            name: token.name,
+            role: api_role(token.role),
+            created_ms: token.created_ms,
+            expires_ms: token.expires_ms,
+            last_used_ms: token.last_used_ms,
+        })
+        .collect();
+    Ok(ApiTokenList { tokens })
+}
+
+/// A role as the API names it.
+pub fn api_role(role: Role) -> muster_api::Role {
+    match role {
+        Role::Viewer => muster_api::Role::Viewer,
+        Role::Operator => muster_api::Role::Operator,
+        Role::Admin => muster_api::Role::Admin,
+        Role::Writer => muster_api::Role::Writer,
+    }
 }
 
 /// Revokes an API token by name or number.

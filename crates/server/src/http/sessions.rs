@@ -12,8 +12,8 @@ use muster_meta::{NewSession, User};
 
 use super::authority::{SESSION_IDLE_MS, SignedIn, cookie_name, is_same_site};
 use super::failure::ApiFailure;
-use super::tokens::role_out;
 use crate::app::App;
+use crate::local::api_role;
 use crate::secrets::{Secret, SecretKind, verify_password};
 
 /// The longest name or password that is looked at.
@@ -101,7 +101,7 @@ async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Res
     app.meta.delete_expired_sessions(now_ms).await?;
     let body = Session {
         user: user.name.clone(),
-        role: role_out(user.role),
+        role: api_role(user.role),
         expires_ms: Some(expires_ms),
     };
     let mut response = Json(body).into_response();
@@ -117,7 +117,7 @@ async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Res
 pub(crate) async fn show(who: SignedIn) -> Json<Session> {
     Json(Session {
         user: who.name,
-        role: role_out(who.role),
+        role: api_role(who.role),
         expires_ms: who.expires_ms,
     })
 }

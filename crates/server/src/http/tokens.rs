@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use muster_api::{
-    ApiToken, ApiTokenList, CreateApiToken, CreateEnrollToken, Failure, NewSecret, Role,
-};
+use muster_api::{ApiTokenList, CreateApiToken, CreateEnrollToken, Failure, NewSecret, Role};
 use muster_meta::{MetaError, NewApiToken, NewEnrollToken};
 
 use super::authority::Administrator;
 use super::failure::ApiFailure;
 use crate::app::App;
+use crate::local::api_tokens;
 use crate::secrets::{Secret, SecretKind};
 
 /// The longest a token may live, in milliseconds: ten years.
@@ -29,19 +28,7 @@ pub(crate) async fn list(
     _: Administrator,
     State(app): State<Arc<App>>,
 ) -> Result<Json<ApiTokenList>, ApiFailure> {
-    let tokens = app.meta.list_api_tokens().await?;
-    let tokens = tokens
-        .into_iter()
-        .map(|token| ApiToken {
-            id: token.id,
-            name: token.name,
-            role: role_out(token.role),
-            created_ms: token.created_ms,
-            expires_ms: token.expires_ms,
-            last_used_ms: token.last_used_ms,
-        })
-        .collect();
-    Ok(Json(ApiTokenList { tokens }))
+    Ok(Json(api_tokens(&app.meta).await?))
 }
 
 /// Makes an API token; the reply is the only time its secret is shown.
@@ -155,16 +142,6 @@ fn end(now_ms: i64, life_ms: i64) -> Result<i64, ApiFailure> {
         Err(ApiFailure::bad_request(
             "a token may live from now on for ten years at most",
         ))
-    }
-}
-
-/// A role as the API names it.
-pub(crate) fn role_out(role: muster_meta::Role) -> Role {
-    match role {
-        muster_meta::Role::Viewer => Role::Viewer,
-        muster_meta::Role::Operator => Role::Operator,
-        muster_meta::Role::Admin => Role::Admin,
-        muster_meta::Role::Writer => Role::Writer,
     }
 }
 

@@ -26,6 +26,8 @@ const WATCHED_LEASE_MS: i64 = 30_000;
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// Batches of one agent on their way to disk; beyond, the socket is not read until some are durable.
 const MAX_UNACKNOWLEDGED: usize = 32;
+/// How long an agent that was let in may say nothing at all; it pings every 4 s.
+const SILENCE_LIMIT_MS: i64 = 12_000;
 /// How long the peer has to take a frame.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,6 +67,7 @@ pub(crate) async fn serve(socket: WebSocket, app: Arc<App>, address: SocketAddr)
         wire: ServerSession::new(Limits::default(), random_bytes(), app.clock.monotonic_ms()),
         admitted: None,
         unacknowledged: 0,
+        heard_ms: app.clock.monotonic_ms(),
         stored_sender,
         address,
         app,
@@ -93,6 +96,8 @@ struct Session {
     wire: ServerSession,
     admitted: Option<Admitted>,
     unacknowledged: usize,
+    /// When anything came last, pings included, on the clock that never jumps.
+    heard_ms: i64,
     stored_sender: mpsc::Sender<Stored>,
     address: SocketAddr,
     app: Arc<App>,
@@ -115,7 +120,7 @@ impl Session {
             }
             let event = {
                 let reading = self.unacknowledged < MAX_UNACKNOWLEDGED;
-                let deadline = until(self.wire.next_deadline(), self.app.clock.monotonic_ms());
+                let deadline = until(self.next_deadline(), self.app.clock.monotonic_ms());
                 let admitted = &mut self.admitted;
                 tokio::select! {
                     frame = socket.recv(), if reading => Event::Frame(frame),
@@ -132,8 +137,20 @@ impl Session {
         }
     }
 
+    fn silence_deadline(&self) -> i64 {
+        self.heard_ms + SILENCE_LIMIT_MS
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        let silence = self.admitted.as_ref().map(|_| self.silence_deadline());
+        self.wire.next_deadline().into_iter().chain(silence).min()
+    }
+
     async fn handle(&mut self, event: Event) -> ControlFlow<()> {
         let now_ms = self.app.clock.monotonic_ms();
+        if matches!(event, Event::Frame(_)) {
+            self.heard_ms = now_ms;
+        }
         match event {
             Event::Frame(Some(Ok(Message::Binary(frame)))) => self.frame(&frame, now_ms).await,
             Event::Frame(Some(Ok(Message::Text(_)))) => {
@@ -151,6 +168,10 @@ impl Session {
             Event::Renew => self.settings(false),
             Event::End(reason) => {
                 self.wire.goodbye(reason);
+            }
+            Event::Deadline if self.admitted.is_some() && self.silence_deadline() <= now_ms => {
+                tracing::warn!(address = %self.address, "an agent has said nothing for 12 s; its connection is given up");
+                return ControlFlow::Break(());
             }
             Event::Deadline => {
                 if let Err(error) = self.wire.handle_timeout(now_ms) {
@@ -320,6 +341,7 @@ impl Session {
             Err(error) => {
                 let reason = match &error {
                     TsdbError::DiskFull { .. } => RefuseReason::DiskFull,
+                    TsdbError::Busy => RefuseReason::Overloaded,
                     _ => RefuseReason::Other,
                 };
                 self.app

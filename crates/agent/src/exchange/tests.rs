@@ -1,0 +1,320 @@
+//! The agent's side against the server's, over a pipe that loses connections.
+
+use std::collections::BTreeSet;
+
+use muster_series::Labels;
+use muster_wire::{Limits, OsFacts, RefuseReason, ServerEvent, ServerSession, Welcome};
+
+use super::*;
+use crate::spool::Spool;
+
+/// An exchange, its spool on a disk in memory, and a server that remembers what it got.
+struct Pipe {
+    exchange: Exchange,
+    spool: Spool,
+    last_read: u64,
+    server: Option<ServerSession>,
+    names: Vec<Labels>,
+    now_ms: i64,
+    /// Timestamps in the order of arrival.
+    arrived: Vec<i64>,
+    acknowledged: BTreeSet<i64>,
+    _state: tempfile::TempDir,
+}
+
+impl Pipe {
+    fn new(memory_limit: usize) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let key = AgentKey::load_or_create(state.path()).unwrap();
+        let disk = std::sync::Arc::new(muster_environment::MemoryDisk::new());
+        Self {
+            exchange: Exchange::new(key, memory_limit),
+            spool: Spool::open(disk, std::path::Path::new("/spool"), 1 << 20).unwrap(),
+            last_read: 0,
+            server: None,
+            names: Vec::new(),
+            now_ms: 0,
+            arrived: Vec::new(),
+            acknowledged: BTreeSet::new(),
+            _state: state,
+        }
+    }
+
+    fn collect(&mut self, timestamp_ms: i64) {
+        let table = self.exchange.table();
+        let mut number =
+            |name: &str| table.number_of(Labels::from_pairs([("__name__", name)]).unwrap());
+        // The second series differs from tick to tick, as processes come and go.
+        let samples = vec![
+            (number("steady"), timestamp_ms as f64),
+            (number(&format!("volatile_{timestamp_ms}")), 1.0),
+        ];
+        self.exchange.push(
+            false,
+            Group {
+                timestamp_ms,
+                samples,
+            },
+        );
+    }
+
+    fn connect(&mut self) {
+        self.exchange.disconnected();
+        let hello = AgentHello {
+            instance: "web-1".into(),
+            public_key: [0; 32],
+            enroll_token: None,
+            agent_version: "1".into(),
+            boot_id: String::new(),
+            nonce: [3; 32],
+            os: OsFacts::default(),
+        };
+        self.exchange.connected(hello, self.now_ms);
+        self.server = Some(ServerSession::new(Limits::default(), [4; 32], self.now_ms));
+        self.names.clear();
+    }
+
+    fn cut(&mut self) {
+        self.server = None;
+        self.exchange.disconnected();
+    }
+
+    fn tend_spool(&mut self) {
+        for number in self.exchange.take_finished_segments() {
+            self.spool.remove(number).unwrap();
+        }
+        while let Some(segment) = self.exchange.poll_spool() {
+            assert_eq!(self.spool.write(&segment).unwrap(), 0);
+        }
+        if self.exchange.wants_segment()
+            && let Some(number) = self.spool.next_after(self.last_read)
+        {
+            self.last_read = number;
+            self.exchange
+                .push_segment(number, self.spool.read(number).unwrap());
+        }
+    }
+
+    /// Moves up to `frames` frames up, answering each batch by `answer`, and all answers down.
+    fn exchange(&mut self, frames: usize, answer: impl Fn(i64) -> Answer) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for _ in 0..frames {
+            self.tend_spool();
+            let Some(server) = &mut self.server else {
+                break;
+            };
+            if let Some(frame) = self.exchange.poll_transmit(self.now_ms) {
+                match server.handle_frame(&frame, self.now_ms).unwrap() {
+                    Some(ServerEvent::Identified(_)) => server.accept(Welcome {
+                        session: 1,
+                        server_time_ms: 7_500,
+                        instance: "web-1".into(),
+                        interval_ms: 0,
+                    }),
+                    Some(ServerEvent::Series(all)) => {
+                        for (number, labels) in all {
+                            let size = self.names.len().max(number as usize + 1);
+                            self.names.resize(size, Labels::empty());
+                            self.names[number as usize] = labels;
+                        }
+                    }
+                    Some(ServerEvent::Batch(batch)) => {
+                        let group = &batch.groups[0];
+                        check_named(group, &self.names);
+                        self.arrived.push(group.timestamp_ms);
+                        match answer(group.timestamp_ms) {
+                            Answer::Acknowledge => {
+                                self.acknowledged.insert(group.timestamp_ms);
+                                server.acknowledge(batch.sequence);
+                            }
+                            Answer::Refuse(reason) => server.refuse(batch.sequence, reason),
+                            Answer::Silence => {}
+                        }
+                    }
+                    Some(ServerEvent::Goodbye(_)) | None => {}
+                }
+            }
+            while let Some(frame) = server.poll_transmit() {
+                notices.extend(
+                    self.exchange
+                        .handle_frame(&frame, 5_000, self.now_ms)
+                        .unwrap(),
+                );
+            }
+        }
+        notices
+    }
+
+    /// Lets time pass until nothing is left to send.
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            self.exchange(20, |_| Answer::Acknowledge);
+            self.now_ms += 20;
+            if self.exchange.queued() == 0 && self.spool.bytes() == 0 {
+                return;
+            }
+        }
+        panic!("{} batches never left", self.exchange.queued());
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Acknowledge,
+    Refuse(RefuseReason),
+    Silence,
+}
+
+/// Each sample arrives under the name that it was collected with.
+#[track_caller]
+fn check_named(group: &Group, names: &[Labels]) {
+    for (number, value) in &group.samples {
+        match names[*number as usize].metric_name() {
+            Some("steady") => assert_eq!(*value, group.timestamp_ms as f64),
+            Some(name) => assert_eq!(name, format!("volatile_{}", group.timestamp_ms)),
+            None => panic!("a series without a name"),
+        }
+    }
+}
+
+#[test]
+fn live_batches_flow_and_the_offset_is_known() {
+    let mut pipe = Pipe::new(1 << 20);
+    pipe.connect();
+    let notices = pipe.exchange(3, |_| Answer::Acknowledge);
+    let welcomed = Notice::Welcomed {
+        instance: "web-1".into(),
+        interval_ms: 0,
+    };
+    assert_eq!(notices, [welcomed]);
+    assert_eq!(pipe.exchange.clock_offset_ms(), Some(2_500));
+    for at in 0..5 {
+        pipe.collect(at);
+        pipe.exchange(3, |_| Answer::Acknowledge);
+    }
+    assert_eq!(pipe.arrived, [0, 1, 2, 3, 4]);
+    assert_eq!(
+        (pipe.exchange.queued(), pipe.exchange.counts()),
+        (0, (5, 0, 0, 1))
+    );
+}
+
+#[test]
+fn after_an_outage_live_comes_first_and_the_backlog_oldest_first() {
+    let mut pipe = Pipe::new(1 << 20);
+    (0..20).for_each(|at| pipe.collect(at));
+    pipe.connect();
+    pipe.collect(100);
+    pipe.exchange(4, |_| Answer::Acknowledge);
+    assert_eq!(pipe.arrived.first(), Some(&100));
+    pipe.collect(101);
+    pipe.now_ms += 20;
+    pipe.exchange(4, |_| Answer::Acknowledge);
+    let live = pipe.arrived.iter().position(|at| *at == 101).unwrap();
+    assert!(live <= 3, "{:?}", pipe.arrived);
+    pipe.drain();
+    let backlog: Vec<i64> = pipe
+        .arrived
+        .iter()
+        .copied()
+        .filter(|at| *at < 100)
+        .collect();
+    assert_eq!(backlog, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_memory_cannot_hold_waits_on_disk_and_nothing_is_lost() {
+    let mut pipe = Pipe::new(20_000);
+    for at in 0..1_000 {
+        pipe.collect(at);
+        pipe.tend_spool();
+        assert!(pipe.exchange.queue.memory_bytes() < 21_000);
+    }
+    assert!(pipe.spool.bytes() > 1_000);
+    pipe.connect();
+    pipe.drain();
+    assert_eq!(pipe.acknowledged, (0..1_000).collect());
+    assert_eq!(pipe.exchange.counts().1, 0);
+}
+
+#[test]
+fn any_series_of_cuts_loses_nothing_that_was_collected() {
+    let mut random: u64 = 42;
+    let mut below = |end: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % end
+    };
+    let mut pipe = Pipe::new(10_000);
+    for at in 0..2_000 {
+        pipe.collect(at);
+        match below(10) {
+            0 => pipe.cut(),
+            1 | 2 => pipe.connect(),
+            3 => drop(pipe.exchange(3, |_| Answer::Silence)),
+            4 => drop(pipe.exchange(3, |_| Answer::Refuse(RefuseReason::Overloaded))),
+            _ => drop(pipe.exchange(below(8) as usize, |_| Answer::Acknowledge)),
+        }
+        pipe.tend_spool();
+        pipe.now_ms += 50;
+    }
+    pipe.connect();
+    pipe.now_ms += 60_000;
+    pipe.drain();
+    assert_eq!(pipe.acknowledged, (0..2_000).collect());
+    assert_eq!(pipe.exchange.counts().1, 0);
+}
+
+#[test]
+fn a_poisonous_batch_is_dropped_and_counted_and_others_flow() {
+    let mut pipe = Pipe::new(1 << 20);
+    pipe.connect();
+    pipe.exchange(3, |_| Answer::Acknowledge);
+    (0..3).for_each(|at| pipe.collect(at));
+    pipe.exchange(10, |at| match at {
+        1 => Answer::Refuse(RefuseReason::Poison),
+        _ => Answer::Acknowledge,
+    });
+    assert_eq!(
+        (pipe.exchange.queued(), pipe.exchange.counts()),
+        (0, (2, 1, 0, 1))
+    );
+}
+
+#[test]
+fn everything_undelivered_can_be_saved_at_the_end() {
+    let mut pipe = Pipe::new(1 << 20);
+    pipe.connect();
+    pipe.exchange(3, |_| Answer::Acknowledge);
+    (0..5).for_each(|at| pipe.collect(at));
+    pipe.exchange(20, |_| Answer::Silence);
+    pipe.cut();
+    while let Some(segment) = pipe.exchange.take_for_spool() {
+        pipe.spool.write(&segment).unwrap();
+    }
+    assert_eq!(pipe.exchange.queued(), 0);
+    let segment = pipe.spool.read(1).unwrap();
+    let saved: Vec<i64> = segment
+        .batches
+        .iter()
+        .map(|groups| groups[0].timestamp_ms)
+        .collect();
+    assert_eq!(saved, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn series_that_nothing_uses_are_forgotten() {
+    let mut pipe = Pipe::new(1 << 30);
+    (0..5_000).for_each(|at| pipe.collect(at));
+    pipe.exchange.forget_idle_series([0].into_iter());
+    assert_eq!(
+        pipe.exchange.table().len(),
+        5_001,
+        "batches that wait need their names"
+    );
+    pipe.connect();
+    pipe.drain();
+    pipe.exchange.forget_idle_series([0].into_iter());
+    assert_eq!(pipe.exchange.table().len(), 1);
+}

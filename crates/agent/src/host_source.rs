@@ -1,0 +1,73 @@
+//! This host as a source of samples: its collectors.
+
+use std::fmt;
+use std::sync::Arc;
+
+use muster_collectors::{Cadence, Registry, Roots};
+use muster_environment::Clock;
+
+use crate::source::{Collection, Source, Tick};
+
+/// Runs the collectors of a host.
+pub struct HostSource {
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+}
+
+impl HostSource {
+    /// All collectors, reading below `roots`.
+    pub fn new(roots: &Roots, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            registry: Registry::new(roots),
+            clock,
+        }
+    }
+}
+
+impl Source for HostSource {
+    fn collect(&mut self, tick: Tick, _now_ms: i64) -> Collection {
+        let mut all = self.registry.collect(Cadence::Fast, &*self.clock);
+        if tick == Tick::Full {
+            let slow = self.registry.collect(Cadence::Slow, &*self.clock);
+            all.new_series.extend(slow.new_series);
+            all.samples.extend(slow.samples);
+        }
+        Collection {
+            new_series: all.new_series,
+            samples: all.samples,
+            urgent: false,
+        }
+    }
+}
+
+impl fmt::Debug for HostSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSource")
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_environment::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn a_full_tick_brings_the_slow_collectors_too() {
+        let mut source = HostSource::new(&Roots::default(), Arc::new(ManualClock::at(0)));
+        let fast = source.collect(Tick::Fast, 0);
+        assert!(
+            fast.new_series
+                .iter()
+                .any(|(_, l)| l.metric_name() == Some("node_load1"))
+        );
+        let full = source.collect(Tick::Full, 0);
+        assert!(
+            !full.new_series.is_empty(),
+            "the slow ones name their series now"
+        );
+        assert!(full.samples.len() > fast.samples.len());
+    }
+}

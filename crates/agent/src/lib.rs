@@ -1,0 +1,39 @@
+//! The agent: it runs on each host, asks a [`Source`] for samples at a steady cadence, and brings them
+//! to the server over one outgoing connection.
+//!
+//! A batch is kept until the server says that it is durable: in memory, then in a bounded spool on
+//! disk. After an outage live batches go first and the backlog follows, with its original timestamps.
+//! The agent has no code that executes anything on a word of the server.
+//!
+//! Decisions are made by parts without I/O (`schedule`, `queue`, `exchange`); the loop in `agent`
+//! feeds them and does what they say.
+
+mod config;
+mod host_source;
+mod source;
+
+mod agent;
+mod tasks;
+
+mod exchange;
+mod queue;
+mod schedule;
+mod series_table;
+mod spool;
+
+mod backoff;
+mod enrolment;
+mod host_facts;
+mod key;
+mod link;
+mod own_metrics;
+mod target;
+mod tls;
+
+pub use agent::run;
+pub use config::{AgentConfig, AgentError, AgentReport};
+pub use host_source::HostSource;
+pub use key::{AgentKey, KeyError};
+pub use source::{Collection, Source, Tick};
+pub use target::TargetError;
+pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};

@@ -1,0 +1,60 @@
+//! What the agent says about itself, as series beside those of its host.
+
+use muster_series::{Labels, METRIC_NAME};
+
+use crate::series_table::SeriesTable;
+
+/// Counts and sizes of the agent, all since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct OwnFigures {
+    pub(crate) queued_batches: usize,
+    pub(crate) spool_bytes: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) dropped: u64,
+    pub(crate) dropped_samples: u64,
+    pub(crate) sessions: u64,
+    pub(crate) skipped_ticks: u64,
+    pub(crate) collect_seconds: f64,
+    /// How far this host's clock is behind the server's; unknown until a session was opened.
+    pub(crate) clock_offset_seconds: Option<f64>,
+}
+
+impl OwnFigures {
+    /// Appends the figures as samples.
+    pub(crate) fn append(&self, table: &mut SeriesTable, samples: &mut Vec<(u32, f64)>) {
+        let all = [
+            (
+                "muster_agent_queued_batches",
+                Some(self.queued_batches as f64),
+            ),
+            ("muster_agent_spool_bytes", Some(self.spool_bytes as f64)),
+            (
+                "muster_agent_acknowledged_batches_total",
+                Some(self.acknowledged as f64),
+            ),
+            (
+                "muster_agent_dropped_batches_total",
+                Some(self.dropped as f64),
+            ),
+            (
+                "muster_agent_dropped_samples_total",
+                Some(self.dropped_samples as f64),
+            ),
+            ("muster_agent_sessions_total", Some(self.sessions as f64)),
+            (
+                "muster_agent_skipped_ticks_total",
+                Some(self.skipped_ticks as f64),
+            ),
+            ("muster_agent_collect_seconds", Some(self.collect_seconds)),
+            (
+                "muster_agent_clock_offset_seconds",
+                self.clock_offset_seconds,
+            ),
+        ];
+        for (name, value) in all {
+            if let (Ok(labels), Some(value)) = (Labels::from_pairs([(METRIC_NAME, name)]), value) {
+                samples.push((table.number_of(labels), value));
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Where samples come from: the host's collectors, or a simulated host.
+
+use muster_series::Labels;
+
+/// Which collectors are to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    /// The fast ones.
+    Fast,
+    /// The fast ones and the slow ones.
+    Full,
+}
+
+/// What one collection brought.
+#[derive(Debug, Clone, Default)]
+pub struct Collection {
+    /// Series that this source has not named yet: its own number, and labels.
+    pub new_series: Vec<(u32, Labels)>,
+    /// Values by the source's series number; a stale marker ends a series.
+    pub samples: Vec<(u32, f64)>,
+    /// Whether the server is to evaluate the rules that read these series at once.
+    pub urgent: bool,
+}
+
+/// Gives samples when asked. It runs on a thread of its own and may block there.
+pub trait Source: Send {
+    /// Collects now. `now_ms` is the time that the samples will bear, in milliseconds since 1970-01-01 UTC.
+    fn collect(&mut self, tick: Tick, now_ms: i64) -> Collection;
+}

@@ -1,0 +1,140 @@
+//! Everything that the agent runs beside its loop, spawned here and nowhere else.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc as blocking;
+use std::thread;
+
+use muster_environment::Clock;
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinHandle};
+
+use crate::link::{self, LinkEvent};
+use crate::schedule::Due;
+use crate::source::{Collection, Source};
+use crate::target::Target;
+
+/// What a collector needs at its deepest; the default of 2 MiB is not for a host with 8 MiB in all.
+const COLLECTOR_STACK_BYTES: usize = 512 << 10;
+/// Frames of the server that wait for the agent's loop.
+const EVENTS_WAITING: usize = 16;
+
+/// A finished collection.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    pub(crate) due: Due,
+    pub(crate) collection: Collection,
+    pub(crate) took_ms: i64,
+}
+
+/// The thread that collects. It ends when this is dropped; it is not waited for, since a file system
+/// that hangs may hold it for ever.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    requests: blocking::Sender<Due>,
+    collected: mpsc::Receiver<Collected>,
+    busy: bool,
+}
+
+impl Collector {
+    /// Starts the thread.
+    pub(crate) fn spawn(mut source: Box<dyn Source>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let (requests, to_do) = blocking::channel::<Due>();
+        let (done, collected) = mpsc::channel(1);
+        thread::Builder::new()
+            .name("collector".into())
+            .stack_size(COLLECTOR_STACK_BYTES)
+            .spawn(move || {
+                for due in to_do {
+                    let started_ms = clock.monotonic_ms();
+                    let collection = source.collect(due.tick, due.timestamp_ms);
+                    let took_ms = clock.monotonic_ms() - started_ms;
+                    if done
+                        .blocking_send(Collected {
+                            due,
+                            collection,
+                            took_ms,
+                        })
+                        .is_err()
+                    {
+                        break;
+                    }
+                }
+            })?;
+        Ok(Self {
+            requests,
+            collected,
+            busy: false,
+        })
+    }
+
+    /// Asks for a collection, unless the last one still runs: then this one is skipped, and false returned.
+    pub(crate) fn request(&mut self, due: Due) -> bool {
+        if self.busy || self.requests.send(due).is_err() {
+            return false;
+        }
+        self.busy = true;
+        true
+    }
+
+    /// Waits for the collection asked for; none means that the thread has ended.
+    pub(crate) async fn next(&mut self) -> Option<Collected> {
+        let collected = self.collected.recv().await?;
+        self.busy = false;
+        Some(collected)
+    }
+}
+
+/// A connection that is open, or being opened.
+#[derive(Debug)]
+pub(crate) struct Link {
+    frames: mpsc::UnboundedSender<Vec<u8>>,
+    events: mpsc::Receiver<LinkEvent>,
+    task: JoinHandle<()>,
+}
+
+impl Link {
+    /// Starts to connect.
+    pub(crate) fn spawn(target: Arc<Target>, tls: Option<Arc<ClientConfig>>) -> Self {
+        // Not bounded by itself: the session's window bounds what is ever in it.
+        let (frames, outgoing) = mpsc::unbounded_channel();
+        let (to_agent, events) = mpsc::channel(EVENTS_WAITING);
+        let task = task::spawn(link::run(target, tls, to_agent, outgoing));
+        Self {
+            frames,
+            events,
+            task,
+        }
+    }
+
+    /// Hands over a frame. One for a connection that has just ended is lost; its batch is not.
+    pub(crate) fn send(&self, frame: Vec<u8>) {
+        let _ = self.frames.send(frame);
+    }
+
+    /// Waits for the next event; none comes after `Down`.
+    pub(crate) async fn next(&mut self) -> Option<LinkEvent> {
+        self.events.recv().await
+    }
+
+    /// Lets the frames handed over leave, closes the connection, and waits for that.
+    pub(crate) async fn close(self) {
+        let Self {
+            frames,
+            events,
+            task,
+        } = self;
+        drop(frames);
+        drop(events);
+        // A task that panicked has closed its connection too.
+        let _ = task.await;
+    }
+}
+
+/// Runs what blocks on the disk beside the loop's thread.
+pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    task::spawn_blocking(work)
+        .await
+        .expect("disk work does not panic and is not cancelled")
+}

@@ -1,0 +1,18 @@
+//! The world outside, by value: the clock and the disk, each a trait with a real one and ones for tests.
+//!
+//! Everything that reads time or files of samples takes these, so that tests can turn the clock
+//! and crash the disk.
+
+mod clock;
+mod disk;
+mod failing_disk;
+mod memory_disk;
+mod real_disk;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::{
+    DirEntry, DirLock, Disk, DiskSpace, LockError, ReadFile, WriteFile, read_all, replace_file,
+};
+pub use failing_disk::FailingDisk;
+pub use memory_disk::{Crash, MemoryDisk};
+pub use real_disk::RealDisk;

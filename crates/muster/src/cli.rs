@@ -1,0 +1,213 @@
+//! The command line: every command with its flags, its environment variables and an example.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Monitoring for clusters of servers: agent, server, time-series store, web page and alerts in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "muster",
+    version,
+    propagate_version = true,
+    after_help = "First run:  muster up        (server, page and an agent for this machine)\n\
+                  More hosts: muster enroll-token on the server, then muster agent on each host"
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Which log lines to show, such as `info` or `warn,muster_server=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    pub(crate) log: String,
+    /// Write log lines as JSON
+    #[arg(long, global = true, env = "MUSTER_LOG_JSON")]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server and an agent for this machine, in one process: the first run
+    #[command(
+        after_help = "Examples:\n  muster up\n  muster up --listen 0.0.0.0:6868 --data-dir /srv/muster"
+    )]
+    Up(ServerArgs),
+    /// Run the server
+    #[command(
+        after_help = "Examples:\n  muster server\n  muster server --config /etc/muster.toml --retention 2y\n  \
+                            muster server --tls /etc/ssl/muster.pem,/etc/ssl/muster.key"
+    )]
+    Server(ServerArgs),
+    /// Run the agent of this host
+    #[command(
+        after_help = "Examples:\n  muster agent --server https://monitor:6868 --token TOKEN --ca-fingerprint sha256:F   (once, to join)\n  \
+                            muster agent                                     (afterwards: the state folder knows)"
+    )]
+    Agent(AgentArgs),
+    /// Ask the store with PromQL
+    #[command(after_help = "Examples:\n  muster query 'node_load1'\n  \
+                            muster query 'rate(node_network_receive_bytes_total[5m])' --range 1h --step 1m\n  \
+                            muster query up --server https://monitor:6868 --api-token TOKEN --json")]
+    Query(QueryArgs),
+    /// Make, list and revoke API tokens
+    #[command(
+        after_help = "Examples:\n  muster token create grafana --role viewer\n  muster token list\n  muster token revoke grafana"
+    )]
+    Token(TokenArgs),
+    /// Make a token with which agents join; the token is the last line printed
+    #[command(
+        after_help = "Examples:\n  muster enroll-token\n  muster enroll-token --uses 50 --expires 24h --groups web,berlin"
+    )]
+    EnrollToken(EnrollTokenArgs),
+}
+
+/// Flags of `up` and `server`; each may also stand in the configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// A TOML file with settings; flags and environment variables win over it
+    #[arg(long, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where everything is kept [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:6868 for up, 0.0.0.0:6868 for server]
+    #[arg(long, env = "MUSTER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// off, auto (an own CA) or CERTIFICATE,KEY [default: off on loopback, else auto]
+    #[arg(long, env = "MUSTER_TLS", value_name = "MODE")]
+    pub(crate) tls: Option<String>,
+    /// How long samples are kept, such as 400d [default: 400d]
+    #[arg(long, env = "MUSTER_RETENTION", value_name = "DURATION")]
+    pub(crate) retention: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    /// Address of the server, such as <https://monitor.example.com:6868>; needed once
+    #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Token made by `muster enroll-token`; needed once
+    #[arg(
+        long,
+        env = "MUSTER_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<String>,
+    /// Fingerprint of the server's own CA, as `muster enroll-token` prints it
+    #[arg(long, env = "MUSTER_CA_FINGERPRINT", value_name = "sha256:HEX")]
+    pub(crate) ca_fingerprint: Option<String>,
+    /// Where key and unsent samples are kept [default: /var/lib/muster-agent as root, else ~/.local/state/muster-agent]
+    #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How often to collect
+    #[arg(
+        long,
+        env = "MUSTER_INTERVAL",
+        default_value = "5s",
+        value_name = "DURATION"
+    )]
+    pub(crate) interval: String,
+    /// Name of this host, its label `instance` [default: the host name]
+    #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+}
+
+/// How to reach a server: over HTTP, or, without `--server`, the one on this machine by its data folder.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// Address of the server [default: the server of --data-dir on this machine]
+    #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Token for the API of --server
+    #[arg(
+        long,
+        env = "MUSTER_API_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) api_token: Option<String>,
+    /// Fingerprint of the server's own CA
+    #[arg(long, env = "MUSTER_CA_FINGERPRINT", value_name = "sha256:HEX")]
+    pub(crate) ca_fingerprint: Option<String>,
+    /// Data folder of the server on this machine [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// The expression, in PromQL
+    pub(crate) expression: String,
+    /// The instant, in seconds since 1970 or like 2026-09-01T08:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", conflicts_with = "range")]
+    pub(crate) time: Option<String>,
+    /// The last so much time instead of one instant, such as 1h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) range: Option<String>,
+    /// The step of a range [default: a hundredth of it]
+    #[arg(long, value_name = "DURATION", requires = "range")]
+    pub(crate) step: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is the last line printed, and is shown only this once
+    Create {
+        /// What it is for; unique
+        name: String,
+        /// viewer, operator, admin, or writer (may only push)
+        #[arg(long, default_value = "viewer", value_name = "ROLE")]
+        role: String,
+        /// How long it is valid, such as 90d [default: until revoked]
+        #[arg(long, value_name = "DURATION")]
+        expires: Option<String>,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// List the tokens, without their secrets
+    List {
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Revoke a token, at once
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrollTokenArgs {
+    /// How many agents may join with it
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) uses: u32,
+    /// How long it is valid
+    #[arg(long, default_value = "1h", value_name = "DURATION")]
+    pub(crate) expires: String,
+    /// Groups that the joining hosts get
+    #[arg(long, value_delimiter = ',', value_name = "GROUP,…")]
+    pub(crate) groups: Vec<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}

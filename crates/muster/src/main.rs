@@ -1,0 +1,71 @@
+//! `muster`: one binary that is agent, server, store, page and command line.
+//!
+//! This file tells the life of the process: read the command line, set up logs, run one command, say what went wrong.
+
+mod cli;
+mod settings;
+
+mod run_agent;
+mod run_server;
+
+mod client;
+mod query_command;
+mod token_commands;
+
+mod logging;
+mod signals;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(&cli.log, cli.log_json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads(&cli.command))
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("cannot start threads")),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Up(arguments) => run_server::up(arguments).await,
+            Command::Server(arguments) => run_server::server(arguments).await,
+            Command::Agent(arguments) => run_agent::agent(arguments).await,
+            Command::Query(arguments) => query_command::run(arguments).await,
+            Command::Token(arguments) => token_commands::token(arguments).await,
+            Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,
+        }
+    });
+    // A query that still computes must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// An agent needs one thread; a server one for each core.
+fn worker_threads(command: &Command) -> usize {
+    match command {
+        Command::Up(_) | Command::Server(_) => std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .max(2),
+        _ => 1,
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where the command line says what went wrong"
+)]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("muster: {error:#}");
+    ExitCode::FAILURE
+}

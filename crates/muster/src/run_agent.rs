@@ -1,0 +1,196 @@
+//! `muster agent`, and the agent of this machine inside `muster up`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
+use muster_collectors::Roots;
+use muster_environment::{Clock, SystemClock};
+use muster_series::parse_duration_ms;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cli::AgentArgs;
+use crate::settings::state_dir;
+use crate::signals;
+
+/// What the state folder remembers of the command with which the agent joined.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    server: Option<String>,
+    ca_fingerprint: Option<String>,
+    instance: Option<String>,
+}
+
+const REMEMBERED_FILE: &str = "agent.json";
+
+/// Runs the agent of this host until it is told to stop.
+pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
+    let state_dir = args
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| state_dir("muster-agent"));
+    let known = recall(&state_dir)?;
+    let remembered = Remembered {
+        server: args.server.or(known.server),
+        ca_fingerprint: args.ca_fingerprint.or(known.ca_fingerprint),
+        instance: args.instance.or(known.instance),
+    };
+    let Some(server) = remembered.server.clone() else {
+        bail!(
+            "this agent has not joined a server yet: make a token with `muster enroll-token` on the server, \
+             then start the agent with --server, --token and, if it was printed, --ca-fingerprint"
+        );
+    };
+    let mut config = AgentConfig::new(server, &state_dir);
+    config.token = args.token;
+    config.ca_fingerprint = remembered
+        .ca_fingerprint
+        .as_deref()
+        .map(parse_fingerprint)
+        .transpose()?;
+    config.instance.clone_from(&remembered.instance);
+    config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (stop, stopped) = watch::channel(false);
+    let mut running = spawn(config, clock, stopped);
+    remember(&state_dir, &remembered);
+    tokio::select! {
+        ended = &mut running => {
+            ended??;
+        }
+        signal = signals::stop() => {
+            signal?;
+            stop.send_replace(true);
+            tell(running.await??);
+        }
+    }
+    Ok(())
+}
+
+fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
+    let path = state_dir.join(REMEMBERED_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged; remove it and give --server again",
+                path.display()
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Remembered::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn remember(state_dir: &Path, remembered: &Remembered) {
+    let path = state_dir.join(REMEMBERED_FILE);
+    let text = serde_json::to_string_pretty(remembered).expect("three texts are JSON");
+    let written = std::fs::create_dir_all(state_dir).and_then(|()| std::fs::write(&path, text));
+    if let Err(error) = written {
+        tracing::warn!(path = %path.display(), %error, "the server's address is not remembered");
+    }
+}
+
+fn spawn(
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    stopped: watch::Receiver<bool>,
+) -> JoinHandle<Result<AgentReport, AgentError>> {
+    let source = Box::new(HostSource::new(&Roots::default(), Arc::clone(&clock)));
+    tokio::spawn(run(config, source, clock, stopped))
+}
+
+fn tell(report: AgentReport) {
+    tracing::info!(
+        acknowledged = report.acknowledged,
+        dropped = report.dropped,
+        spooled_bytes = report.spooled_bytes,
+        "agent stopped"
+    );
+}
+
+/// The agent of the machine on which `muster up` runs.
+pub(crate) struct LocalAgent {
+    pub(crate) server_url: String,
+    pub(crate) token: String,
+    pub(crate) ca_fingerprint: Option<[u8; 32]>,
+    pub(crate) state_dir: PathBuf,
+}
+
+/// See [`LocalAgent::spawn`].
+pub(crate) struct RunningAgent {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<Result<AgentReport, AgentError>>>,
+}
+
+impl LocalAgent {
+    pub(crate) fn spawn(self, clock: Arc<dyn Clock>) -> RunningAgent {
+        let mut config = AgentConfig::new(self.server_url, self.state_dir);
+        config.token = Some(self.token);
+        config.ca_fingerprint = self.ca_fingerprint;
+        let (stop, stopped) = watch::channel(false);
+        RunningAgent {
+            stop,
+            task: Some(spawn(config, clock, stopped)),
+        }
+    }
+}
+
+impl RunningAgent {
+    /// Resolves when the agent has ended by itself, with the reason.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(Ok(_)) => anyhow::anyhow!("it ended by itself"),
+            Ok(Err(error)) => error.into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_none()
+    }
+
+    /// Stops it; what is not acknowledged yet stays in its spool.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        let Some(task) = self.task else { return };
+        match task.await {
+            Ok(Ok(report)) => tell(report),
+            Ok(Err(error)) => tracing::error!(%error, "the agent failed"),
+            Err(error) => tracing::error!(%error, "the agent failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_agent_joined_with_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(recall(dir.path()).unwrap(), Remembered::default());
+        let joined = Remembered {
+            server: Some("https://monitor:6868".into()),
+            ca_fingerprint: Some("sha256:00".into()),
+            instance: None,
+        };
+        remember(dir.path(), &joined);
+        assert_eq!(recall(dir.path()).unwrap(), joined);
+        std::fs::write(dir.path().join(REMEMBERED_FILE), "{").unwrap();
+        assert!(
+            recall(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("damaged")
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `muster up` and `muster server`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use muster_environment::{Clock, SystemClock};
+use muster_server::{Running, ServerConfig, data_paths, local, start};
+
+use crate::cli::ServerArgs;
+use crate::run_agent::LocalAgent;
+use crate::settings::{Flavor, server_config};
+use crate::{client, signals, table};
+
+/// How long the token lives with which the agent of `muster up` joins, in milliseconds.
+const JOIN_MS: i64 = 600_000;
+
+/// Runs the server alone.
+pub(crate) async fn server(args: ServerArgs) -> anyhow::Result<()> {
+    let config = server_config(args, Flavor::Server)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let data_dir = config.data_dir.clone();
+    let running = open(config, clock).await?;
+    signals::stop().await?;
+    close(running, &data_dir).await;
+    Ok(())
+}
+
+/// Runs the server and an agent for this machine.
+pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
+    let config = server_config(args, Flavor::Up)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let data_dir = config.data_dir.clone();
+    let running = open(config, Arc::clone(&clock)).await?;
+    let state_dir = data_paths::agent(&data_dir);
+    let expires_ms = clock.now_ms() + JOIN_MS;
+    // An agent that has joined does not use it; it ends in ten minutes.
+    let token = local::enroll_token(running.meta(), 1, expires_ms, vec![], clock.now_ms()).await?;
+    let agent = LocalAgent {
+        server_url: url(&running),
+        token,
+        ca_fingerprint: running.ca_fingerprint(),
+        state_dir,
+    };
+    let mut agent = agent.spawn(clock);
+    tokio::select! {
+        stopped = signals::stop() => stopped?,
+        failed = agent.failed() => tracing::error!("the agent of this machine stopped: {failed:#}; the server goes on"),
+    }
+    if agent.is_over() {
+        signals::stop().await?;
+    }
+    agent.stop().await;
+    close(running, &data_dir).await;
+    Ok(())
+}
+
+async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
+    let data_dir = config.data_dir.clone();
+    let running = start(config, clock).await?;
+    client::note_address(&data_dir, &url(&running))
+        .with_context(|| format!("cannot write into {}", data_dir.display()))
+        .unwrap_or_else(|error| tracing::warn!("{error:#}; commands here will need --server"));
+    greet(&running);
+    Ok(running)
+}
+
+async fn close(running: Running, data_dir: &Path) {
+    tracing::info!("stopping");
+    client::forget_address(data_dir);
+    running.stop().await;
+}
+
+/// Says where the page is, and once how to sign in.
+fn greet(running: &Running) {
+    let mut lines = vec![format!("page: {}/", url(running))];
+    if let Some(first) = running.first_sign_in() {
+        lines.push(format!("user: {}", first.user));
+        match &first.generated_password {
+            Some(password) => {
+                lines.push(format!("password: {password}"));
+                lines.push("(shown only this once; write it down)".into());
+            }
+            None => lines.push("password: the one in MUSTER_ADMIN_PASSWORD".into()),
+        }
+    }
+    if let Some(fingerprint) = running.ca_fingerprint() {
+        let fingerprint = muster_server::format_fingerprint(&fingerprint);
+        lines.push(format!("CA fingerprint: {fingerprint}"));
+    }
+    lines.push(String::new());
+    table::print(&lines.join("\n"));
+}
+
+/// The address by which this machine reaches the server.
+fn url(running: &Running) -> String {
+    let scheme = if running.is_secure() { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(running.address()))
+}
+
+/// An address to connect to, for one to listen on.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

@@ -1,0 +1,211 @@
+//! Settings: flag over environment over file over default.
+//!
+//! The command line parser has put flag over environment already; this adds the file and the defaults, and turns
+//! text into values, so that what the rest of the program sees is valid.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use muster_series::parse_duration_ms;
+use muster_server::{ServerConfig, TlsMode};
+
+use crate::cli::ServerArgs;
+
+/// The port of everything.
+pub(crate) const DEFAULT_PORT: u16 = 6868;
+const DEFAULT_RETENTION: &str = "400d";
+/// The keys of the configuration file.
+const KEYS: [&str; 4] = ["data_dir", "listen", "tls", "retention"];
+
+/// Which command the settings are for; they differ in where it listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    Up,
+    Server,
+}
+
+/// The settings of a server.
+pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<ServerConfig> {
+    let file = match &args.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| {
+                format!("cannot read the configuration file {}", path.display())
+            })?;
+            parse_file(&text).with_context(|| format!("in {}", path.display()))?
+        }
+        None => FileSettings::default(),
+    };
+    let listen = match (args.listen, file.listen) {
+        (Some(listen), _) => listen,
+        (None, Some(text)) => text.parse().with_context(|| {
+            format!("listen = {text:?} is no ADDRESS:PORT such as 0.0.0.0:6868")
+        })?,
+        (None, None) => default_listen(flavor),
+    };
+    let tls = args.tls.or(file.tls);
+    let retention = args
+        .retention
+        .or(file.retention)
+        .unwrap_or_else(|| DEFAULT_RETENTION.into());
+    let retention_ms = parse_duration_ms(&retention).context("in retention")?;
+    if retention_ms < 3_600_000 {
+        bail!("a retention of {retention} keeps nothing; give an hour or more, such as 400d");
+    }
+    Ok(ServerConfig {
+        data_dir: args
+            .data_dir
+            .or(file.data_dir)
+            .unwrap_or_else(|| state_dir("muster")),
+        tls: tls_mode(tls.as_deref(), listen.ip())?,
+        listen,
+        retention_ms,
+        admin_password: admin_password()?,
+    })
+}
+
+fn default_listen(flavor: Flavor) -> SocketAddr {
+    let ip = match flavor {
+        Flavor::Up => Ipv4Addr::LOCALHOST,
+        Flavor::Server => Ipv4Addr::UNSPECIFIED,
+    };
+    SocketAddr::new(IpAddr::V4(ip), DEFAULT_PORT)
+}
+
+fn tls_mode(text: Option<&str>, ip: IpAddr) -> anyhow::Result<TlsMode> {
+    match text {
+        None if ip.is_loopback() => Ok(TlsMode::Off),
+        None | Some("auto") => Ok(TlsMode::Auto),
+        Some("off") => Ok(TlsMode::Off),
+        Some(text) => match text.split_once(',') {
+            Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
+                Ok(TlsMode::Files {
+                    certificate: certificate.into(),
+                    key: key.into(),
+                })
+            }
+            _ => bail!("tls = {text:?} is neither off, auto nor CERTIFICATE,KEY"),
+        },
+    }
+}
+
+/// The first administrator's password from the environment, if one is set.
+fn admin_password() -> anyhow::Result<Option<String>> {
+    match std::env::var("MUSTER_ADMIN_PASSWORD") {
+        Ok(password) if password.chars().count() < 8 => {
+            bail!("MUSTER_ADMIN_PASSWORD must have 8 characters at least")
+        }
+        Ok(password) => Ok(Some(password)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => bail!("MUSTER_ADMIN_PASSWORD: {error}"),
+    }
+}
+
+/// Where this user keeps the state of `name`: `/var/lib/NAME` as root, else the XDG state folder.
+pub(crate) fn state_dir(name: &str) -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return Path::new("/var/lib").join(name);
+    }
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    base.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join(name)
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct FileSettings {
+    data_dir: Option<PathBuf>,
+    listen: Option<String>,
+    tls: Option<String>,
+    retention: Option<String>,
+}
+
+fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
+    let table: toml::Table = text
+        .parse()
+        .context("the configuration is not valid TOML")?;
+    let mut settings = FileSettings::default();
+    for (key, value) in table {
+        let known = KEYS.contains(&key.as_str());
+        if !known {
+            bail!("unknown key {key:?}; did you mean {:?}?", nearest(&key));
+        }
+        let Some(value) = value.as_str().map(str::to_owned) else {
+            bail!("{key} must be a text in quotes");
+        };
+        match key.as_str() {
+            "data_dir" => settings.data_dir = Some(value.into()),
+            "listen" => settings.listen = Some(value),
+            "tls" => settings.tls = Some(value),
+            _ => settings.retention = Some(value),
+        }
+    }
+    Ok(settings)
+}
+
+/// The known key that takes the fewest edits.
+fn nearest(key: &str) -> &'static str {
+    KEYS.into_iter()
+        .min_by_key(|known| edit_distance(&key.replace('-', "_"), known))
+        .expect("there are known keys")
+}
+
+/// Levenshtein's distance: the fewest insertions, deletions and replacements.
+fn edit_distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let replace = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_told_with_the_nearest_known_one() {
+        for (text, expected) in [
+            ("retension = '1d'", "retention"),
+            ("data-dir = 'x'", "data_dir"),
+        ] {
+            let error = parse_file(text).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("did you mean {expected:?}?")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_is_read() {
+        let settings = parse_file("listen = '0.0.0.0:1'\nretention = '30d'").unwrap();
+        assert_eq!(settings.listen.as_deref(), Some("0.0.0.0:1"));
+        assert_eq!(settings.retention.as_deref(), Some("30d"));
+        assert!(parse_file("listen = 5").is_err());
+        assert!(parse_file("listen").is_err());
+    }
+
+    #[test]
+    fn tls_is_off_on_loopback_only() {
+        let (loopback, any) = (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into());
+        assert_eq!(tls_mode(None, loopback).unwrap(), TlsMode::Off);
+        assert_eq!(tls_mode(None, any).unwrap(), TlsMode::Auto);
+        assert_eq!(tls_mode(Some("off"), any).unwrap(), TlsMode::Off);
+        let files = TlsMode::Files {
+            certificate: "a".into(),
+            key: "b".into(),
+        };
+        assert_eq!(tls_mode(Some("a,b"), any).unwrap(), files);
+        assert!(tls_mode(Some("on"), any).is_err());
+    }
+}

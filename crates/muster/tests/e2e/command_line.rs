@@ -1,0 +1,175 @@
+//! The command line: help, tokens, clear errors.
+
+use crate::http::get;
+use crate::server::{Server, muster, text};
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn every_command_has_help_with_an_example() {
+    for command in ["up", "server", "agent", "query", "token", "enroll-token"] {
+        let output = muster(&[command, "--help"]);
+        assert!(output.status.success());
+        let help = text(&output.stdout);
+        assert!(
+            help.contains("Examples:") && help.contains(&format!("muster {command}")),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn tokens_are_made_beside_the_server_and_through_its_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::alone(dir.path());
+    let admin = server.token(&["token", "create", "root", "--role", "admin"]);
+    let url = format!("http://{}", server.address);
+    let remote = ["--server", &url, "--api-token", &admin];
+    let mut create = vec![
+        "token",
+        "create",
+        "grafana",
+        "--role",
+        "viewer",
+        "--expires",
+        "90d",
+    ];
+    create.extend(remote);
+    let made = muster(&create);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let token = text(&made.stdout).lines().last().unwrap().to_owned();
+    assert_eq!(
+        get(server.address, "/api/v1/query?query=1", &token).status,
+        200
+    );
+
+    let mut again = create.clone();
+    again.truncate(3);
+    again.extend(remote);
+    assert!(
+        text(&muster(&again).stderr).contains("already"),
+        "a name is given once"
+    );
+
+    let listed = server.beside(&["token", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let names: Vec<_> = listed["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| &t["name"])
+        .collect();
+    assert_eq!(names, ["grafana", "root"]);
+    assert!(!listed.to_string().contains(&token));
+
+    let mut revoke = vec!["token", "revoke", "grafana"];
+    revoke.extend(remote);
+    assert!(muster(&revoke).status.success());
+    assert_eq!(
+        get(server.address, "/api/v1/query?query=1", &token).status,
+        401
+    );
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn what_a_user_did_wrong_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::alone(dir.path());
+    let listen = server.address.to_string();
+    let data = dir.path().display().to_string();
+    let other = tempfile::tempdir().unwrap();
+    let other_data = other.path().display().to_string();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let under_file = file.join("data").display().to_string();
+    let config = dir.path().join("muster.toml");
+    std::fs::write(&config, "retension = '30d'").unwrap();
+    let config = config.display().to_string();
+
+    let cases: [(&[&str], &str); 13] = [
+        (
+            &["server", "--listen", &listen, "--data-dir", &other_data],
+            "--listen",
+        ),
+        (
+            &["server", "--listen", "127.0.0.1:0", "--data-dir", &data],
+            "--data-dir",
+        ),
+        (
+            &[
+                "server",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                &under_file,
+            ],
+            "--data-dir",
+        ),
+        (
+            &["server", "--config", &config],
+            "did you mean \"retention\"?",
+        ),
+        (
+            &["server", "--tls", "on", "--data-dir", &other_data],
+            "off, auto nor CERTIFICATE,KEY",
+        ),
+        (
+            &["server", "--retention", "5", "--data-dir", &other_data],
+            "400d",
+        ),
+        (
+            &["query", "up", "--data-dir", &other_data],
+            "no server runs",
+        ),
+        (&["query", "sum(", "--data-dir", &data], "query"),
+        (
+            &["query", "up", "--server", "http://127.0.0.1:1"],
+            "--api-token",
+        ),
+        (
+            &[
+                "query",
+                "up",
+                "--server",
+                "http://127.0.0.1:1",
+                "--api-token",
+                "x",
+            ],
+            "cannot reach",
+        ),
+        (
+            &[
+                "token",
+                "create",
+                "x",
+                "--role",
+                "king",
+                "--data-dir",
+                &data,
+            ],
+            "viewer, operator, admin",
+        ),
+        (
+            &["enroll-token", "--uses", "0", "--data-dir", &data],
+            "--uses",
+        ),
+        (
+            &["agent", "--state-dir", &other_data],
+            "muster enroll-token",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        check(arguments, expected);
+    }
+}
+
+/// The command fails, quickly, with one message that holds `expected`, and without a panic.
+#[track_caller]
+fn check(arguments: &[&str], expected: &str) {
+    let output = muster(arguments);
+    let error = text(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert!(error.contains(expected), "{arguments:?} says: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+}

@@ -1,0 +1,90 @@
+//! A full disk: writing stops with a clear message, reading goes on, and writing resumes by itself.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::http::get;
+use crate::server::{Server, wait_for};
+use crate::test_agent::{TestAgent, Verdict, now_ms, numbered};
+use muster_wire::RefuseReason;
+
+/// A small file system in memory, unmounted when dropped.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"])
+            .arg(at)
+            .output()
+            .ok()?;
+        mount.status.success().then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_full_disk_stops_writing_only_and_only_while_it_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path()) else {
+        println!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    let data_dir = disk.0.join("data");
+    let mut server = Server::alone(&data_dir);
+    let token = server.token(&["enroll-token"]);
+    // Made while there is room: a token cannot be written to a full disk.
+    let reader = server.token(&["token", "create", "reader"]);
+    let agent = TestAgent::new("full", numbered("full_disk", 10));
+    let mut session = agent.connect(server.address, Some(&token)).unwrap();
+    let values = [1.0; 10];
+    session.send(now_ms(), &values).unwrap();
+    assert!(matches!(session.verdict(), Ok(Verdict::Acknowledged(_))));
+
+    let ballast = disk.0.join("ballast");
+    let _ = Command::new("dd")
+        .args([
+            "if=/dev/zero",
+            "bs=1M",
+            &format!("of={}", ballast.display()),
+        ])
+        .output()
+        .expect("dd is everywhere");
+    wait_for("a refusal", || {
+        session.send(now_ms(), &values).unwrap();
+        match session.verdict().unwrap() {
+            Verdict::Refused(_, reason) => {
+                assert_eq!(reason, RefuseReason::DiskFull);
+                Some(())
+            }
+            Verdict::Acknowledged(_) => None,
+        }
+    });
+    wait_for("a log line", || {
+        server.log().contains("is full").then_some(())
+    });
+    let answer = get(
+        server.address,
+        "/api/v1/query?query=count(full_disk)",
+        &reader,
+    );
+    assert_eq!(
+        answer.json()["data"]["result"][0]["value"][1],
+        "10",
+        "reading goes on"
+    );
+
+    std::fs::remove_file(&ballast).unwrap();
+    wait_for("writing to resume", || {
+        session.send(now_ms(), &values).unwrap();
+        matches!(session.verdict().unwrap(), Verdict::Acknowledged(_)).then_some(())
+    });
+    let (status, _) = server.terminate();
+    assert!(status.success());
+}

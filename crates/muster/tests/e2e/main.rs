@@ -1,0 +1,17 @@
+//! End to end, with the real binary: what a person, an agent and an attacker meet.
+//!
+//! `cargo xtask test` builds the release binary and names it in `MUSTER_BIN` (and the simulator in
+//! `MUSTER_SIMULATION_BIN`). Each test has its own data folder and port.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod http;
+mod server;
+mod test_agent;
+
+mod backfill;
+mod bad_input;
+mod command_line;
+mod crash;
+mod first_run;
+mod full_disk;

@@ -1,0 +1,283 @@
+//! Pages: the unit in which a block is written, checked, read and cached.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::series_page::SeriesPage;
+use crate::codec::varint::{self, Malformed, Reader};
+
+/// Length of a page's first bytes (docs/format/block.md, "Page").
+pub(super) const PAGE_HEADER_LEN: usize = 9;
+/// Longest page, packed or not; a longer length is damage.
+pub(super) const MAX_PAGE_LEN: u32 = 256 << 20;
+const ZSTD_LEVEL: i32 = 1;
+
+/// What a page holds (docs/format/block.md, "Page").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum PageKind {
+    Columns = 1,
+    Series = 2,
+    Label = 3,
+    Contents = 4,
+}
+
+/// Where a page is in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PageRef {
+    pub(super) offset: u64,
+    pub(super) len: u32,
+}
+
+impl PageRef {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        varint::put(out, self.offset);
+        varint::put(out, u64::from(self.len));
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            offset: reader.varint()?,
+            len: reader.index()?,
+        })
+    }
+}
+
+/// The bytes of a page on disk.
+pub(super) fn pack(kind: PageKind, raw: &[u8]) -> std::io::Result<Vec<u8>> {
+    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
+    let mut page = Vec::with_capacity(PAGE_HEADER_LEN + packed.len());
+    page.extend_from_slice(&[0; 4]);
+    page.push(kind as u8);
+    page.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+    page.extend_from_slice(&packed);
+    let crc = crc32fast::hash(&page[4..]);
+    page[..4].copy_from_slice(&crc.to_le_bytes());
+    Ok(page)
+}
+
+/// What [`pack`] was given, or what is wrong with the page.
+pub(super) fn unpack(kind: PageKind, page: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut reader = Reader::new(page);
+    let mut header = || -> Result<(u32, u8, u32), Malformed> {
+        let crc = u32::from_le_bytes(reader.array()?);
+        Ok((crc, reader.byte()?, u32::from_le_bytes(reader.array()?)))
+    };
+    let (crc, found_kind, len) = header().map_err(|Malformed| "a page is too short")?;
+    if crc != crc32fast::hash(&page[4..]) {
+        return Err("a page does not match its checksum");
+    }
+    if found_kind != kind as u8 || len > MAX_PAGE_LEN {
+        return Err("a page is not of the kind that it should be");
+    }
+    zstd::bulk::decompress(&page[PAGE_HEADER_LEN..], len as usize)
+        .map_err(|_| "a page does not unpack")
+}
+
+/// Many columns packed together: timestamps or values of chunks.
+#[derive(Debug)]
+pub(super) struct ColumnsPage {
+    bytes: Vec<u8>,
+    /// Where each column ends.
+    ends: Vec<usize>,
+}
+
+impl ColumnsPage {
+    pub(super) fn put(columns: &[Vec<u8>]) -> Vec<u8> {
+        let mut raw = Vec::with_capacity(columns.iter().map(|c| c.len() + 3).sum());
+        varint::put(&mut raw, columns.len() as u64);
+        for column in columns {
+            varint::put(&mut raw, column.len() as u64);
+        }
+        for column in columns {
+            raw.extend_from_slice(column);
+        }
+        raw
+    }
+
+    pub(super) fn read(raw: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(raw);
+        let count = reader.count()?;
+        let (mut ends, mut end) = (Vec::with_capacity(count), 0_usize);
+        for _ in 0..count {
+            let len = usize::try_from(reader.varint()?).map_err(|_| Malformed)?;
+            end = end.checked_add(len).ok_or(Malformed)?;
+            ends.push(end);
+        }
+        let bytes = reader.take(end)?.to_vec();
+        Ok(Self { bytes, ends })
+    }
+
+    pub(super) fn column(&self, slot: u32) -> Result<&[u8], Malformed> {
+        let slot = slot as usize;
+        let end = *self.ends.get(slot).ok_or(Malformed)?;
+        let start = if slot == 0 { 0 } else { self.ends[slot - 1] };
+        Ok(&self.bytes[start..end])
+    }
+}
+
+/// The series of each value of one label in one block.
+#[derive(Debug, Default)]
+pub(super) struct LabelPage {
+    /// By value.
+    pub(super) values: Vec<(Box<str>, roaring::RoaringBitmap)>,
+}
+
+impl LabelPage {
+    pub(super) fn read(raw: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(raw);
+        let mut values = Vec::new();
+        for _ in 0..reader.count()? {
+            let value = reader.text()?.into();
+            let bitmap = roaring::RoaringBitmap::deserialize_from(reader.bytes()?);
+            values.push((value, bitmap.map_err(|_| Malformed)?));
+        }
+        Ok(Self { values })
+    }
+
+    pub(super) fn get(&self, value: &str) -> Option<&roaring::RoaringBitmap> {
+        let at = self
+            .values
+            .binary_search_by(|(own, _)| (**own).cmp(value))
+            .ok()?;
+        Some(&self.values[at].1)
+    }
+}
+
+/// A page that was read, ready for use.
+#[derive(Debug, Clone)]
+pub(super) enum CachedPage {
+    Columns(Arc<ColumnsPage>),
+    Series(Arc<SeriesPage>),
+    Label(Arc<LabelPage>),
+}
+
+impl CachedPage {
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        let own = match self {
+            Self::Columns(page) => page.bytes.len() + page.ends.len() * 8,
+            Self::Series(page) => page.weight(),
+            Self::Label(page) => page
+                .values
+                .iter()
+                .map(|(value, bitmap)| value.len() + 64 + bitmap.serialized_size())
+                .sum(),
+        };
+        own + 64
+    }
+}
+
+/// Number of a block within this process, and where in it the page is.
+type PageKey = (u64, u64);
+
+/// The pages read lately, up to a number of bytes.
+///
+/// Two generations: a page that is used comes into the young one; when that has half of the room, the old
+/// generation is forgotten and the young one takes its place. So what is used stays, at the cost of one map look-up.
+#[derive(Debug)]
+pub(crate) struct PageCache {
+    half_bytes: usize,
+    generations: Mutex<Generations>,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<PageKey, (CachedPage, usize)>,
+    old: HashMap<PageKey, (CachedPage, usize)>,
+    young_bytes: usize,
+    old_bytes: usize,
+}
+
+impl PageCache {
+    /// A cache that holds at most about this many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            half_bytes: bytes / 2,
+            generations: Mutex::default(),
+        }
+    }
+
+    /// Bytes held now.
+    pub(crate) fn bytes(&self) -> usize {
+        let generations = self.generations.lock();
+        generations.young_bytes + generations.old_bytes
+    }
+
+    pub(super) fn get(&self, key: PageKey) -> Option<CachedPage> {
+        let mut generations = self.generations.lock();
+        if let Some((page, _)) = generations.young.get(&key) {
+            return Some(page.clone());
+        }
+        let (page, weight) = generations.old.remove(&key)?;
+        generations.old_bytes -= weight;
+        generations.keep(self.half_bytes, key, page.clone(), weight);
+        Some(page)
+    }
+
+    pub(super) fn insert(&self, key: PageKey, page: CachedPage) {
+        let weight = page.weight();
+        if weight <= self.half_bytes {
+            self.generations
+                .lock()
+                .keep(self.half_bytes, key, page, weight);
+        }
+    }
+}
+
+impl Generations {
+    fn keep(&mut self, half_bytes: usize, key: PageKey, page: CachedPage, weight: usize) {
+        if self.young_bytes + weight > half_bytes {
+            self.old = std::mem::take(&mut self.young);
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
+        }
+        self.young_bytes += weight;
+        if let Some((_, replaced)) = self.young.insert(key, (page, weight)) {
+            self.young_bytes -= replaced;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(len: usize) -> CachedPage {
+        CachedPage::Columns(Arc::new(ColumnsPage {
+            bytes: vec![0; len],
+            ends: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn the_cache_keeps_what_is_used_and_stays_within_its_bound() {
+        let cache = PageCache::new(10_000);
+        cache.insert((0, 0), page(500));
+        for offset in 1..100 {
+            cache.insert((0, offset), page(500));
+            assert!(cache.get((0, 0)).is_some(), "page 0 after {offset}");
+            assert!(cache.bytes() <= 10_000);
+        }
+        assert!(cache.get((0, 1)).is_none());
+        cache.insert((1, 0), page(20_000));
+        assert!(cache.get((1, 0)).is_none());
+    }
+
+    #[test]
+    fn every_flipped_byte_of_a_page_is_noticed() {
+        let raw = ColumnsPage::put(&[b"abc".to_vec(), Vec::new(), b"d".to_vec()]);
+        let packed = pack(PageKind::Columns, &raw).unwrap();
+        let columns = ColumnsPage::read(&unpack(PageKind::Columns, &packed).unwrap()).unwrap();
+        assert_eq!(columns.column(0), Ok(&b"abc"[..]));
+        assert_eq!(columns.column(2), Ok(&b"d"[..]));
+        assert_eq!(columns.column(3), Err(Malformed));
+        assert!(unpack(PageKind::Label, &packed).is_err());
+        for at in 0..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 1;
+            assert!(unpack(PageKind::Columns, &damaged).is_err());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The engine at work: what the threads share, and what each of them does.
+//!
+//! Three parties touch the state. Callers register series, queue batches and read a view. The writer's thread takes
+//! what is queued, makes it durable, puts it into the active head, and cuts the head. The maintenance
+//! thread turns a cut head into blocks, merges blocks and drops old ones. A view is immutable and replaced
+//! as a whole, so a reader never waits for either.
+
+mod db;
+mod maintenance;
+mod merge;
+mod open;
+mod query;
+mod queue;
+mod stats;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use muster_environment::{Clock, DirLock, Disk};
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::block::{Block, PageCache};
+use crate::head::Head;
+use crate::index::registry::Registry;
+use crate::manifest::Manifest;
+use crate::{Options, TsdbError};
+
+pub use db::Db;
+pub use open::{OpenReport, Quarantined};
+pub use query::SelectLimits;
+pub use stats::Stats;
+
+use queue::Queue;
+use stats::Counters;
+
+/// A head that is cut: all of it is in log segments below `end_segment`.
+#[derive(Clone)]
+struct CutHead {
+    head: Arc<Head>,
+    end_segment: u64,
+}
+
+/// Everything there is to read at one moment.
+#[derive(Clone)]
+struct View {
+    active: Arc<Head>,
+    /// On its way into blocks.
+    cut: Option<CutHead>,
+    /// By the heads they were made of, oldest first.
+    blocks: Vec<Arc<Block>>,
+}
+
+/// Folders within the data folder.
+struct Folders {
+    root: PathBuf,
+    wal: PathBuf,
+    blocks: PathBuf,
+    quarantine: PathBuf,
+}
+
+/// What callers and threads share.
+struct Shared {
+    folders: Folders,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    registry: RwLock<Registry>,
+    view: ArcSwap<View>,
+    cache: PageCache,
+    queue: Queue,
+    counters: Counters,
+    /// What the manifest on disk says; held during maintenance, so that there is one at a time.
+    manifest: Mutex<Manifest>,
+    /// Blocks found damaged while they were read: out of the view, not yet out of the manifest.
+    damaged_blocks: Mutex<Vec<Arc<Block>>>,
+    /// Tells the maintenance thread to look for work, now.
+    wake: (Mutex<bool>, Condvar),
+    stopping: AtomicBool,
+    lock: Mutex<Option<Box<dyn DirLock>>>,
+}
+
+impl Shared {
+    /// Takes a block whose index is damaged out of the view; maintenance puts its file aside.
+    fn report_damage(&self, block: &Arc<Block>, error: &TsdbError) {
+        tracing::error!(%error, "a block is damaged and is set aside");
+        self.view.rcu(|view| {
+            let mut view = View::clone(view);
+            view.blocks.retain(|other| !Arc::ptr_eq(other, block));
+            view
+        });
+        let mut damaged = self.damaged_blocks.lock();
+        if !damaged.iter().any(|other| Arc::ptr_eq(other, block)) {
+            damaged.push(Arc::clone(block));
+            self.counters.quarantined.add(1);
+        }
+        drop(damaged);
+        self.wake_maintenance();
+    }
+
+    fn wake_maintenance(&self) {
+        *self.wake.0.lock() = true;
+        self.wake.1.notify_all();
+    }
+}

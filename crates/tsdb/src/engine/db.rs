@@ -1,0 +1,235 @@
+//! The store as its users hold it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use muster_environment::{Clock, Disk};
+use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::open::{self, OpenReport};
+use super::query::SelectLimits;
+use super::queue::Pending;
+use super::stats::Stats;
+use crate::{Appended, Options, SeriesId, TsdbError, WriteBatch};
+
+/// An open data folder. Clones share it; when the last is dropped it is closed.
+///
+/// ```
+/// use std::sync::{Arc, mpsc};
+/// use muster_environment::{ManualClock, MemoryDisk};
+/// use muster_series::{Labels, Matcher, TimeRange};
+/// use muster_tsdb::{Db, Options, SampleGroup, SelectLimits, WriteBatch};
+///
+/// let disk = Arc::new(MemoryDisk::new());
+/// let clock = Arc::new(ManualClock::at(1_000_000));
+/// let (db, _report) = Db::open("/data".as_ref(), disk, clock, Options::default())?;
+///
+/// let labels = Labels::from_pairs([("__name__", "up"), ("instance", "web-1")])?;
+/// let group = SampleGroup { timestamp_ms: 1_000_000, samples: vec![(db.series(&labels)?, 1.0)] };
+/// let (sender, receiver) = mpsc::channel();
+/// db.append(WriteBatch { groups: vec![group] }, move |appended| sender.send(appended).unwrap());
+/// assert_eq!(receiver.recv()??.samples, 1);
+///
+/// let found = db.select(&[Matcher::equal("__name__", "up")], TimeRange::ALL, &SelectLimits::default())?;
+/// assert_eq!(found[0].values, [1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Db {
+    /// Opens a data folder, which is made if it is not there, and starts the engine's two threads.
+    ///
+    /// Damaged files are set aside and told in the report. It is an error if another process has the folder, if it
+    /// cannot be read or written, or if its files are of a version that is not known.
+    pub fn open(
+        dir: &Path,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<(Self, OpenReport), TsdbError> {
+        let (shared, wal, report) = open::open(dir, disk, clock, options)?;
+        let shared = Arc::new(shared);
+        let writer = Arc::clone(&shared);
+        let maintenance = Arc::clone(&shared);
+        let threads = vec![
+            spawn("tsdb-writer", dir, move || writer.run_writer(wal))?,
+            spawn("tsdb-maintenance", dir, move || {
+                maintenance.run_maintenance();
+            })?,
+        ];
+        let inner = Inner {
+            shared,
+            threads: Mutex::new(threads),
+        };
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            report,
+        ))
+    }
+
+    /// The number of a series, which becomes known if it was not; [`TsdbError::SeriesLimit`] if there are too many.
+    /// A series that never gets a sample is forgotten at the next start.
+    pub fn series(&self, labels: &Labels) -> Result<SeriesId, TsdbError> {
+        let shared = &self.inner.shared;
+        if let Some(id) = shared.registry.read().get(labels) {
+            return Ok(id);
+        }
+        let inserted = shared
+            .registry
+            .write()
+            .insert(labels, shared.options.max_series);
+        if inserted.is_err() {
+            shared.counters.series_refused.add(1);
+        }
+        inserted
+    }
+
+    /// Queues a batch and returns at once. `done` is called, on a thread of the engine, when the batch survives a loss of power and
+    /// is visible to queries, or with the error that kept it from being so; it must not block. After an error
+    /// the batch may or may not be there, and may be sent again: what is there already is dropped.
+    pub fn append(
+        &self,
+        batch: WriteBatch,
+        done: impl FnOnce(Result<Appended, TsdbError>) + Send + 'static,
+    ) {
+        let shared = &self.inner.shared;
+        let samples = batch.groups.iter().map(|group| group.samples.len()).sum();
+        let pending = Pending {
+            batch,
+            samples,
+            done: Box::new(done),
+        };
+        if let Err((pending, error)) = shared.queue.push(pending) {
+            if matches!(error, TsdbError::Busy) {
+                shared.counters.busy_batches.add(1);
+            }
+            (pending.done)(Err(error));
+        }
+    }
+
+    /// The samples in the range of all series that pass the matchers, by label set; series without such samples
+    /// are left out. Of several samples of a series at one time the one written last is there.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limits: &SelectLimits,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        self.inner.shared.select(matchers, range, limits)
+    }
+
+    /// The label sets, sorted, of the series that pass one of the sets of matchers (all, if there is no set) and were
+    /// written to about the time of the range; at most `limit`.
+    pub fn series_labels(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Labels>, TsdbError> {
+        self.inner.shared.series_labels(matcher_sets, range, limit)
+    }
+
+    /// The label names, sorted, of the series that pass one of the sets of matchers (all, if there is no set) and are in
+    /// a part of the store that overlaps the range; at most `limit`.
+    pub fn label_names(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError> {
+        self.inner.shared.label_names(matcher_sets, range, limit)
+    }
+
+    /// The values, sorted, of the label `name`, with the conditions of [`Db::label_names`].
+    pub fn label_values(
+        &self,
+        name: &str,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<String>, TsdbError> {
+        self.inner
+            .shared
+            .label_values(name, matcher_sets, range, limit)
+    }
+
+    /// What the engine holds and has done.
+    pub fn stats(&self) -> Stats {
+        self.inner.shared.stats()
+    }
+
+    /// Writes all samples acknowledged so far into blocks and does all maintenance that is due; before a backup, say.
+    pub fn flush(&self) -> Result<(), TsdbError> {
+        let shared = &self.inner.shared;
+        loop {
+            shared.check_stopping()?;
+            shared.maintain()?;
+            let cut = shared
+                .queue
+                .request_cut()?
+                .recv()
+                .map_err(|_| TsdbError::Closed)?;
+            if cut {
+                return shared.maintain();
+            }
+        }
+    }
+
+    /// Takes no more batches, writes those that wait, ends the threads and gives the folder free. What is in memory is
+    /// read from the log at the next start, which is bounded by [`Options::head_bytes`]. Reading goes on.
+    pub fn close(&self) -> Result<(), TsdbError> {
+        self.inner.close()
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<(), TsdbError> {
+        self.shared.queue.close();
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.wake_maintenance();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // The last owner may be the callback of an append, which runs on the writer's thread.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the store had panicked");
+            }
+        }
+        let set_aside = self
+            .shared
+            .set_damaged_aside(&mut self.shared.manifest.lock());
+        drop(self.shared.lock.lock().take());
+        set_aside
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store did not close in order");
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    dir: &Path,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, TsdbError> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|error| TsdbError::io("start a thread for", dir, error))
+}

@@ -1,0 +1,243 @@
+//! The maintenance thread: cut heads become blocks, blocks are merged, old ones dropped.
+//!
+//! Every change goes in the same order: new files are durable, then the manifest says so, then the view, and only then
+//! are old files removed. A failure leaves things as they were, and the next round tries again.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster_environment::Disk;
+use parking_lot::MutexGuard;
+
+use super::{CutHead, Shared, View};
+use crate::TsdbError;
+use crate::block::{Block, BlockMeta, BlockWriter, partition_range, partition_start};
+use crate::manifest::Manifest;
+use crate::plan::{plan_compaction, plan_retention};
+use crate::wal::segment_number;
+
+/// Names the pages of a block in the cache.
+static NEXT_BLOCK_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Opens a block that is new in this process.
+pub(super) fn open_block(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Block, TsdbError> {
+    let number = NEXT_BLOCK_NUMBER.fetch_add(1, Ordering::Relaxed);
+    Block::open(disk, &dir.join(name), number)
+}
+
+impl Shared {
+    /// Looks for work until the store is closed.
+    pub(super) fn run_maintenance(&self) {
+        while !self.stopping.load(Ordering::SeqCst) {
+            {
+                let mut woken = self.wake.0.lock();
+                if !*woken {
+                    self.wake
+                        .1
+                        .wait_for(&mut woken, self.options.maintenance_interval);
+                }
+                *woken = false;
+            }
+            match self.maintain() {
+                Ok(()) | Err(TsdbError::Closed) => {}
+                Err(error) => {
+                    self.counters.maintenance_failures.add(1);
+                    tracing::error!(%error, "maintenance of the store failed and is tried again");
+                    self.pause();
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try, or until the store is closed.
+    fn pause(&self) {
+        let mut woken = self.wake.0.lock();
+        *woken = false;
+        // Whoever closes the store says so before taking this lock, so the news cannot be missed here.
+        if !self.stopping.load(Ordering::SeqCst) {
+            self.wake
+                .1
+                .wait_for(&mut woken, self.options.maintenance_interval);
+        }
+    }
+
+    /// Does all that is due now.
+    pub(super) fn maintain(&self) -> Result<(), TsdbError> {
+        let mut manifest = self.manifest.lock();
+        let cut = self.view.load().cut.clone();
+        if let Some(cut) = cut {
+            self.write_head(&mut manifest, &cut)?;
+        }
+        let now_ms = self.clock.now_ms();
+        let old = plan_retention(&manifest.blocks, now_ms, self.options.retention_ms);
+        if !old.is_empty() {
+            self.replace(&mut manifest, &old, Vec::new(), &[], |_| {})?;
+        }
+        loop {
+            self.set_damaged_aside(&mut manifest)?;
+            let inputs = plan_compaction(&manifest.blocks, now_ms);
+            if inputs.is_empty() {
+                return Ok(());
+            }
+            self.merge(&mut manifest, &inputs)?;
+        }
+    }
+
+    /// An error if the store is being closed.
+    pub(super) fn check_stopping(&self) -> Result<(), TsdbError> {
+        if self.stopping.load(Ordering::SeqCst) {
+            Err(TsdbError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes a cut head as one block for each partition; then its part of the log is void.
+    fn write_head(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        cut: &CutHead,
+    ) -> Result<(), TsdbError> {
+        let ids = cut.head.series();
+        let order = self.registry.read().order_keys(ids.into_iter()).sorted();
+        let number = manifest.next_head;
+        let range = cut.head.range();
+        let mut new = Vec::new();
+        let mut partition = partition_start(range.start_ms);
+        while partition <= range.end_ms {
+            let mut writer = BlockWriter::create(
+                &*self.disk,
+                &self.folders.blocks,
+                partition,
+                (number, number),
+            )?;
+            // The next partition that has a sample: a few samples may lie years before the others.
+            let mut next = i64::MAX;
+            for &id in &order {
+                self.check_stopping()?;
+                let own = cut.head.series_range(id).unwrap_or(range);
+                if own.end_ms < partition {
+                    continue;
+                }
+                let here = partition_range(partition);
+                if own.start_ms <= here.end_ms {
+                    let samples = cut.head.select(id, here);
+                    if !samples.is_empty() {
+                        writer.add(&self.registry.read().labels(id), &samples)?;
+                    }
+                }
+                if own.end_ms > here.end_ms {
+                    next = next.min(partition_start(own.start_ms.max(here.end_ms + 1)));
+                }
+            }
+            new.extend(writer.finish()?);
+            if next == i64::MAX {
+                break;
+            }
+            partition = next;
+        }
+        let end_segment = cut.end_segment;
+        self.replace(manifest, &[], new, &[], |manifest| {
+            manifest.next_head = number + 1;
+            manifest.first_segment = end_segment;
+        })?;
+        self.remove_segments_below(end_segment);
+        Ok(())
+    }
+
+    /// Replaces blocks by others, in the manifest, then in the view, then on disk. The old files are removed, but for those
+    /// named in `kept`, which go to quarantine.
+    pub(super) fn replace(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        old: &[BlockMeta],
+        new: Vec<BlockMeta>,
+        kept: &[String],
+        change: impl FnOnce(&mut Manifest),
+    ) -> Result<(), TsdbError> {
+        let opened: Vec<Arc<Block>> = new
+            .iter()
+            .map(|meta| {
+                open_block(&*self.disk, &self.folders.blocks, &meta.file_name()).map(Arc::new)
+            })
+            .collect::<Result<_, _>>()?;
+        let gone: Vec<String> = old.iter().map(BlockMeta::file_name).collect();
+        let is_gone = |meta: &BlockMeta| gone.contains(&meta.file_name());
+        let mut next = Manifest::clone(manifest);
+        next.blocks.retain(|meta| !is_gone(meta));
+        next.blocks.extend(new);
+        change(&mut next);
+        next.store(&*self.disk, &self.folders.root)?;
+        let head_is_written = next.next_head != manifest.next_head;
+        **manifest = next;
+        self.view.rcu(|view| {
+            let mut view = View::clone(view);
+            view.blocks.retain(|block| !is_gone(&block.meta));
+            view.blocks.extend(opened.iter().cloned());
+            view.blocks.sort_by_key(|block| block.meta.last_head);
+            if head_is_written {
+                view.cut = None;
+            }
+            view
+        });
+        for name in gone {
+            let path = self.folders.blocks.join(&name);
+            if !kept.contains(&name) {
+                self.remove_file(&path);
+            } else if let Err(error) = self
+                .disk
+                .rename(&path, &self.folders.quarantine.join(&name))
+            {
+                tracing::warn!(path = %path.display(), %error, "a damaged block could not be kept");
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_segments_below(&self, number: u64) {
+        let segments = self.disk.list(&self.folders.wal).unwrap_or_default();
+        for segment in segments {
+            if segment_number(&segment.name).is_some_and(|own| own < number) {
+                self.remove_file(&self.folders.wal.join(&segment.name));
+            }
+        }
+    }
+
+    /// Removes a file that nothing names any more; what stays is removed at the next start.
+    fn remove_file(&self, path: &Path) {
+        match self.disk.remove(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "a file of no use could not be removed");
+            }
+        }
+    }
+
+    /// Moves the files of damaged blocks into quarantine and out of the manifest.
+    pub(super) fn set_damaged_aside(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+    ) -> Result<(), TsdbError> {
+        let damaged = self.damaged_blocks.lock().clone();
+        for block in damaged {
+            let name = block.meta.file_name();
+            let aside = self.folders.quarantine.join(&name);
+            match self.disk.rename(&block.path, &aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(TsdbError::io("set aside", &block.path, error));
+                }
+                _ => {}
+            }
+            let meta = block.meta.clone();
+            self.replace(manifest, &[meta], Vec::new(), &[], |_| {})?;
+            self.damaged_blocks
+                .lock()
+                .retain(|other| !Arc::ptr_eq(other, &block));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! What can go wrong in the engine, with the evidence.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why an operation of the engine failed. Cheap to clone: one failed sync fails many appends.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TsdbError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}; check that the folder exists and that this user may read and write it", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Somebody else has the data folder.
+    #[error("cannot open {}: {holder}; stop that process or choose another --data-dir", path.display())]
+    Locked {
+        /// The data folder.
+        path: PathBuf,
+        /// Who has it, in words.
+        holder: String,
+    },
+    /// There is too little room to write; reading goes on, and writing resumes when there is room.
+    #[error("the disk that holds {} is full: {available} bytes are free and {needed} are kept in reserve; free some space or shorten the retention", path.display())]
+    DiskFull {
+        /// The data folder.
+        path: PathBuf,
+        /// Bytes free.
+        available: u64,
+        /// Bytes below which nothing is appended.
+        needed: u64,
+    },
+    /// A file does not hold what was written.
+    #[error("{} is damaged at byte {offset}: {reason}", path.display())]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// A file of another version of Muster.
+    #[error("{} has format version {found}, and this program reads version {known}; start the version of muster that wrote it", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that is understood.
+        known: u32,
+    },
+    /// There are as many series as are allowed.
+    #[error(
+        "the limit of {limit} series is reached; remove a label that takes many values, or raise the limit"
+    )]
+    SeriesLimit {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A query needs more than it is allowed.
+    #[error("the query needs more than {limit} {what}; narrow its selectors or its time range")]
+    QueryLimit {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// More waits to be written than the queue holds.
+    #[error("the store has too much to write at the moment; send the batch again in a few seconds")]
+    Busy,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl TsdbError {
+    /// An error of the system; a lack of room becomes [`TsdbError::DiskFull`].
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            return Self::DiskFull {
+                path: path.into(),
+                available: 0,
+                needed: 0,
+            };
+        }
+        Self::Io {
+            action,
+            path: path.into(),
+            source: Arc::new(source),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The embedded time-series engine: samples in, durable; series by matcher and time range out.
+//!
+//! It knows no PromQL and no async runtime. All file access goes through `muster_environment::Disk`, all time through
+//! `Clock`. The example on [`Db`] shows the whole of its use; docs/format says what the files hold.
+//!
+//! The way of a sample: [`Db::append`] → queue → log (`wal`) → head (`head`) → block (`block`) → merged block.
+//! [`Db::select`] reads head and blocks at one moment, finding series by `index`.
+
+mod batch;
+mod block;
+mod codec;
+mod engine;
+mod error;
+mod head;
+mod index;
+mod manifest;
+mod options;
+mod plan;
+mod wal;
+
+pub use batch::{Appended, Refused, SampleGroup, SeriesId, WriteBatch};
+pub use engine::{Db, OpenReport, Quarantined, SelectLimits, Stats};
+pub use error::TsdbError;
+pub use options::Options;

@@ -1,0 +1,47 @@
+//! What an administrator or a test may choose about the engine.
+
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+
+/// Settings of a [`crate::Db`]; the default is right for production.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long samples are kept, in milliseconds.
+    pub retention_ms: i64,
+    /// How far ahead of the clock a sample may be, in milliseconds.
+    pub future_tolerance_ms: i64,
+    /// Most series known at a time.
+    pub max_series: usize,
+    /// The head becomes a block when its samples take this many bytes.
+    pub head_bytes: usize,
+    /// The head becomes a block when it is this old, in milliseconds.
+    pub head_window_ms: i64,
+    /// A log segment is closed when it has this many bytes.
+    pub wal_segment_bytes: u64,
+    /// Most samples that may wait for the log; beyond it appends are refused.
+    pub queue_samples: usize,
+    /// Below this many free bytes nothing is appended; `None` is 256 MiB or 5 % of the disk, the smaller.
+    pub reserve_bytes: Option<u64>,
+    /// Room for decoded parts of blocks, in bytes.
+    pub cache_bytes: usize,
+    /// How often the background thread looks for work.
+    pub maintenance_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retention_ms: 400 * 86_400_000,
+            future_tolerance_ms: 600_000,
+            max_series: 5_000_000,
+            head_bytes: 96 * MIB,
+            head_window_ms: 30 * 60_000,
+            wal_segment_bytes: 64 * MIB as u64,
+            queue_samples: 4_000_000,
+            reserve_bytes: None,
+            cache_bytes: 64 * MIB,
+            maintenance_interval: Duration::from_secs(10),
+        }
+    }
+}

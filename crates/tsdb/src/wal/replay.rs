@@ -1,0 +1,273 @@
+//! Reads a segment of the log at start, one record at a time.
+//!
+//! What a crash can leave at the end, a record that is not whole, is cut. Anything else that does not check
+//! is damage: those bytes are handed out to be kept aside, and what is readable is served.
+
+use std::io;
+use std::path::Path;
+
+use muster_environment::{Disk, ReadFile};
+use muster_series::Labels;
+
+use super::record::{self, Record, ResolvedGroup};
+use super::{RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, VERSION};
+use crate::TsdbError;
+
+/// Takes what a segment holds.
+pub(crate) trait ReplaySink {
+    /// From here on in this segment, `id` is the series of these labels.
+    fn series(&mut self, id: u32, labels: &Labels);
+
+    /// The samples of one scrape.
+    fn samples(&mut self, group: &ResolvedGroup);
+
+    /// Bytes that are damaged, from `offset` on.
+    fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str);
+}
+
+/// What reading a segment came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentReplay {
+    pub(crate) records: u64,
+    /// Where the file is to be cut, and how many bytes go, if its end is of no use.
+    pub(crate) cut: Option<(u64, u64)>,
+}
+
+/// How one record reads.
+enum Step {
+    Record {
+        record: Record,
+        next: u64,
+    },
+    /// Only this record is damaged.
+    Bad {
+        payload: Vec<u8>,
+        next: u64,
+    },
+    /// It is not known where the next record starts.
+    BadRest {
+        reason: &'static str,
+    },
+    /// The record was being written when the machine stopped.
+    Torn,
+    End,
+}
+
+/// Reads a segment from start to end.
+pub(crate) fn replay_segment(
+    disk: &dyn Disk,
+    path: &Path,
+    sink: &mut dyn ReplaySink,
+) -> Result<SegmentReplay, TsdbError> {
+    let failed = |error| TsdbError::io("read", path, error);
+    let file = disk.open(path).map_err(failed)?;
+    let len = file.len().map_err(failed)?;
+    let mut replay = SegmentReplay::default();
+    if len < SEGMENT_HEADER_LEN {
+        replay.cut = Some((0, len));
+        return Ok(replay);
+    }
+    let mut header = [0; SEGMENT_HEADER_LEN as usize];
+    file.read_exact_at(&mut header, 0).map_err(failed)?;
+    match record::read_segment_header(header) {
+        Ok(VERSION) => {}
+        Ok(found) => {
+            return Err(TsdbError::Version {
+                path: path.into(),
+                found,
+                known: VERSION,
+            });
+        }
+        Err(_) => {
+            let bytes = read_rest(&*file, 0, len).map_err(failed)?;
+            // A header that never reached the disk is the same as no segment.
+            if bytes.iter().any(|&byte| byte != 0) {
+                sink.damaged(0, &bytes, "the segment header does not check");
+            }
+            replay.cut = Some((0, len));
+            return Ok(replay);
+        }
+    }
+    let mut offset = SEGMENT_HEADER_LEN;
+    loop {
+        match read_step(&*file, offset, len).map_err(failed)? {
+            Step::End => return Ok(replay),
+            Step::Torn => {
+                replay.cut = Some((offset, len - offset));
+                return Ok(replay);
+            }
+            Step::BadRest { reason } => {
+                let bytes = read_rest(&*file, offset, len).map_err(failed)?;
+                sink.damaged(offset, &bytes, reason);
+                replay.cut = Some((offset, len - offset));
+                return Ok(replay);
+            }
+            Step::Bad { payload, next } => {
+                sink.damaged(offset, &payload, "a record does not match its checksum");
+                offset = next;
+            }
+            Step::Record { record, next } => {
+                replay.records += 1;
+                match record {
+                    Record::Series(series) => {
+                        for (id, labels) in &series {
+                            sink.series(*id, labels);
+                        }
+                    }
+                    Record::Samples(groups) => groups.iter().for_each(|group| sink.samples(group)),
+                }
+                offset = next;
+            }
+        }
+    }
+}
+
+fn read_step(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Step> {
+    if offset == len {
+        return Ok(Step::End);
+    }
+    if len - offset < RECORD_HEADER_LEN {
+        return Ok(Step::Torn);
+    }
+    let mut header = [0; RECORD_HEADER_LEN as usize];
+    file.read_exact_at(&mut header, offset)?;
+    let Ok((payload_len, crc)) = record::read_record_header(header) else {
+        let zeros = read_rest(file, offset, len)?.iter().all(|&byte| byte == 0);
+        return Ok(if zeros {
+            Step::Torn
+        } else {
+            Step::BadRest {
+                reason: "a record header does not check",
+            }
+        });
+    };
+    let next = offset + RECORD_HEADER_LEN + payload_len;
+    if next > len {
+        return Ok(Step::Torn);
+    }
+    let mut payload = vec![0; payload_len as usize];
+    file.read_exact_at(&mut payload, offset + RECORD_HEADER_LEN)?;
+    if crc32fast::hash(&payload) != crc {
+        return Ok(if next == len {
+            Step::Torn
+        } else {
+            Step::Bad { payload, next }
+        });
+    }
+    Ok(match record::read_payload(&payload) {
+        Ok(record) => Step::Record { record, next },
+        Err(_) => Step::Bad { payload, next },
+    })
+}
+
+fn read_rest(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (len - offset) as usize];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::registry::Registry;
+    use crate::wal::{WalWriter, segment_name};
+    use muster_environment::{MemoryDisk, read_all};
+    use parking_lot::RwLock;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    #[derive(Default)]
+    struct Collected {
+        series: usize,
+        samples: Vec<f64>,
+        damaged: u64,
+    }
+
+    impl ReplaySink for Collected {
+        fn series(&mut self, _: u32, _: &Labels) {
+            self.series += 1;
+        }
+
+        fn samples(&mut self, group: &ResolvedGroup) {
+            self.samples
+                .extend(group.samples.iter().map(|sample| sample.1));
+        }
+
+        fn damaged(&mut self, _: u64, bytes: &[u8], _: &'static str) {
+            self.damaged += bytes.len() as u64;
+        }
+    }
+
+    /// A segment with one series and the values 0 to 4, a record each, and where each record ends.
+    fn segment() -> (MemoryDisk, PathBuf, Vec<u64>) {
+        let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/wal"));
+        disk.create_dir_all(&dir).unwrap();
+        let registry = RwLock::new(Registry::default());
+        let labels = Labels::from_pairs([("__name__", "up")]).unwrap();
+        registry.write().insert(&labels, 1).unwrap();
+        let mut writer = WalWriter::new(Arc::new(disk.clone()), &dir, 1, 1 << 20);
+        let path = dir.join(segment_name(1));
+        let mut ends = Vec::new();
+        for value in 0..5 {
+            let group = ResolvedGroup {
+                timestamp: value,
+                samples: vec![(0, value as f64)],
+            };
+            writer.commit(&[group], &registry).unwrap();
+            ends.push(read_all(&disk, &path).unwrap().len() as u64);
+        }
+        (disk, path, ends)
+    }
+
+    #[test]
+    fn a_tail_cut_at_any_byte_loses_only_the_last_records() {
+        let (disk, path, ends) = segment();
+        let whole = read_all(&disk, &path).unwrap();
+        for len in ends[0]..=whole.len() as u64 {
+            disk.corrupt(&path, |bytes| *bytes = whole[..len as usize].to_vec())
+                .unwrap();
+            let mut found = Collected::default();
+            let replay = replay_segment(&disk, &path, &mut found).unwrap();
+            let expected = ends.iter().filter(|&&end| end <= len).count();
+            assert_eq!(found.samples.len(), expected, "cut at {len}");
+            assert_eq!(found.damaged, 0);
+            let torn = len - ends[expected - 1];
+            assert_eq!(replay.cut, (torn > 0).then_some((len - torn, torn)));
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_costs_the_record_it_is_in_and_is_told() {
+        let (disk, path, ends) = segment();
+        let whole = read_all(&disk, &path).unwrap();
+        for at in ends[1]..ends[2] {
+            disk.corrupt(&path, |bytes| {
+                bytes.clone_from(&whole);
+                bytes[at as usize] ^= 0x40;
+            })
+            .unwrap();
+            let mut found = Collected::default();
+            let replay = replay_segment(&disk, &path, &mut found).unwrap();
+            assert!(found.damaged > 0, "byte {at}");
+            let expected: &[f64] = if replay.cut.is_some() {
+                &[0.0, 1.0]
+            } else {
+                &[0.0, 1.0, 3.0, 4.0]
+            };
+            assert_eq!(found.samples, expected, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_segment_of_another_version_is_refused() {
+        let (disk, path, _) = segment();
+        disk.corrupt(&path, |bytes| {
+            bytes[8] = 9;
+            let crc = crc32fast::hash(&bytes[..12]);
+            bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        })
+        .unwrap();
+        let error = replay_segment(&disk, &path, &mut Collected::default()).unwrap_err();
+        assert!(matches!(error, TsdbError::Version { found: 9, .. }));
+    }
+}

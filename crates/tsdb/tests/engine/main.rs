@@ -1,0 +1,13 @@
+//! The engine from outside: against a model, through crashes, over damaged files, on a full disk.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this crate is tests, the functions they share included"
+)]
+
+mod crash;
+mod damage;
+mod full_disk;
+mod harness;
+mod limits;
+mod model;

@@ -1,0 +1,159 @@
+//! Batches as bytes: series are numbered and named as they first appear, then `group_codec` packs the samples.
+
+use std::collections::HashMap;
+
+use muster_series::{Labels, is_stale_marker};
+
+use crate::group_codec::GroupCodec;
+use crate::{Group, Limits, WireError, definitions};
+
+/// Definitions are spread over parts of about this many bytes.
+const DEFINITIONS_PER_PART_BYTES: usize = 256 << 10;
+
+/// A batch as bytes, and what must be read before it.
+pub(crate) struct EncodedBatch {
+    pub(crate) definitions: Vec<Vec<u8>>,
+    pub(crate) groups: Vec<u8>,
+    /// Samples left out.
+    pub(crate) dropped: usize,
+}
+
+/// The sender's side of one stream of batches.
+#[derive(Debug, Default)]
+pub(crate) struct BatchEncoder {
+    codec: GroupCodec,
+    numbers: HashMap<u32, u32>,
+    free: Vec<u32>,
+}
+
+impl BatchEncoder {
+    /// Encodes groups whose samples bear the caller's own series numbers.
+    pub(crate) fn encode(
+        &mut self,
+        groups: &[Group],
+        labels_of: impl Fn(u32) -> Option<Labels>,
+        limits: &Limits,
+    ) -> Result<EncodedBatch, WireError> {
+        let limit = limits.groups_per_batch;
+        if groups.len() > limit {
+            return Err(WireError::Limit {
+                what: "groups of a batch",
+                limit,
+                got: groups.len(),
+            });
+        }
+        let limit = limits.samples_per_batch;
+        let total = groups.iter().map(|group| group.samples.len()).sum();
+        if total > limit {
+            return Err(WireError::Limit {
+                what: "samples of a batch",
+                limit,
+                got: total,
+            });
+        }
+        let definitions = self.define_new(groups, labels_of, limits);
+        let mut dropped = 0;
+        let mut bytes = Vec::new();
+        for group in groups {
+            let known: Vec<(u32, f64)> = group
+                .samples
+                .iter()
+                .filter_map(|&(own, value)| Some((*self.numbers.get(&own)?, value)))
+                .collect();
+            dropped += group.samples.len() - known.len();
+            self.codec.encode(
+                &Group {
+                    timestamp_ms: group.timestamp_ms,
+                    samples: known,
+                },
+                &mut bytes,
+            );
+        }
+        self.free_ended(groups);
+        Ok(EncodedBatch {
+            definitions,
+            groups: bytes,
+            dropped,
+        })
+    }
+
+    fn define_new(
+        &mut self,
+        groups: &[Group],
+        labels_of: impl Fn(u32) -> Option<Labels>,
+        limits: &Limits,
+    ) -> Vec<Vec<u8>> {
+        let longest = DEFINITIONS_PER_PART_BYTES.min(limits.frame_bytes / 4);
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for &(own, _) in groups.iter().flat_map(|group| &group.samples) {
+            if self.numbers.contains_key(&own) {
+                continue;
+            }
+            let fits = |labels: &Labels| definitions::check(labels, limits).is_ok();
+            let Some(labels) = labels_of(own).filter(fits) else {
+                continue;
+            };
+            let Some(number) = self.take_number(limits) else {
+                continue;
+            };
+            if parts.last().is_none_or(|part| part.len() >= longest) {
+                parts.push(Vec::new());
+            }
+            let part = parts
+                .last_mut()
+                .expect("a part was pushed if there was none");
+            definitions::encode(number, &labels, part);
+            self.codec.define(number);
+            self.numbers.insert(own, number);
+        }
+        parts
+    }
+
+    fn take_number(&mut self, limits: &Limits) -> Option<u32> {
+        self.free.pop().or_else(|| {
+            let next = self.codec.defined();
+            (next < limits.series).then_some(next as u32)
+        })
+    }
+
+    /// A series whose last sample is a stale marker has ended: its number is free for another.
+    fn free_ended(&mut self, groups: &[Group]) {
+        for &(own, value) in groups.iter().flat_map(|group| &group.samples) {
+            if is_stale_marker(value)
+                && let Some(number) = self.numbers.remove(&own)
+            {
+                self.free.push(number);
+            }
+        }
+    }
+}
+
+/// The receiver's side of one stream of batches.
+#[derive(Debug, Default)]
+pub(crate) struct BatchDecoder {
+    codec: GroupCodec,
+}
+
+impl BatchDecoder {
+    /// Reads definitions.
+    pub(crate) fn define(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Vec<(u32, Labels)>, WireError> {
+        let all = definitions::decode(bytes, self.codec.defined(), limits)?;
+        for (reference, _) in &all {
+            self.codec.define(*reference);
+        }
+        Ok(all)
+    }
+
+    /// Reads the groups of a batch.
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Vec<Group>, WireError> {
+        self.codec.decode(bytes, limits)
+    }
+}
