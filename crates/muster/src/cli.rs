@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What is logged: everything worth knowing of ours, only warnings of libraries that talk much.
+const DEFAULT_LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
+
 /// Monitoring for clusters of servers: agent, server, time-series store, web page and alerts in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -23,7 +26,7 @@ pub(crate) struct Cli {
         long,
         global = true,
         env = "MUSTER_LOG",
-        default_value = "info",
+        default_value = DEFAULT_LOG,
         value_name = "FILTER"
     )]
     pub(crate) log: String,

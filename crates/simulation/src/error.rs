@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use muster_agent::{AgentError, KeyError};
+use muster_agent::{AgentError, FingerprintError, KeyError};
 use muster_wire::{RejectCode, WireError};
 
 /// What stops a simulation, or one connection of it.
@@ -15,12 +15,12 @@ pub enum SimulationError {
         /// What was given.
         url: String,
     },
-    /// An https address without the fingerprint of the server's CA.
-    #[error("an https server needs --ca-fingerprint sha256:…, as the join command shows it")]
-    NoFingerprint,
-    /// Not 64 hexadecimal digits.
-    #[error("{0:?} is no fingerprint; write sha256: and 64 hexadecimal digits")]
-    Fingerprint(String),
+    /// What was given as the fingerprint of the server's CA is none.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    /// TLS cannot be set up.
+    #[error("cannot set TLS up: {0}")]
+    Tls(rustls::Error),
     /// A file or folder cannot be read or written.
     #[error("cannot use {path}: {source}")]
     File {

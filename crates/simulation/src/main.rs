@@ -56,7 +56,7 @@ struct FleetArgs {
     /// Join token from `muster enroll-token`; it must allow as many uses as there are new hosts.
     #[arg(long)]
     token: Option<String>,
-    /// Fingerprint of the server's CA, as the join command shows it; needed for https.
+    /// Fingerprint of the server's own CA, as `muster enroll-token` prints it.
     #[arg(long, value_name = "sha256:HEX")]
     ca_fingerprint: Option<String>,
     /// How many hosts to simulate.

@@ -1,16 +1,9 @@
-//! Where the server is, and how to reach it: over TCP, with TLS pinned to one CA if need be.
+//! Where the server is, and how to reach it: over TCP, with TLS as agents have it.
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use muster_agent::{parse_fingerprint, tls_client_config};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -32,8 +25,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `http://HOST[:PORT]` or `https://HOST[:PORT]`; the latter needs the SHA-256 of the
-    /// certificate of the server's CA, as `sha256:` and 64 hexadecimal digits.
+    /// Reads `http://HOST[:PORT]` or `https://HOST[:PORT]`. With the SHA-256 of the certificate of
+    /// the server's CA, as `sha256:` and 64 hexadecimal digits, only that CA is believed, else any
+    /// of this machine's store.
     pub fn parse(url: &str, ca_fingerprint: Option<&str>) -> Result<Self, SimulationError> {
         let malformed = || SimulationError::Address {
             url: url.to_owned(),
@@ -62,12 +56,16 @@ impl Target {
         if host.is_empty() {
             return Err(malformed());
         }
-        let ca_fingerprint = match (secure, ca_fingerprint) {
-            (false, _) => None,
-            (true, None) => return Err(SimulationError::NoFingerprint),
-            (true, Some(text)) => Some(parse_fingerprint(text)?),
+        let ca_fingerprint = ca_fingerprint
+            .filter(|_| secure)
+            .map(parse_fingerprint)
+            .transpose()?;
+        let tls = if secure {
+            let config = tls_client_config(ca_fingerprint).map_err(SimulationError::Tls)?;
+            Some(TlsConnector::from(Arc::new(config)))
+        } else {
+            None
         };
-        let tls = ca_fingerprint.map(pinned);
         Ok(Self {
             url: url.to_owned(),
             host,
@@ -82,7 +80,7 @@ impl Target {
         &self.url
     }
 
-    /// SHA-256 of the CA's certificate; none for http.
+    /// SHA-256 of the CA's certificate; none for http, or where any CA of this machine's store will do.
     pub(crate) fn ca_fingerprint(&self) -> Option<[u8; 32]> {
         self.ca_fingerprint
     }
@@ -113,103 +111,12 @@ impl Target {
     }
 }
 
-fn parse_fingerprint(text: &str) -> Result<[u8; 32], SimulationError> {
-    let malformed = || SimulationError::Fingerprint(text.to_owned());
-    let digits = text
-        .strip_prefix("sha256:")
-        .unwrap_or(text)
-        .replace(':', "");
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(malformed());
-    }
-    let mut bytes = [0; 32];
-    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| malformed())?;
-    }
-    Ok(bytes)
-}
-
-fn pinned(fingerprint: [u8; 32]) -> TlsConnector {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Pinned {
-        fingerprint,
-        provider: Arc::clone(&provider),
-    };
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has suites for TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-}
-
-/// Accepts a chain that holds and leads to the one CA certificate with this SHA-256. By whatever
-/// name it is reached: such a CA signs for one Muster server and nobody else.
-#[derive(Debug)]
-struct Pinned {
-    fingerprint: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let hash = |der: &CertificateDer<'_>| digest::digest(&digest::SHA256, der);
-        let authority = intermediates
-            .iter()
-            .find(|der| hash(der).as_ref() == self.fingerprint)
-            .ok_or(CertificateError::UnknownIssuer)?;
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
-        verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(end_entity)?,
-            &roots,
-            intermediates,
-            now,
-            self.provider.signature_verification_algorithms.all,
-        )?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let supported = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, supported)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let supported = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, supported)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     use rustls::ServerConfig;
-    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
 
@@ -242,18 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn a_secure_server_needs_a_fingerprint() {
-        let refused = |fingerprint| Target::parse("https://x", fingerprint).err().unwrap();
-        assert!(matches!(refused(None), SimulationError::NoFingerprint));
-        assert!(matches!(
-            refused(Some("sha256:12")),
-            SimulationError::Fingerprint(_)
-        ));
-        let odd = "é".repeat(32);
-        assert!(matches!(
-            refused(Some(&odd)),
-            SimulationError::Fingerprint(_)
-        ));
+    fn a_fingerprint_must_be_one() {
+        let refused = Target::parse("https://x", Some("sha256:12")).err();
+        assert!(matches!(refused, Some(SimulationError::Fingerprint(_))));
+        let plain = Target::parse("http://x", Some("sha256:12"));
+        assert!(plain.is_ok(), "there is nothing to pin");
     }
 
     /// Whether a connection that is pinned to `pinned_to` reaches a server with a chain of `ca`.
@@ -319,13 +219,5 @@ mod tests {
         let (ca, other) = (Authority::new(), Authority::new());
         assert!(reaches(&ca, &ca.certificate).await);
         assert!(!reaches(&ca, &other.certificate).await);
-        // That the server knows the right CA certificate does not mean that the CA knows the server.
-        let pretender = Authority {
-            certificate: ca.certificate.clone(),
-            ..other
-        };
-        assert!(!reaches(&pretender, &ca.certificate).await);
-        // The server's own certificate is no CA.
-        assert!(!reaches(&ca, &ca.leaf).await);
     }
 }

@@ -37,7 +37,7 @@ fn a_wrong_used_up_or_missing_token_is_refused() {
     let stranger = TestAgent::new("stranger", vec![]);
     for (token, expected) in [
         (Some("muster_e_wrong"), RejectCode::BadToken),
-        (Some(""), RejectCode::UnknownAgent),
+        (Some(""), RejectCode::BadToken),
         (None, RejectCode::UnknownAgent),
     ] {
         match stranger.connect(server.address, token) {

@@ -73,95 +73,78 @@ fn tokens_are_made_beside_the_server_and_through_its_api() {
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
-fn what_a_user_did_wrong_says_what_to_do() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_server_that_cannot_start_says_what_to_do() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Server::alone(dir.path());
-    let listen = server.address.to_string();
-    let data = dir.path().display().to_string();
-    let other = tempfile::tempdir().unwrap();
-    let other_data = other.path().display().to_string();
+    let (listen, any) = (server.address.to_string(), "127.0.0.1:0");
+    let (data, free) = (
+        dir.path().display().to_string(),
+        other.path().display().to_string(),
+    );
     let file = dir.path().join("a-file");
     std::fs::write(&file, "").unwrap();
     let under_file = file.join("data").display().to_string();
-    let config = dir.path().join("muster.toml");
+    let config = dir.path().join("muster.toml").display().to_string();
     std::fs::write(&config, "retension = '30d'").unwrap();
-    let config = config.display().to_string();
 
-    let cases: [(&[&str], &str); 13] = [
-        (
-            &["server", "--listen", &listen, "--data-dir", &other_data],
-            "--listen",
-        ),
-        (
-            &["server", "--listen", "127.0.0.1:0", "--data-dir", &data],
+    check(
+        &["server", "--listen", &listen, "--data-dir", &free],
+        "--listen",
+    );
+    check(
+        &["server", "--listen", any, "--data-dir", &data],
+        "--data-dir",
+    );
+    check(
+        &["server", "--listen", any, "--data-dir", &under_file],
+        "--data-dir",
+    );
+    check(
+        &["server", "--config", &config],
+        "did you mean \"retention\"?",
+    );
+    check(
+        &["server", "--tls", "on", "--data-dir", &free],
+        "off, auto nor CERTIFICATE,KEY",
+    );
+    check(&["server", "--retention", "5", "--data-dir", &free], "400d");
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_command_that_cannot_work_says_what_to_do() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let _server = Server::alone(dir.path());
+    let (data, free) = (
+        dir.path().display().to_string(),
+        other.path().display().to_string(),
+    );
+    let nowhere = "http://127.0.0.1:1";
+
+    check(&["query", "up", "--data-dir", &free], "no server runs");
+    check(&["query", "sum(", "--data-dir", &data], "query");
+    check(&["query", "up", "--server", nowhere], "--api-token");
+    check(
+        &["query", "up", "--server", nowhere, "--api-token", "x"],
+        "cannot reach",
+    );
+    check(
+        &[
+            "token",
+            "create",
+            "x",
+            "--role",
+            "king",
             "--data-dir",
-        ),
-        (
-            &[
-                "server",
-                "--listen",
-                "127.0.0.1:0",
-                "--data-dir",
-                &under_file,
-            ],
-            "--data-dir",
-        ),
-        (
-            &["server", "--config", &config],
-            "did you mean \"retention\"?",
-        ),
-        (
-            &["server", "--tls", "on", "--data-dir", &other_data],
-            "off, auto nor CERTIFICATE,KEY",
-        ),
-        (
-            &["server", "--retention", "5", "--data-dir", &other_data],
-            "400d",
-        ),
-        (
-            &["query", "up", "--data-dir", &other_data],
-            "no server runs",
-        ),
-        (&["query", "sum(", "--data-dir", &data], "query"),
-        (
-            &["query", "up", "--server", "http://127.0.0.1:1"],
-            "--api-token",
-        ),
-        (
-            &[
-                "query",
-                "up",
-                "--server",
-                "http://127.0.0.1:1",
-                "--api-token",
-                "x",
-            ],
-            "cannot reach",
-        ),
-        (
-            &[
-                "token",
-                "create",
-                "x",
-                "--role",
-                "king",
-                "--data-dir",
-                &data,
-            ],
-            "viewer, operator, admin",
-        ),
-        (
-            &["enroll-token", "--uses", "0", "--data-dir", &data],
-            "--uses",
-        ),
-        (
-            &["agent", "--state-dir", &other_data],
-            "muster enroll-token",
-        ),
-    ];
-    for (arguments, expected) in cases {
-        check(arguments, expected);
-    }
+            &data,
+        ],
+        "viewer, operator, admin",
+    );
+    check(
+        &["enroll-token", "--uses", "0", "--data-dir", &data],
+        "--uses",
+    );
+    check(&["agent", "--state-dir", &free], "muster enroll-token");
 }
 
 /// The command fails, quickly, with one message that holds `expected`, and without a panic.

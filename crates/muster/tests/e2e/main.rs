@@ -15,3 +15,4 @@ mod command_line;
 mod crash;
 mod first_run;
 mod full_disk;
+mod tls;
