@@ -4,7 +4,7 @@ use muster_wire::RejectCode;
 
 use crate::http::get;
 use crate::server::{Server, muster, text, wait_for};
-use crate::test_agent::{Ended, Session, TestAgent, Verdict, now_ms, numbered};
+use crate::test_agent::{Ended, Session, TestAgent, Verdict, exchange, now_ms, numbered};
 
 fn joined(server: &Server, instance: &str) -> (TestAgent, Session) {
     let token = server.token(&["enroll-token"]);
@@ -111,6 +111,25 @@ fn corrupt_frames_end_their_own_session_only() {
         metrics.contains("muster_ingest_bad_frames_total 4"),
         "{metrics}"
     );
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn another_protocol_version_is_told_which_side_to_upgrade() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::alone(dir.path());
+    let (_, mut good) = joined(&server, "good");
+    // An uncompressed Hello of docs/format/wire.md that speaks the protocols 98 to 99 only.
+    let mut hello = vec![0x08, 98, 0x10, 99, 0x22, 3, b'n', b'e', b'w', 0x2a, 32];
+    hello.extend([7; 32]);
+    hello.extend([0x42, 32]);
+    hello.extend([8; 32]);
+    let mut frame = vec![0x00, 0x0a, u8::try_from(hello.len()).unwrap()];
+    frame.extend(hello);
+    let answer = exchange(server.address, &frame).expect("it is answered");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.contains("upgrade the server"), "{answer}");
+    check_unharmed(&server, &mut good);
 }
 
 #[test]

@@ -112,6 +112,33 @@ fn a_server_that_cannot_start_says_what_to_do() {
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
+fn a_data_folder_of_somebody_else_is_told_by_name() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let output = std::process::Command::new(crate::server::binary())
+        .args(["server", "--listen", "127.0.0.1:0", "--data-dir", &data])
+        .uid(NOBODY)
+        .output();
+    let Ok(output) = output else {
+        println!(
+            "skipped: this user cannot become another one, or that one cannot start the binary"
+        );
+        return;
+    };
+    let error = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains(&data) && error.contains("--data-dir"),
+        "{error}"
+    );
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
 fn a_command_that_cannot_work_says_what_to_do() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let _server = Server::alone(dir.path());

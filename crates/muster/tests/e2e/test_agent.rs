@@ -152,6 +152,16 @@ impl Session {
     }
 }
 
+/// Sends one frame on a new connection; gives the bytes of the answer.
+pub(crate) fn exchange(address: SocketAddr, frame: &[u8]) -> Option<Vec<u8>> {
+    let mut socket = web_socket(address)?;
+    socket.send(Message::Binary(frame.to_vec().into())).ok()?;
+    match socket.read() {
+        Ok(Message::Binary(answer)) => Some(answer.to_vec()),
+        _ => None,
+    }
+}
+
 fn web_socket(address: SocketAddr) -> Option<WebSocket<MaybeTlsStream<TcpStream>>> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream
