@@ -81,9 +81,13 @@ impl Schedule {
         let interval_ms = self.interval_ms(monotonic_ms);
         let step_ms = step(wall_ms, interval_ms);
         let slow_step_ms = step(wall_ms, self.slow_interval_ms);
-        if let Some(last) = self.last {
-            let rested = monotonic_ms - last.at >= interval_ms / 2;
-            if step_ms == last.step_ms || !rested {
+        if let Some(last) = &mut self.last {
+            if step_ms == last.step_ms {
+                return None;
+            }
+            if monotonic_ms - last.at < interval_ms / 2 {
+                // The last tick stands for this step too; the next one is on the grid again.
+                last.step_ms = step_ms;
                 return None;
             }
         }
@@ -109,9 +113,10 @@ impl Schedule {
         let to_next_step = step(wall_ms, interval_ms) + interval_ms - wall_ms;
         let Some(last) = self.last else { return 0 };
         if step(wall_ms, interval_ms) == last.step_ms {
-            return to_next_step;
+            to_next_step
+        } else {
+            0
         }
-        (last.at + interval_ms / 2 - monotonic_ms).clamp(0, to_next_step)
     }
 }
 

@@ -114,7 +114,7 @@ fn tell(report: AgentReport) {
 /// The agent of the machine on which `muster up` runs.
 pub(crate) struct LocalAgent {
     pub(crate) server_url: String,
-    pub(crate) token: String,
+    pub(crate) token: Option<String>,
     pub(crate) ca_fingerprint: Option<[u8; 32]>,
     pub(crate) state_dir: PathBuf,
 }
@@ -128,7 +128,7 @@ pub(crate) struct RunningAgent {
 impl LocalAgent {
     pub(crate) fn spawn(self, clock: Arc<dyn Clock>) -> RunningAgent {
         let mut config = AgentConfig::new(self.server_url, self.state_dir);
-        config.token = Some(self.token);
+        config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
         let (stop, stopped) = watch::channel(false);
         RunningAgent {

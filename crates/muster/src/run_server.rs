@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use muster_agent::AgentKey;
 use muster_environment::{Clock, SystemClock};
 use muster_server::{Running, ServerConfig, data_paths, local, start};
 
@@ -34,9 +35,7 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
     let data_dir = config.data_dir.clone();
     let running = open(config, Arc::clone(&clock)).await?;
     let state_dir = data_paths::agent(&data_dir);
-    let expires_ms = clock.now_ms() + JOIN_MS;
-    // An agent that has joined does not use it; it ends in ten minutes.
-    let token = local::enroll_token(running.meta(), 1, expires_ms, vec![], clock.now_ms()).await?;
+    let token = join_token(&running, &state_dir, &*clock).await?;
     let agent = LocalAgent {
         server_url: url(&running),
         token,
@@ -56,7 +55,41 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A token for an agent that has not joined yet.
+async fn join_token(
+    running: &Running,
+    state_dir: &Path,
+    clock: &dyn Clock,
+) -> anyhow::Result<Option<String>> {
+    let key = AgentKey::load_or_create(state_dir)?;
+    if running
+        .meta()
+        .agent_by_public_key(&key.public_key())
+        .await?
+        .is_some()
+    {
+        return Ok(None);
+    }
+    let now_ms = clock.now_ms();
+    let token = local::enroll_token(running.meta(), 1, now_ms + JOIN_MS, vec![], now_ms).await?;
+    Ok(Some(token))
+}
+
+/// Lets the process open as many files as the system's administrator allows: each agent and browser needs one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: now.maximum,
+        maximum: now.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::warn!(%error, "the limit of open files stays at {:?}", now.current);
+    }
+}
+
 async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
+    raise_file_limit();
     let data_dir = config.data_dir.clone();
     let running = start(config, clock).await?;
     client::note_address(&data_dir, &url(&running))

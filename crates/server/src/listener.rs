@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -24,6 +24,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 32 << 10;
 /// How long to wait after the system gave no connection, as when file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is told.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves until the server stops, then lets connections end for `drain`.
 pub(crate) async fn serve(
@@ -35,12 +37,16 @@ pub(crate) async fn serve(
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
+    let mut told = None;
     loop {
         let (socket, address) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "the system gave no connection");
+                    if told.is_none_or(|at: Instant| at.elapsed() > TELL_EVERY) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "the system gives no connection; it is tried again");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

@@ -14,5 +14,6 @@ mod bad_input;
 mod command_line;
 mod crash;
 mod first_run;
+mod fleet;
 mod full_disk;
 mod tls;
