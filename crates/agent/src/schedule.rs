@@ -6,6 +6,8 @@
 
 use crate::source::Tick;
 
+/// A tick within this part of its interval counts as on time, so 20 ms at one second.
+const PUNCTUAL_SHARE: i64 = 50;
 /// Shortest interval that a server may ask for.
 const MIN_INTERVAL_MS: i64 = 1_000;
 /// Longest lease that a server may ask for.
@@ -99,8 +101,8 @@ impl Schedule {
             slow_step_ms,
             at: monotonic_ms,
         });
-        // Far from the start of the step, as after a suspend, the sample keeps its true time.
-        let punctual = wall_ms - step_ms <= interval_ms / 4;
+        // A late sample keeps its true time: to call it punctual would bend every rate over it.
+        let punctual = wall_ms - step_ms <= interval_ms / PUNCTUAL_SHARE;
         Some(Due {
             tick: if full { Tick::Full } else { Tick::Fast },
             timestamp_ms: if punctual { step_ms } else { wall_ms },

@@ -9,14 +9,18 @@ use muster_series::Labels;
 use muster_wire::{
     AgentEvent, AgentHello, AgentSession, CONNECT_PATH, GoodbyeReason, Group, OsFacts,
 };
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::target::Stream;
 use crate::{SimulationError, Target};
 
 /// Longest that connection and handshake may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of each connection's read buffer. All of it is zeroed at every read, and a server's frames
+/// are short.
+const READ_BUFFER: usize = 4 << 10;
 
 /// Who an agent says it is.
 #[derive(Debug)]
@@ -56,7 +60,8 @@ impl Link {
     ) -> Result<Self, SimulationError> {
         let stream = target.connect().await?;
         let url = format!("ws://{}{CONNECT_PATH}", target.authority());
-        let (socket, _) = client_async(url, stream)
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let (socket, _) = client_async_with_config(url, stream, Some(config))
             .await
             .map_err(SimulationError::connection)?;
         let session = AgentSession::new(hello(introduction)?, now_ms);

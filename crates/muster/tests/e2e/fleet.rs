@@ -71,17 +71,17 @@ fn row_of<'a>(list: &'a Value, instance: &str) -> &'a Value {
 #[track_caller]
 fn check_figures(model: &HostModel, row: &Value, now_ms: i64) {
     let newest_ms = row["last_sample_ms"].as_i64().unwrap();
-    let ticks = (now_ms - 30_000)..=now_ms;
+    let tick = |at_ms: &i64| at_ms % INTERVAL_MS == 0;
+    let fresh = now_ms - 30_000..now_ms + INTERVAL_MS;
     assert!(
-        newest_ms % INTERVAL_MS == 0 && ticks.contains(&newest_ms),
+        tick(&newest_ms) && fresh.contains(&newest_ms),
         "at {now_ms}: {row}"
     );
-    // Samples may have arrived between the reading of the time and the computing of a figure.
-    let fast: Vec<i64> = (newest_ms..=now_ms).step_by(1_000).collect();
-    let slow: Vec<i64> = (now_ms - SLOW_MS..=now_ms)
-        .filter(|at_ms| at_ms % INTERVAL_MS == 0)
-        .collect();
-    let of = |name, at_ms| value(model, name, &[], at_ms);
+    // A sample may have come before or after a figure was computed, but is of no later time.
+    let before_ms = newest_ms.min(now_ms - INTERVAL_MS);
+    let fast: Vec<i64> = (before_ms..=now_ms).filter(tick).collect();
+    let slow: Vec<i64> = (now_ms - SLOW_MS..=now_ms).filter(tick).collect();
+    let of = |name: &str, at_ms| value(model, name, &[], at_ms);
     let memory = |part: &str, at_ms| of(&format!("node_memory_{part}_bytes"), at_ms);
 
     let idle = named(model, "node_cpu_seconds_total", &[("mode", "idle")]);

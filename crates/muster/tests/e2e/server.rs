@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// The administrator's password in all tests.
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 /// How long anything may take to come true.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The binary under test.
 pub(crate) fn binary() -> PathBuf {

@@ -1,0 +1,167 @@
+/** The page as a person uses it, against the real server and this machine's own agent. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { after, before, test } from 'node:test';
+
+import { HAS_BROWSER, openBrowser, openPage } from './browser.mjs';
+import { BINARY, PASSWORD, startServer, USER } from './server.mjs';
+
+const skip =
+  BINARY === null ? 'MUSTER_BIN names no binary' : HAS_BROWSER ? false : 'there is no chromium';
+const HOST = hostname();
+
+let server;
+let browser;
+/** Every load that this machine has had while the tests ran, as the kernel writes it. */
+const loads = new Set();
+let watch;
+
+before(async () => {
+  if (skip !== false) return;
+  [server, browser] = await Promise.all([startServer(), openBrowser()]);
+  const read = async () => loads.add((await readFile('/proc/loadavg', 'utf8')).split(' ')[0]);
+  await read();
+  watch = setInterval(read, 250);
+});
+
+after(async () => {
+  clearInterval(watch);
+  await browser?.close();
+  await server?.stop();
+});
+
+async function signIn(page, password = PASSWORD) {
+  await page.getByLabel('User').fill(USER);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** Reads until what is read was a load of this machine. */
+async function readLoad(read) {
+  let seen = '';
+  for (let turn = 0; turn < 60; turn += 1) {
+    seen = (await read()).trim();
+    if (loads.has(seen)) return;
+    await new Promise((resume) => setTimeout(resume, 500));
+  }
+  assert.fail(`the page says ${seen}, the kernel said ${[...loads].join(', ')}`);
+}
+
+test(
+  'a wrong password is told, the right one leads to the fleet with this host',
+  { skip },
+  async () => {
+    const { page, close } = await openPage(browser);
+    await page.goto(server.page);
+    await signIn(page, 'wrong');
+    await page.getByText('User or password is wrong.').waitFor();
+    await signIn(page);
+    await page.getByRole('heading', { level: 1, name: /1 host|Your host/ }).waitFor();
+    const row = page
+      .getByRole('row')
+      .filter({ has: page.getByRole('link', { name: HOST, exact: true }) });
+    await row.waitFor();
+    await readLoad(() => row.locator('td.load').innerText());
+    await close();
+  },
+);
+
+test(
+  'a link to a host asks for the password, then shows what the kernel says',
+  { skip },
+  async () => {
+    const { page, close } = await openPage(browser);
+    await page.goto(`${server.page}/hosts/${encodeURIComponent(HOST)}`);
+    await signIn(page);
+    await page.getByRole('heading', { level: 1, name: HOST }).waitFor();
+    const chart = page.getByRole('region', { name: 'Load against CPUs' });
+    const line = chart.getByRole('row').filter({ hasText: '1 min' }).first();
+    await readLoad(() => line.getByRole('cell').last().innerText());
+
+    // The newest point, read back from the plot by pointing at it.
+    const plot = await chart.locator('.u-over').boundingBox();
+    assert.ok(plot !== null);
+    await readLoad(async () => {
+      await page.mouse.move(plot.x + plot.width / 2, plot.y - 60);
+      await page.mouse.move(plot.x + plot.width - 3, plot.y + plot.height / 2);
+      const told = chart.getByRole('status').getByRole('row').filter({ hasText: '1 min' }).first();
+      return told.getByRole('cell').last().innerText({ timeout: 5_000 });
+    });
+    await page.getByText('Paused').waitFor();
+    await close();
+  },
+);
+
+test('drag to zoom, Ctrl+Z to go back, and the address says where one is', { skip }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(`${server.page}/hosts/${encodeURIComponent(HOST)}?range=1h`);
+  await signIn(page);
+  const chart = page.getByRole('region', { name: 'CPU by mode' });
+  await chart.getByRole('row').filter({ hasText: 'User' }).waitFor();
+  await chart.locator('.u-over').hover();
+  const plot = await chart.locator('.u-over').boundingBox();
+  assert.ok(plot !== null);
+  const middle = plot.y + plot.height / 2;
+  await page.mouse.move(plot.x + plot.width / 2, middle);
+  await page.mouse.down();
+  await page.mouse.move(plot.x + plot.width - 5, middle, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/from=\d+&to=\d+/);
+  await page.keyboard.press('Control+z');
+  await page.waitForURL(/range=1h/);
+  await close();
+});
+
+test('language and theme change at once and stay', { skip }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(server.page);
+  await signIn(page);
+  await page.getByRole('button', { name: '中文' }).click();
+  await page.getByRole('heading', { level: 1, name: /台主机/ }).waitFor();
+  await page.getByRole('button', { name: '切换到深色' }).click();
+  await page.reload();
+  await page.getByRole('heading', { level: 1, name: /台主机/ }).waitFor();
+  const root = await page.evaluate(() => [
+    document.documentElement.lang,
+    getComputedStyle(document.documentElement).colorScheme,
+  ]);
+  assert.deepEqual(root, ['zh-CN', 'dark']);
+  await page.getByRole('button', { name: '退出登录' }).click();
+  await page.getByLabel('用户名').waitFor();
+  await close();
+});
+
+test('the keyboard alone leads to a host', { skip }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(server.page);
+  await signIn(page);
+  await page.getByRole('link', { name: HOST, exact: true }).waitFor();
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type(HOST);
+  await page.getByRole('option', { name: HOST }).waitFor();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: HOST }).waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.press('f');
+  await page.waitForURL(`${server.page}/`);
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: HOST }).waitFor();
+  await close();
+});
+
+test('a server that falls silent is told, and its return too', { skip }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(server.page);
+  await signIn(page);
+  await page.getByText('Live', { exact: true }).waitFor();
+  server.freeze();
+  try {
+    await page.getByText(/Stale for/).waitFor({ timeout: 40_000 });
+  } finally {
+    server.thaw();
+  }
+  await page.getByText('Live', { exact: true }).waitFor({ timeout: 60_000 });
+  await close();
+});

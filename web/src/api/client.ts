@@ -1,0 +1,65 @@
+/**
+ * The one door to the network: same origin, cookie session, JSON. A refusal becomes an `ApiError`
+ * with the server's own words; a lost session is told to whoever listens.
+ */
+
+/** Why a request failed. `status` is 0 where no answer came at all. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  /** Seconds to wait, where the server named them. */
+  readonly retry_after_s: number | null;
+
+  constructor(status: number, code: string, message: string, retry_after_s: number | null = null) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = code;
+    this.retry_after_s = retry_after_s;
+  }
+}
+
+let signedOut: () => void = () => {};
+
+/** Names what is done when the server says that nobody is signed in. */
+export function onSignedOut(act: () => void): void {
+  signedOut = act;
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  let code = `http_${response.status}`;
+  let message = response.statusText;
+  try {
+    const body = (await response.json()) as { error?: string; code?: string; errorType?: string };
+    code = body.code ?? body.errorType ?? code;
+    message = body.error ?? message;
+  } catch {
+    // A proxy's own error page is no JSON: its status has to do.
+  }
+  const wait_s = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  return new ApiError(response.status, code, message, Number.isFinite(wait_s) ? wait_s : null);
+}
+
+/** Sends a request and returns the answer once its status is known to be good. */
+export async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init });
+  } catch (cause) {
+    if (init.signal?.aborted === true) throw cause;
+    throw new ApiError(0, 'unreachable', '');
+  }
+  if (response.ok) return response;
+  const error = await refusal(response);
+  if (response.status === 401 && error.code !== 'bad_credentials') signedOut();
+  throw error;
+}
+
+/** Reads JSON from an address. */
+export async function readJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const response = await send(path, signal === undefined ? {} : { signal });
+  return (await response.json()) as T;
+}
+
+/** The header that unsafe methods need: no form of another site can send it. */
+export const JSON_BODY = { 'Content-Type': 'application/json' };

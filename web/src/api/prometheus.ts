@@ -1,0 +1,24 @@
+/** Range queries by Prometheus's HTTP API. */
+import { readJson } from './client.ts';
+import type { MatrixSeries } from './types.ts';
+
+interface Answer {
+  data: { resultType: string; result: MatrixSeries[] };
+}
+
+/** The series of an expression between two moments, one point every `step_ms`. */
+export async function queryRange(
+  expression: string,
+  period: { from_ms: number; to_ms: number },
+  step_ms: number,
+  signal?: AbortSignal,
+): Promise<MatrixSeries[]> {
+  const query = new URLSearchParams({
+    query: expression,
+    start: String(period.from_ms / 1000),
+    end: String(period.to_ms / 1000),
+    step: String(step_ms / 1000),
+  });
+  const answer = await readJson<Answer>(`/api/v1/query_range?${query.toString()}`, signal);
+  return answer.data.result;
+}

@@ -1,0 +1,36 @@
+/**
+ * The shapes of the API as the page reads them: Muster's own from the server's OpenAPI document,
+ * Prometheus's by hand. Times are milliseconds since 1970, sizes bytes, shares percent.
+ */
+import type { components } from './schema.d.ts';
+
+type Schemas = components['schemas'];
+
+/** The server leaves no field out: what it does not know is `null`. */
+type Told<T> = { [Field in keyof T]-?: Exclude<T[Field], undefined> };
+
+export type Role = Schemas['Role'];
+export type Session = Told<Schemas['Session']>;
+export type Host = Told<Schemas['Host']>;
+
+/** All hosts, or in the live stream after the first event only those that changed. */
+export interface Hosts {
+  now_ms: number;
+  hosts: Host[];
+  removed?: string[];
+}
+
+/** One moment of the live query stream; a result's `query` counts the `q` parameters from 0. */
+export interface LivePoints {
+  timestamp_ms: number;
+  results: { query: number; series: Told<Schemas['LiveSeries']>[] }[];
+}
+
+/** A token that was just made; the server shows it this once. */
+export type NewSecret = Schemas['NewSecret'];
+
+/** A series of `/api/v1/query_range`: Prometheus writes seconds, and values as text. */
+export interface MatrixSeries {
+  metric: Record<string, string>;
+  values: [number, string][];
+}

@@ -1,0 +1,199 @@
+/**
+ * The one place that says `new uPlot`: it keeps a canvas in step with a chart's shape and points.
+ * A new shape builds a new plot, new points only move into it.
+ */
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+
+import { FONT, plotOptions, type ChartShape } from './options.ts';
+
+/** Where the pointer is: an index into the points, and its place inside the plot. */
+export interface Pointer {
+  index: number;
+  left: number;
+  top: number;
+}
+
+export interface PlotEvents {
+  /** The crosshair moved, here or in a chart of the same group, or left. */
+  point: (pointer: Pointer | null) => void;
+  /** The pointer itself came over this chart, or left it. */
+  hover: (over: boolean) => void;
+  /** A period was drawn with the pointer. */
+  zoom: (from_ms: number, to_ms: number) => void;
+  /** A double click: back to the period before. */
+  back: () => void;
+}
+
+/** What is drawn at a time. */
+export interface PlotView {
+  shape: ChartShape;
+  data: uPlot.AlignedData;
+  from_ms: number;
+  to_ms: number;
+  /** Charts of one group share the crosshair. */
+  group: string;
+}
+
+/** A narrower selection than this is a click. */
+const SMALLEST_DRAG = 5;
+
+/** Resolves a colour variable to what a canvas understands. */
+export function colorOf(host: Element, variable: string): string {
+  const probe = document.createElement('i');
+  probe.style.color = `var(${variable})`;
+  host.append(probe);
+  const color = getComputedStyle(probe).color;
+  probe.remove();
+  return color;
+}
+
+function strokeAcross(plot: uPlot, from: [number, number], to: [number, number]): void {
+  plot.ctx.beginPath();
+  plot.ctx.moveTo(...from);
+  plot.ctx.lineTo(...to);
+  plot.ctx.stroke();
+}
+
+/** Where lines go both ways, the axis between them is drawn. */
+function drawMiddle(plot: uPlot, shape: ChartShape, color: string): void {
+  if (!shape.series.some((series) => series.mirrored)) return;
+  const { left, width } = plot.bbox;
+  const y = Math.round(plot.valToPos(0, 'y', true)) + 0.5;
+  plot.ctx.save();
+  plot.ctx.lineWidth = uPlot.pxRatio;
+  plot.ctx.strokeStyle = color;
+  strokeAcross(plot, [left, y], [left + width, y]);
+  plot.ctx.restore();
+}
+
+function drawLines(plot: uPlot, shape: ChartShape, colors: Record<string, string>): void {
+  const { left, top, width, height } = plot.bbox;
+  plot.ctx.save();
+  plot.ctx.lineWidth = uPlot.pxRatio;
+  plot.ctx.setLineDash([4 * uPlot.pxRatio, 3 * uPlot.pxRatio]);
+  plot.ctx.font = FONT.replace('11px', `${Math.round(10 * uPlot.pxRatio)}px`);
+  plot.ctx.textAlign = 'right';
+  plot.ctx.textBaseline = 'bottom';
+  for (const { value, level, label } of shape.thresholds) {
+    const y = Math.round(plot.valToPos(value, 'y', true)) + 0.5;
+    if (y < top || y > top + height) continue;
+    plot.ctx.strokeStyle = colors[level] ?? '';
+    strokeAcross(plot, [left, y], [left + width, y]);
+    plot.ctx.fillStyle = colors[level] ?? '';
+    plot.ctx.fillText(label, left + width - 4 * uPlot.pxRatio, y - 2 * uPlot.pxRatio);
+  }
+  for (const { time_ms, level } of shape.marks) {
+    const x = Math.round(plot.valToPos(time_ms / 1000, 'x', true)) + 0.5;
+    if (x < left || x > left + width) continue;
+    plot.ctx.strokeStyle = colors[level] ?? '';
+    strokeAcross(plot, [x, top], [x, top + height]);
+  }
+  plot.ctx.restore();
+}
+
+/** A canvas inside `host` that draws whatever view it is given last. */
+export class Plot {
+  #host: HTMLElement;
+  #events: PlotEvents;
+  #plot: uPlot | null = null;
+  #shape = '';
+
+  constructor(host: HTMLElement, events: PlotEvents) {
+    this.#host = host;
+    this.#events = events;
+  }
+
+  draw(view: PlotView): void {
+    const { width, height, ...look } = view.shape;
+    const shape = JSON.stringify(look);
+    if (this.#plot === null || shape !== this.#shape) {
+      this.destroy();
+      this.#plot = this.#build(view);
+      this.#shape = shape;
+    } else if (this.#plot.width !== width || this.#plot.height !== height) {
+      this.#plot.setSize({ width, height });
+    }
+    const plot = this.#plot;
+    plot.batch(() => {
+      plot.setData(view.data, false);
+      plot.setScale('x', { min: view.from_ms / 1000, max: view.to_ms / 1000 });
+    });
+  }
+
+  destroy(): void {
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+
+  #build(view: PlotView): uPlot {
+    const color = (variable: string): string => colorOf(this.#host, variable);
+    const colors = {
+      text: color('--ink-soft'),
+      grid: color('--line-faint'),
+      axis: color('--line'),
+      middle: color('--line-strong'),
+    };
+    const levels = {
+      reference: color('--ink-faint'),
+      warning: color('--warning-mark'),
+      critical: color('--critical-mark'),
+    };
+    const options = plotOptions(view.shape, colors, {
+      cursor: this.#cursor(view.group),
+      hooks: {
+        draw: [
+          (plot) => drawMiddle(plot, view.shape, colors.middle),
+          (plot) => drawLines(plot, view.shape, levels),
+        ],
+        setCursor: [(plot) => this.#pointed(plot)],
+        setSelect: [(plot) => this.#selected(plot)],
+        ready: [(plot) => this.#listen(plot)],
+      },
+    });
+    if (view.shape.zone === 'utc') {
+      options.tzDate = (time_s) => uPlot.tzDate(new Date(time_s * 1000), 'Etc/UTC');
+    }
+    return new uPlot(options, view.data, this.#host);
+  }
+
+  #cursor(group: string): uPlot.Cursor {
+    return {
+      y: false,
+      points: { size: 6, width: 1.5 },
+      drag: { x: true, y: false, setScale: false },
+      sync: {
+        key: group,
+        scales: ['x', null],
+        // A period drawn in one chart is reported once, by that chart.
+        filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave', sub: () => true },
+      },
+      bind: {
+        dblclick: () => () => {
+          this.#events.back();
+          return null;
+        },
+      },
+    };
+  }
+
+  #listen(plot: uPlot): void {
+    plot.over.addEventListener('mouseenter', () => this.#events.hover(true));
+    plot.over.addEventListener('mouseleave', () => this.#events.hover(false));
+  }
+
+  #pointed(plot: uPlot): void {
+    const { idx, left = -1, top = -1 } = plot.cursor;
+    const away = idx === null || idx === undefined || left < 0;
+    this.#events.point(away ? null : { index: idx, left: left + plot.over.offsetLeft, top });
+  }
+
+  #selected(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width < SMALLEST_DRAG) return;
+    const from_ms = plot.posToVal(left, 'x') * 1000;
+    const to_ms = plot.posToVal(left + width, 'x') * 1000;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.#events.zoom(from_ms, to_ms);
+  }
+}

@@ -1,0 +1,141 @@
+/** What a chart draws, told without a canvas. */
+import { expect, test } from 'vitest';
+
+import { align, stacked, statistics, valueAt } from './align.ts';
+import { faded, plotOptions, timeTexts, valueRange, type ChartShape } from './options.ts';
+import { drawn, isolated, legendRows, sortedLegend, toggled, type ChartSeries } from './series.ts';
+
+const line = (times_ms: number[], values: (number | null)[]) => ({ times_ms, values });
+
+test('lines with different moments are joined, not broken', () => {
+  const { times_s, columns } = align([line([0, 2_000], [1, 3]), line([1_000], [9])], 5_000);
+  expect(times_s).toEqual([0, 1, 2]);
+  expect(columns).toEqual([
+    [1, undefined, 3],
+    [null, 9, null],
+  ]);
+});
+
+test('a silence is a gap, for one line and for all', () => {
+  const all = align([line([0, 60_000], [1, 2])], 15_000);
+  expect(all.times_s).toEqual([0, 30, 60]);
+  expect(all.columns).toEqual([[1, null, 2]]);
+  const one = align([line([0, 20_000], [1, 2]), line([0, 10_000, 20_000], [5, 6, 7])], 15_000);
+  expect(one.columns[0]).toEqual([1, null, 2]);
+  expect(one.columns[1]).toEqual([5, 6, 7]);
+});
+
+test('every point of every line is kept, so no spike is lost', () => {
+  const times = Array.from({ length: 5_000 }, (_, index) => index * 1_000);
+  const values = times.map((time) => (time === 2_345_000 ? 1e9 : 1));
+  const { columns } = align([line(times, values)], 5_000);
+  expect(columns[0]).toEqual(values);
+});
+
+test('no lines make an empty axis', () => {
+  expect(align([], 5_000)).toEqual({ times_s: [], columns: [] });
+});
+
+test('areas add up; a joined moment holds, absence adds nothing, absence of all breaks', () => {
+  expect(
+    stacked([
+      [1, undefined, 3, null],
+      [10, 20, null, null],
+    ]),
+  ).toEqual([
+    [1, 1, 3, null],
+    [11, 21, 3, null],
+  ]);
+});
+
+test('statistics pass over what is absent', () => {
+  expect(statistics([2, null, 4, undefined])).toEqual({ min: 2, avg: 3, max: 4, last: 4 });
+  expect(statistics([null])).toEqual({ min: null, avg: null, max: null, last: null });
+  expect(valueAt([1, undefined, null], 1)).toBe(1);
+  expect(valueAt([1, undefined, null], 2)).toBeNull();
+});
+
+const shape: ChartShape = {
+  width: 500,
+  height: 200,
+  unit: 'percent',
+  stacked: true,
+  at_least: 100,
+  thresholds: [],
+  marks: [],
+  series: [
+    { name: 'a', color: 'rgb(1, 2, 3)', mirrored: false },
+    { name: 'b', color: 'rgb(4, 5, 6)', mirrored: false },
+  ],
+  zone: 'utc',
+  language: 'en',
+};
+
+test('the value axis', () => {
+  expect(valueRange(shape, 0, 140)).toEqual([0, 100]);
+  expect(valueRange({ ...shape, at_least: 10 }, 0, 200)).toEqual([0, 212]);
+  expect(valueRange({ ...shape, unit: 'plain', at_least: 1 }, null, null)).toEqual([0, 1]);
+  const mirrored = shape.series.map((series) => ({ ...series, mirrored: true }));
+  const [low, high] = valueRange({ unit: 'network_rate', at_least: 10, series: mirrored }, -100, 5);
+  expect(low).toBeCloseTo(-106);
+  expect(high).toBe(10);
+});
+
+test('the time axis', () => {
+  const midnight_s = Date.UTC(2026, 8, 1) / 1000;
+  expect(timeTexts([midnight_s + 3_600], 10, 'utc', 'en')).toEqual(['01:00:00']);
+  expect(timeTexts([midnight_s, midnight_s + 3_600], 3_600, 'utc', 'en')).toEqual([
+    '1 Sept',
+    '01:00',
+  ]);
+  expect(timeTexts([midnight_s], 86_400, 'utc', 'zh')).toEqual(['9月1日']);
+});
+
+test('stacked areas are filled between each other', () => {
+  const options = plotOptions(shape, { text: '', grid: '', axis: '' }, {});
+  expect(options.bands).toEqual([{ series: [2, 1] }]);
+  expect(options.series).toHaveLength(3);
+  expect(
+    plotOptions({ ...shape, stacked: false }, { text: '', grid: '', axis: '' }, {}).bands,
+  ).toEqual([]);
+});
+
+test('colours fade only where they are understood', () => {
+  expect(faded('rgb(1, 2, 3)', 0.5)).toBe('rgba(1, 2, 3, 0.5)');
+  expect(faded('red', 0.5)).toBe('red');
+});
+
+function series(key: string, values: number[], mirrored = false): ChartSeries {
+  return { key, name: key, color: 0, mirrored, times_ms: values.map((_, index) => index), values };
+}
+const small = series('small', [1, 2]);
+const large = series('large', [8, 4]);
+
+test('mirrored lines are drawn below and read as measured', () => {
+  const { columns, plain } = drawn([series('out', [5, 0], true)], 10, false);
+  expect(columns).toEqual([[-5, 0]]);
+  expect(plain).toEqual([[5, 0]]);
+});
+
+test('the legend tells the value under the crosshair, else the last, and keeps hidden lines', () => {
+  const { plain } = drawn([large], 10, false);
+  const rows = legendRows([small, large], [large], plain, plain.map(statistics), 0);
+  expect(rows.map(({ now, last, hidden }) => [now, last, hidden])).toEqual([
+    [null, null, true],
+    [8, 4, false],
+  ]);
+  expect(legendRows([large], [large], plain, plain.map(statistics), null)[0]?.now).toBe(4);
+  expect(sortedLegend(rows, 'max').map((row) => row.series.key)).toEqual(['large', 'small']);
+  expect(sortedLegend(rows, null)).toEqual(rows);
+});
+
+test('a click isolates and a second brings all back; Ctrl-click never hides the last', () => {
+  const keys = ['a', 'b', 'c'];
+  const alone = isolated(keys, new Set(), 'a');
+  expect(alone).toEqual(new Set(['b', 'c']));
+  expect(isolated(keys, alone, 'a')).toEqual(new Set());
+  expect(isolated(['a'], new Set(), 'a')).toEqual(new Set());
+  expect(toggled(keys, new Set(), 'a')).toEqual(new Set(['a']));
+  expect(toggled(keys, new Set(['a']), 'a')).toEqual(new Set());
+  expect(toggled(keys, alone, 'a')).toEqual(alone);
+});

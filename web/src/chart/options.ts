@@ -1,0 +1,180 @@
+/**
+ * uPlot's options from the shape of a chart: pure, so that axes, scales and fills can be tested
+ * without a canvas. What needs the document (colours, events) is handed in.
+ */
+import type uPlot from 'uplot';
+
+import {
+  axisText,
+  clockText,
+  dayText,
+  type Language,
+  type Unit,
+  type Zone,
+} from '../domain/units.ts';
+
+/** What stands above or below the value axis, without its points. */
+export interface SeriesShape {
+  name: string;
+  /** A colour ready for the canvas. */
+  color: string;
+  /** Drawn below the axis; its values are handed over negative. */
+  mirrored: boolean;
+}
+
+/** A value worth a line across the chart. */
+export interface Threshold {
+  value: number;
+  level: 'reference' | 'warning' | 'critical';
+  /** Written at the line's end; empty for none. */
+  label: string;
+}
+
+/** A moment worth a line down the chart. */
+export interface Mark {
+  time_ms: number;
+  level: 'reference' | 'warning' | 'critical';
+}
+
+/** All that decides how a chart looks but its points. */
+export interface ChartShape {
+  width: number;
+  height: number;
+  unit: Unit;
+  stacked: boolean;
+  at_least: number;
+  series: SeriesShape[];
+  thresholds: Threshold[];
+  marks: Mark[];
+  zone: Zone;
+  language: Language;
+}
+
+/** Colours of what is no line. */
+export interface ChartColors {
+  text: string;
+  grid: string;
+  axis: string;
+}
+
+const AXIS_WIDTH = 62;
+/** The last label of the time axis stands half beyond the plot. */
+const LABEL_HALF = 22;
+const AXIS_HEIGHT = 24;
+/** Room above the highest point. */
+const HEADROOM = 1.06;
+/** The type of everything written on the canvas. */
+export const FONT =
+  '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+const DAY_S = 86_400;
+
+/** Steps of a value axis whose units go by 1024. */
+const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
+
+/**
+ * The ends of the value axis: from 0, and on both sides where something is mirrored. Shares of a
+ * whole end at 100 %: what two samples close together seem to have above it is no more than jitter.
+ */
+export function valueRange(
+  shape: Pick<ChartShape, 'unit' | 'at_least' | 'series'>,
+  lowest: number | null,
+  highest: number | null,
+): [number, number] {
+  const whole = shape.unit === 'percent' && shape.at_least === 100;
+  const top = highest ?? 0;
+  const high = whole ? 100 : Math.max(shape.at_least, top * HEADROOM);
+  if (!shape.series.some((series) => series.mirrored)) return [0, high];
+  return [-Math.max(shape.at_least, -(lowest ?? 0) * HEADROOM), high];
+}
+
+/** Texts of the time axis: seconds, minutes or days as dense as the marks stand, days at midnight. */
+export function timeTexts(
+  moments_s: readonly number[],
+  step_s: number,
+  zone: Zone,
+  language: Language,
+): string[] {
+  return moments_s.map((moment_s) => {
+    if (step_s >= DAY_S) return dayText(moment_s * 1000, language, zone);
+    const text = clockText(moment_s * 1000, zone, step_s < 60);
+    return text === '00:00' ? dayText(moment_s * 1000, language, zone) : text;
+  });
+}
+
+/** A colour made transparent; it must be `rgb(…)`, as computed styles give it. */
+export function faded(color: string, alpha: number): string {
+  const parts = /^rgba?\(([^,)]+),([^,)]+),([^,)]+)/.exec(color);
+  return parts === null ? color : `rgba(${parts[1]},${parts[2]},${parts[3]}, ${alpha})`;
+}
+
+function seriesOptions(shape: ChartShape): uPlot.Series[] {
+  const alone = shape.series.length === 1 || shape.series.some((series) => series.mirrored);
+  return shape.series.map((series) => ({
+    label: series.name,
+    stroke: series.color,
+    width: shape.stacked ? 1 : 1.5,
+    ...(shape.stacked ? { fill: faded(series.color, 0.55) } : {}),
+    ...(!shape.stacked && alone ? { fill: faded(series.color, 0.14) } : {}),
+    fillTo: 0,
+    spanGaps: false,
+    points: { show: false },
+  }));
+}
+
+/** Each area but the lowest is filled down to its neighbour. */
+function bandsOf(shape: ChartShape): uPlot.Band[] {
+  if (!shape.stacked) return [];
+  return shape.series.slice(1).map((_, index) => ({ series: [index + 2, index + 1] }));
+}
+
+function axesOf(shape: ChartShape, colors: ChartColors): uPlot.Axis[] {
+  const binary = shape.unit === 'bytes' || shape.unit === 'disk_rate';
+  const drawn = {
+    stroke: colors.text,
+    font: FONT,
+    grid: { stroke: colors.grid, width: 1 },
+    ticks: { show: false },
+  };
+  return [
+    {
+      ...drawn,
+      grid: { show: false },
+      border: { show: true, stroke: colors.axis, width: 1 },
+      size: AXIS_HEIGHT,
+      gap: 4,
+      space: 64,
+      values: (_plot, moments, _axis, _space, step_s) =>
+        timeTexts(moments, step_s, shape.zone, shape.language),
+    },
+    {
+      ...drawn,
+      size: AXIS_WIDTH,
+      gap: 6,
+      space: 30,
+      ...(binary ? { incrs: BINARY_STEPS } : {}),
+      values: (_plot, values) => values.map((value) => axisText(Math.abs(value), shape.unit)),
+    },
+  ];
+}
+
+/** The options of a chart; `events` adds what answers to the pointer. */
+export function plotOptions(
+  shape: ChartShape,
+  colors: ChartColors,
+  events: Pick<uPlot.Options, 'cursor' | 'hooks'>,
+): uPlot.Options {
+  return {
+    width: shape.width,
+    height: shape.height,
+    padding: [6, LABEL_HALF, 0, 0],
+    legend: { show: false },
+    series: [{}, ...seriesOptions(shape)],
+    bands: bandsOf(shape),
+    scales: {
+      x: { time: true, auto: false },
+      y: { range: (_plot, lowest, highest) => valueRange(shape, lowest, highest) },
+    },
+    axes: axesOf(shape, colors),
+    ...events,
+  };
+}

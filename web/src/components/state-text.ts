@@ -1,0 +1,49 @@
+/** A host's state in a few words. */
+import type { Host } from '../api/types.ts';
+import { judge } from '../domain/hosts.ts';
+import { durationText, figureText } from '../domain/units.ts';
+import { language, t } from '../state/language.svelte.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** What is worst about a host, or that it reports. */
+export function stateText(host: Host, now_ms: number): string {
+  switch (judge(host).reason) {
+    case 'silent': {
+      const duration = durationText(now_ms - host.state_since_ms, language.current, 1);
+      return t('state.silent', { duration });
+    }
+    case 'disk':
+      return t('state.disk');
+    case 'memory':
+      return t('state.memory');
+    case 'cpu':
+      return t('state.cpu');
+    case null:
+      return t('state.reporting');
+  }
+}
+
+/** The same as a sentence for a host's own screen, with the number that says it. */
+export function stateSentence(host: Host, now_ms: number): string {
+  const age_ms = now_ms - host.state_since_ms;
+  // Below an hour one unit says enough, and seconds would fidget.
+  const duration = durationText(age_ms, language.current, age_ms < HOUR_MS ? 1 : 2);
+  const disk = host.worst_disk;
+  switch (judge(host).reason) {
+    case 'silent':
+      return t('sentence.silent', { duration });
+    case 'disk':
+      return t('sentence.disk', {
+        mountpoint: disk?.mountpoint ?? '',
+        percent: figureText(disk?.used_percent ?? null, 'percent'),
+        left: figureText(disk?.available_bytes ?? null, 'bytes'),
+      });
+    case 'memory':
+      return t('sentence.memory', { percent: figureText(host.memory_percent, 'percent') });
+    case 'cpu':
+      return t('sentence.cpu', { percent: figureText(host.cpu_percent, 'percent') });
+    case null:
+      return t('sentence.reporting', { duration });
+  }
+}

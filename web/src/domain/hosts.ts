@@ -1,0 +1,256 @@
+/**
+ * What a host's numbers mean: whether it needs somebody, in which order hosts are listed, and which
+ * of them a typed filter keeps.
+ */
+
+/** The part of a host that these judgements read; the API's `Host` has it all. */
+export interface HostFacts {
+  instance: string;
+  state: 'up' | 'silent';
+  state_since_ms: number;
+  agent_version: string | null;
+  os: string | null;
+  kernel: string | null;
+  cpus: number | null;
+  boot_time_ms: number | null;
+  cpu_percent: number | null;
+  memory_percent: number | null;
+  swap_percent: number | null;
+  load1: number | null;
+  receive_bytes_per_second: number | null;
+  transmit_bytes_per_second: number | null;
+  worst_disk: { mountpoint: string; used_percent: number } | null;
+}
+
+/** How much something matters, worst last. */
+export type Level = 'fine' | 'warning' | 'critical';
+
+/** Why a host needs somebody; the worst reason of a host names its state. */
+export type Reason = 'silent' | 'disk' | 'memory' | 'cpu';
+
+export interface Judgement {
+  level: Level;
+  reason: Reason | null;
+}
+
+/** Percentages from which a resource is a warning, and from which it is critical. */
+export const LIMITS: Record<Exclude<Reason, 'silent'>, { warning: number; critical: number }> = {
+  disk: { warning: 85, critical: 95 },
+  memory: { warning: 90, critical: 97 },
+  cpu: { warning: 90, critical: 101 },
+};
+
+const WEIGHT: Record<Level, number> = { fine: 0, warning: 1, critical: 2 };
+
+/** The level of one resource at a percentage; an unknown one is fine. */
+export function levelOf(resource: keyof typeof LIMITS, percent: number | null): Level {
+  if (percent === null || percent < LIMITS[resource].warning) return 'fine';
+  return percent < LIMITS[resource].critical ? 'warning' : 'critical';
+}
+
+/** The worst that is to be said of a host. */
+export function judge(host: HostFacts): Judgement {
+  if (host.state === 'silent') return { level: 'critical', reason: 'silent' };
+  const resources: [Exclude<Reason, 'silent'>, number | null][] = [
+    ['disk', host.worst_disk?.used_percent ?? null],
+    ['memory', host.memory_percent],
+    ['cpu', host.cpu_percent],
+  ];
+  let worst: Judgement = { level: 'fine', reason: null };
+  for (const [reason, percent] of resources) {
+    const level = levelOf(reason, percent);
+    if (WEIGHT[level] > WEIGHT[worst.level]) worst = { level, reason };
+  }
+  return worst;
+}
+
+/** The columns by which hosts can be sorted, as they are named in the address. */
+export const SORTS = [
+  'state',
+  'host',
+  'cpu',
+  'memory',
+  'disk',
+  'in',
+  'out',
+  'load',
+  'uptime',
+  'agent',
+] as const;
+export type SortColumn = (typeof SORTS)[number];
+
+/** A column and its direction; text ascends at first, numbers and state descend. */
+export interface Sort {
+  column: SortColumn;
+  descending: boolean;
+}
+
+export const DEFAULT_SORT: Sort = { column: 'state', descending: true };
+
+const TEXT_COLUMNS: ReadonlySet<SortColumn> = new Set(['host', 'agent']);
+
+function startsDescending(column: SortColumn): boolean {
+  return !TEXT_COLUMNS.has(column);
+}
+
+/** The sort after a click on a column's head: its first direction, then the other. */
+export function sortAfterClick(sort: Sort, column: SortColumn): Sort {
+  const first = startsDescending(column);
+  return { column, descending: sort.column === column ? !sort.descending : first };
+}
+
+/** The address form: the column, with a minus where the direction is not its first. */
+export function sortText(sort: Sort): string | null {
+  if (sort.column === DEFAULT_SORT.column && sort.descending) return null;
+  return `${sort.descending === startsDescending(sort.column) ? '' : '-'}${sort.column}`;
+}
+
+/** Reads the address form; anything unknown is the default. */
+export function readSort(text: string | null): Sort {
+  const reversed = text?.startsWith('-') ?? false;
+  const column = SORTS.find((name) => name === (reversed ? text?.slice(1) : text));
+  if (column === undefined) return DEFAULT_SORT;
+  return { column, descending: startsDescending(column) !== reversed };
+}
+
+/**
+ * One number for how bad a host is: its level, then its fullest resource. Percentages are taken in
+ * steps of five so that rows do not change places at every tick.
+ */
+function badness(host: HostFacts): number {
+  const { level, reason } = judge(host);
+  const fullest = Math.max(
+    host.cpu_percent ?? 0,
+    host.memory_percent ?? 0,
+    host.worst_disk?.used_percent ?? 0,
+  );
+  const silent = reason === 'silent' ? 1_000 : 0;
+  return WEIGHT[level] * 10_000 + silent + Math.floor(fullest / 5);
+}
+
+function sortValue(host: HostFacts, column: SortColumn): number | string | null {
+  switch (column) {
+    case 'state':
+      return badness(host);
+    case 'host':
+      return host.instance;
+    case 'agent':
+      return host.agent_version;
+    case 'cpu':
+      return host.cpu_percent;
+    case 'memory':
+      return host.memory_percent;
+    case 'disk':
+      return host.worst_disk?.used_percent ?? null;
+    case 'in':
+      return host.receive_bytes_per_second;
+    case 'out':
+      return host.transmit_bytes_per_second;
+    case 'load':
+      return host.load1;
+    case 'uptime':
+      return host.boot_time_ms === null ? null : -host.boot_time_ms;
+  }
+}
+
+/** Compares names as people count: `web-9` before `web-10`. */
+const NAMES = new Intl.Collator('en', { numeric: true });
+
+/** The hosts' names in order; unknown values come last in both directions, equals by name. */
+export function sortedInstances(hosts: Iterable<HostFacts>, sort: Sort): string[] {
+  const rows = Array.from(hosts, (host) => ({
+    name: host.instance,
+    value: sortValue(host, sort.column),
+  }));
+  const sign = sort.descending ? -1 : 1;
+  rows.sort((one, other) => {
+    if (one.value === null || other.value === null) {
+      if (one.value !== other.value) return one.value === null ? 1 : -1;
+    } else if (typeof one.value === 'number' && typeof other.value === 'number') {
+      if (one.value !== other.value) return sign * (one.value - other.value);
+    } else {
+      const order = NAMES.compare(String(one.value), String(other.value));
+      if (order !== 0) return sign * order;
+    }
+    return NAMES.compare(one.name, other.name);
+  });
+  return rows.map((row) => row.name);
+}
+
+const FILTER_VALUES: Record<string, (host: HostFacts) => number | null> = {
+  cpu: (host) => host.cpu_percent,
+  memory: (host) => host.memory_percent,
+  mem: (host) => host.memory_percent,
+  swap: (host) => host.swap_percent,
+  disk: (host) => host.worst_disk?.used_percent ?? null,
+  load: (host) => host.load1,
+};
+
+function termKeeps(term: string): (host: HostFacts) => boolean {
+  const compared = /^([a-z]+)(<=|>=|<|>)(\d+(?:\.\d+)?)%?$/.exec(term);
+  const read = FILTER_VALUES[compared?.[1] ?? ''];
+  if (compared !== null && read !== undefined) {
+    const [, , operator, limit] = compared;
+    const bound = Number(limit);
+    return (host) => {
+      const value = read(host);
+      if (value === null) return false;
+      if (operator === '<') return value < bound;
+      if (operator === '<=') return value <= bound;
+      return operator === '>' ? value > bound : value >= bound;
+    };
+  }
+  const state = /^state:(.+)$/.exec(term)?.[1];
+  if (state !== undefined) {
+    return (host) => {
+      const { level, reason } = judge(host);
+      return state === level || state === reason || (state === 'attention' && level !== 'fine');
+    };
+  }
+  return (host) =>
+    [host.instance, host.os, host.kernel, host.agent_version].some((text) =>
+      text?.toLowerCase().includes(term),
+    );
+}
+
+/**
+ * Reads a typed filter: words that all must occur in a host's name, system or agent version,
+ * comparisons such as `cpu>80 disk>=90`, and `state:silent`, `state:attention`, `state:disk`.
+ */
+export function readFilter(text: string): (host: HostFacts) => boolean {
+  const terms = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((term) => term !== '');
+  const tests = terms.map(termKeeps);
+  return (host) => tests.every((keeps) => keeps(host));
+}
+
+/** How many hosts there are, how many need somebody, and for which worst reason. */
+export interface FleetSummary {
+  total: number;
+  attention: number;
+  reasons: { reason: Reason; level: Level; count: number }[];
+}
+
+/** Sums a fleet up for the first line of the screen. */
+export function summarise(hosts: Iterable<HostFacts>): FleetSummary {
+  const order: Reason[] = ['silent', 'disk', 'memory', 'cpu'];
+  const counts = new Map<Reason, { level: Level; count: number }>();
+  let total = 0;
+  let attention = 0;
+  for (const host of hosts) {
+    total += 1;
+    const { level, reason } = judge(host);
+    if (reason === null) continue;
+    attention += 1;
+    const before = counts.get(reason);
+    const worse = before !== undefined && WEIGHT[before.level] > WEIGHT[level];
+    counts.set(reason, { level: worse ? before.level : level, count: (before?.count ?? 0) + 1 });
+  }
+  const reasons = order.flatMap((reason) => {
+    const found = counts.get(reason);
+    return found === undefined ? [] : [{ reason, ...found }];
+  });
+  return { total, attention, reasons };
+}

@@ -1,0 +1,61 @@
+/**
+ * Every address of the page, built and read in one place. A link is made by a function of this file
+ * and nowhere else, so a renamed screen cannot leave a dead link behind.
+ */
+
+/** What an address shows. */
+export type Screen =
+  | { name: 'fleet' }
+  | { name: 'host'; instance: string }
+  | { name: 'sign-in' }
+  | { name: 'missing'; path: string };
+
+type Query = Record<string, string | null | undefined>;
+
+function withQuery(path: string, query: Query): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== '') search.set(key, value);
+  }
+  const text = search.toString();
+  return text === '' ? path : `${path}?${text}`;
+}
+
+/** The list of hosts, with its sort (`cpu` descending, `-cpu` ascending) and filter. */
+export function fleetAddress(query: { sort?: string | null; filter?: string | null } = {}): string {
+  return withQuery('/', query);
+}
+
+/** One host; `query` is what `domain/time-range` writes for the time shown. */
+export function hostAddress(instance: string, query: Query = {}): string {
+  return withQuery(`/hosts/${encodeURIComponent(instance)}`, query);
+}
+
+/** The sign-in screen, which afterwards returns to `from`. */
+export function signInAddress(from: string | null): string {
+  return withQuery('/sign-in', { from: from === '/' ? null : from });
+}
+
+/**
+ * Where to go after sign-in: only a path of this page, so that a crafted link cannot lead a person
+ * who has just signed in to another site.
+ */
+export function returnAddress(from: string | null): string {
+  if (from === null || !from.startsWith('/') || /^\/[/\\]/.test(from)) return fleetAddress();
+  return matchScreen(from.split(/[?#]/)[0] ?? '/').name === 'sign-in' ? fleetAddress() : from;
+}
+
+/** The screen of a path, without its query. */
+export function matchScreen(path: string): Screen {
+  if (path === '/') return { name: 'fleet' };
+  if (path === '/sign-in') return { name: 'sign-in' };
+  const host = /^\/hosts\/([^/]+)$/.exec(path)?.[1];
+  if (host !== undefined) {
+    try {
+      return { name: 'host', instance: decodeURIComponent(host) };
+    } catch {
+      return { name: 'missing', path };
+    }
+  }
+  return { name: 'missing', path };
+}

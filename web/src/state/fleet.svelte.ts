@@ -1,0 +1,161 @@
+/**
+ * All hosts as the live stream tells them. A host's row is a state of its own, so that a change of
+ * one touches one row; the order is a second state, which the table may hold still.
+ */
+import { HOSTS_STREAM } from '../api/hosts.ts';
+import { queryRange } from '../api/prometheus.ts';
+import type { Host, Hosts } from '../api/types.ts';
+import { FLEET_QUERIES } from '../domain/fleet-queries.ts';
+import { sortedInstances, summarise, type FleetSummary } from '../domain/hosts.ts';
+import { RECENT_SPAN_MS, withPoint, type RecentPoint } from '../domain/recent.ts';
+import { clock } from './clock.svelte.ts';
+import { LiveStream } from './live-stream.svelte.ts';
+
+/** The values that have a line of their last minute. */
+const RECENT = {
+  cpu: (host: Host) => host.cpu_percent,
+  load: (host: Host) => host.load1,
+  in: (host: Host) => host.receive_bytes_per_second,
+  out: (host: Host) => host.transmit_bytes_per_second,
+} as const;
+export type RecentName = keyof typeof RECENT;
+
+const RECENT_NAMES = Object.keys(RECENT) as RecentName[];
+const FIRST_STEP_MS = 5_000;
+
+/** One host of the fleet, followed by everything that shows it. */
+export class HostRow {
+  host: Host;
+  recent: Record<RecentName, RecentPoint[]>;
+
+  constructor(host: Host) {
+    this.host = $state.raw(host);
+    this.recent = $state.raw({ cpu: [], load: [], in: [], out: [] });
+  }
+
+  /** Draws the lines on by the values that hold at a moment. */
+  tick(now_ms: number): void {
+    const silent = this.host.state === 'silent';
+    const next = { ...this.recent };
+    for (const name of RECENT_NAMES) {
+      next[name] = withPoint(next[name], now_ms, silent ? null : RECENT[name](this.host));
+    }
+    this.recent = next;
+  }
+
+  /** Puts the past before what the stream has told since. */
+  prepend(name: RecentName, past: RecentPoint[]): void {
+    const first_ms = this.recent[name][0]?.time_ms ?? Number.POSITIVE_INFINITY;
+    const older = past.filter((point) => point.time_ms < first_ms);
+    this.recent = { ...this.recent, [name]: [...older, ...this.recent[name]] };
+  }
+}
+
+class Fleet {
+  /** Counts the events taken; what reads all hosts at once follows this. */
+  version = $state(0);
+  loaded = $state(false);
+  /** The server's time of the last event, which is the right edge of the small lines. */
+  told_ms = $state(0);
+  stream = $state.raw<LiveStream | null>(null);
+  #rows = new Map<string, HostRow>();
+  #filled = false;
+  #fresh = true;
+  #stop = new AbortController();
+
+  readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts()));
+
+  /** Begins to listen; does nothing where it listens already. */
+  start(): void {
+    if (this.stream !== null) return;
+    this.#stop = new AbortController();
+    this.stream = new LiveStream({
+      path: HOSTS_STREAM,
+      attempt: () => {
+        this.#fresh = true;
+      },
+      event: ({ name, data }) => {
+        if (name !== 'hosts') return false;
+        this.#take(JSON.parse(data) as Hosts);
+        return true;
+      },
+    });
+    this.stream.start();
+  }
+
+  /** Stops listening and forgets all hosts, as at sign-out. */
+  stop(): void {
+    this.#stop.abort();
+    this.stream?.stop();
+    this.stream = null;
+    this.#rows.clear();
+    this.#filled = false;
+    this.loaded = false;
+    this.version += 1;
+  }
+
+  /** Begins anew after a failure. */
+  retry(): void {
+    this.stop();
+    this.start();
+  }
+
+  row(instance: string): HostRow | undefined {
+    void this.version;
+    return this.#rows.get(instance);
+  }
+
+  /** All hosts as they are now. */
+  hosts(): Host[] {
+    void this.version;
+    return Array.from(this.#rows.values(), (row) => row.host);
+  }
+
+  /** The names in the order in which people count, for walking from host to host. */
+  names(): string[] {
+    return sortedInstances(this.hosts(), { column: 'host', descending: false });
+  }
+
+  #take(told: Hosts): void {
+    clock.follow(told.now_ms);
+    if (this.#fresh) {
+      // The first event of a connection has all hosts: what it lacks is gone.
+      const all = new Set(told.hosts.map((host) => host.instance));
+      for (const instance of this.#rows.keys()) if (!all.has(instance)) this.#rows.delete(instance);
+      this.#fresh = false;
+    }
+    for (const host of told.hosts) {
+      const row = this.#rows.get(host.instance);
+      if (row === undefined) this.#rows.set(host.instance, new HostRow(host));
+      else row.host = host;
+    }
+    for (const instance of told.removed ?? []) this.#rows.delete(instance);
+    for (const row of this.#rows.values()) row.tick(told.now_ms);
+    this.told_ms = told.now_ms;
+    this.loaded = true;
+    this.version += 1;
+    if (!this.#filled) {
+      this.#filled = true;
+      for (const name of RECENT_NAMES) void this.#fill(name, told.now_ms);
+    }
+  }
+
+  async #fill(name: RecentName, now_ms: number): Promise<void> {
+    const signal = this.#stop.signal;
+    const period = { from_ms: now_ms - RECENT_SPAN_MS, to_ms: now_ms };
+    try {
+      for (const series of await queryRange(FLEET_QUERIES[name], period, FIRST_STEP_MS, signal)) {
+        const points = series.values.map(([time_s, text]) => ({
+          time_ms: time_s * 1000,
+          value: Number(text),
+        }));
+        const known = points.filter((point) => Number.isFinite(point.value));
+        this.#rows.get(series.metric['instance'] ?? '')?.prepend(name, known);
+      }
+    } catch {
+      // Without the past the lines simply begin now.
+    }
+  }
+}
+
+export const fleet = new Fleet();

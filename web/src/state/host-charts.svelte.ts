@@ -1,0 +1,223 @@
+/**
+ * The lines of a host's charts for the period shown. A live period is filled by range queries, then
+ * drawn on by the one-second stream; a period ending now is read again as it moves on.
+ */
+import { untrack } from 'svelte';
+
+import { ApiError } from '../api/client.ts';
+import { liveQueryStream } from '../api/hosts.ts';
+import { queryRange } from '../api/prometheus.ts';
+import type { LivePoints } from '../api/types.ts';
+import { detailFor, HOST_CHARTS } from '../domain/host-charts.ts';
+import { drawnOn, joinedAt, linesFrom, since, type Line } from '../domain/lines.ts';
+import { periodOf, spanMs, stepMs, type Period, type TimeRange } from '../domain/time-range.ts';
+import { seen } from './attention.ts';
+import { clock } from './clock.svelte.ts';
+import { LiveStream } from './live-stream.svelte.ts';
+
+export interface ChartLines {
+  status: 'loading' | 'ready' | 'failed';
+  lines: Line[];
+  error: string;
+}
+
+/** A period that ends now is read again this often at least. */
+const REFRESH_MS = 15_000;
+
+interface Slot {
+  chart: number;
+  query: number;
+  expression: string;
+}
+
+function slots(instance: string, step_ms: number, live: boolean): Slot[] {
+  const detail = detailFor(instance, step_ms / 1000, live);
+  return HOST_CHARTS.flatMap((definition, chart) =>
+    definition.queries.map((query, index) => ({
+      chart,
+      query: index,
+      expression: query.promql(detail),
+    })),
+  );
+}
+
+interface View {
+  charts: ChartLines[];
+  /** What the charts' time axes span. */
+  period: Period;
+}
+
+/** Which host, and when. */
+export interface Wanted {
+  instance: string;
+  range: TimeRange;
+}
+
+export class HostCharts {
+  /** What is drawn; it stands still while somebody points at it. */
+  view = $state.raw<View>({
+    charts: HOST_CHARTS.map(() => ({ status: 'loading', lines: [], error: '' })),
+    period: { from_ms: 0, to_ms: 1 },
+  });
+  /** The distance of points in the answer drawn now, by which gaps are told. */
+  step_ms = $state(5_000);
+  stream = $state.raw<LiveStream | null>(null);
+  paused = $state(false);
+  #latest: View = this.view;
+  #instance = '';
+  #stop = new AbortController();
+  #wanted: () => Wanted;
+
+  /** Follows what is wanted for as long as the component that makes it is on the page. */
+  constructor(wanted: () => Wanted) {
+    this.#wanted = wanted;
+    $effect(() => {
+      const { instance, range } = wanted();
+      untrack(() => this.#show(instance, range));
+      return () => this.#end();
+    });
+  }
+
+  /** Asks for everything anew, after a failure. */
+  again(): void {
+    const { instance, range } = this.#wanted();
+    this.#show(instance, range);
+  }
+
+  #show(instance: string, range: TimeRange): void {
+    this.#end();
+    const stop = new AbortController();
+    this.#stop = stop;
+    this.step_ms = stepMs(range);
+    this.paused = false;
+    // Another period may begin with the old lines, another host must not.
+    const kept = instance === this.#instance;
+    const charts = this.#latest.charts.map(({ lines }): ChartLines => ({
+      status: 'loading',
+      lines: kept ? lines : [],
+      error: '',
+    }));
+    this.#instance = instance;
+    this.#tell({ charts });
+    if (range.kind === 'live') this.#listen(instance, range, stop.signal);
+    else void this.#follow(instance, range, stop.signal);
+  }
+
+  /** Ends all requests; the lines stay as they are. */
+  #end(): void {
+    this.#stop.abort();
+    this.stream?.stop();
+    this.stream = null;
+  }
+
+  /** Holds the drawing still, or lets it catch up with what came meanwhile. */
+  hold(paused: boolean): void {
+    this.paused = paused;
+    if (!paused) this.view = this.#latest;
+  }
+
+  #tell(news: Partial<View>): void {
+    this.#latest = { ...this.#latest, ...news };
+    if (!this.paused) this.view = this.#latest;
+  }
+
+  #listen(instance: string, range: TimeRange, signal: AbortSignal): void {
+    const all = slots(instance, this.step_ms, true);
+    let told: Line[][] = HOST_CHARTS.map(() => []);
+    this.stream = new LiveStream({
+      path: liveQueryStream(
+        instance,
+        all.map((slot) => slot.expression),
+      ),
+      attempt: () => {
+        told = HOST_CHARTS.map(() => []);
+        void this.#fill(instance, range, signal, () => told);
+      },
+      event: ({ name, data }) => {
+        if (name !== 'points') return false;
+        const points = JSON.parse(data) as LivePoints;
+        told = this.#take(all, points, told, range);
+        // A silent host still has its moments, only without values.
+        return points.results.some((result) => result.series.length > 0);
+      },
+    });
+    this.stream.start();
+  }
+
+  /** Draws a second's points on; returns all that this connection has told, for a late filling. */
+  #take(all: Slot[], points: LivePoints, told: Line[][], range: TimeRange): Line[][] {
+    const time_ms = points.timestamp_ms;
+    const from_ms = time_ms - spanMs(range);
+    const byChart = HOST_CHARTS.map((_, chart) =>
+      points.results.flatMap((result) => {
+        const slot = all[result.query];
+        if (slot?.chart !== chart) return [];
+        return result.series.map((series) => ({ ...series, query: slot.query }));
+      }),
+    );
+    const charts = this.#latest.charts.map((chart, index) =>
+      chart.status !== 'ready'
+        ? chart
+        : { ...chart, lines: since(drawnOn(chart.lines, time_ms, byChart[index] ?? []), from_ms) },
+    );
+    this.#tell({ charts, period: { from_ms, to_ms: time_ms } });
+    return told.map((lines, index) =>
+      since(drawnOn(lines, time_ms, byChart[index] ?? []), from_ms),
+    );
+  }
+
+  async #follow(instance: string, range: TimeRange, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#fill(instance, range, signal, () => []);
+      if (range.kind === 'absolute') return;
+      await new Promise((resume) => setTimeout(resume, Math.max(REFRESH_MS, this.step_ms)));
+      await seen(signal);
+    }
+  }
+
+  async #fill(
+    instance: string,
+    range: TimeRange,
+    signal: AbortSignal,
+    told: () => Line[][],
+  ): Promise<void> {
+    const step_ms = this.step_ms;
+    const shown = periodOf(range, clock.exact());
+    // Points on whole steps stay where they are when the period is read again.
+    const asked = {
+      from_ms: Math.floor(shown.from_ms / step_ms) * step_ms,
+      to_ms: Math.floor(shown.to_ms / step_ms) * step_ms,
+    };
+    const all = slots(instance, step_ms, range.kind === 'live');
+    await Promise.all(
+      HOST_CHARTS.map(async (_, chart) => {
+        const wanted = all.filter((slot) => slot.chart === chart);
+        const next = await this.#read(wanted, asked, step_ms, signal);
+        if (signal.aborted) return;
+        const lines = joinedAt(next.lines, told()[chart] ?? []);
+        this.#tell({ charts: this.#latest.charts.with(chart, { ...next, lines }) });
+        // Once the stream speaks, its own clock moves the axis.
+        if (this.stream?.status !== 'live') this.#tell({ period: shown });
+      }),
+    );
+  }
+
+  async #read(
+    wanted: Slot[],
+    period: Period,
+    step_ms: number,
+    signal: AbortSignal,
+  ): Promise<ChartLines> {
+    try {
+      const answers = await Promise.all(
+        wanted.map(async (slot) =>
+          linesFrom(slot.query, await queryRange(slot.expression, period, step_ms, signal)),
+        ),
+      );
+      return { status: 'ready', lines: answers.flat(), error: '' };
+    } catch (error) {
+      const text = error instanceof ApiError ? error.message : '';
+      return { status: 'failed', lines: [], error: text };
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** Who is signed in. A lost session leads to the sign-in screen and afterwards back. */
+import { onSignedOut } from '../api/client.ts';
+import { closeSession, openSession, readSession } from '../api/session.ts';
+import type { Session } from '../api/types.ts';
+import { returnAddress, signInAddress } from '../routes.ts';
+import { address } from './address.svelte.ts';
+
+type Known =
+  { status: 'unknown' } | { status: 'failed' } | { status: 'known'; who: Session | null };
+
+class SessionState {
+  #known = $state.raw<Known>({ status: 'unknown' });
+
+  constructor() {
+    onSignedOut(() => this.#leave());
+  }
+
+  get status(): Known['status'] {
+    return this.#known.status;
+  }
+
+  get who(): Session | null {
+    return this.#known.status === 'known' ? this.#known.who : null;
+  }
+
+  /** Asks the server who is signed in. */
+  async load(): Promise<void> {
+    this.#known = { status: 'unknown' };
+    try {
+      const who = await readSession();
+      if (who === null) this.#leave();
+      this.#known = { status: 'known', who };
+    } catch {
+      this.#known = { status: 'failed' };
+    }
+  }
+
+  /** Signs in and goes where the person wanted to be; throws `ApiError` where it is refused. */
+  async signIn(user: string, password: string): Promise<void> {
+    const who = await openSession(user, password);
+    this.#known = { status: 'known', who };
+    address.replace(returnAddress(address.query.get('from')));
+  }
+
+  /** Signs out; where even that fails, the page forgets the person all the same. */
+  async signOut(): Promise<void> {
+    await closeSession().catch(() => undefined);
+    this.#known = { status: 'known', who: null };
+    address.go(signInAddress(null));
+  }
+
+  #leave(): void {
+    this.#known = { status: 'known', who: null };
+    if (address.screen.name !== 'sign-in') address.replace(signInAddress(address.here));
+  }
+}
+
+export const session = new SessionState();
