@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod demo;
 mod test;
 mod tidy;
 mod up;
@@ -29,6 +30,8 @@ cargo xtask COMMAND
                     cargo xtask up
                     cargo xtask up -- --listen 0.0.0.0:6868 --data-dir /tmp/muster
   build           the page and the release binaries only; prints where they are
+  demo [--hosts N] a server with N simulated hosts (50) and a day of their past, until Ctrl+C
+                    cargo xtask demo --hosts 200
   check           format, tidy, lints, unit tests, the page's checks: run it while working
   test            everything: installs what tests need, check, release build, end-to-end tests (CI runs this)
   tidy [--bless]  the rules of this repository that no other tool checks, in a second or two;
@@ -58,7 +61,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
-        "up" => true,
+        "up" | "demo" => true,
         "tidy" => matches!(rest, [flag] if flag == "--bless"),
         "build" | "check" | "test" => false,
         unknown => anyhow::bail!("no command `{unknown}`; `cargo xtask help` lists them"),
@@ -72,6 +75,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     match command {
         "up" => up::run(&workspace, rest),
         "build" => build::run(&workspace),
+        "demo" => demo::run(&workspace, rest),
         "check" => Ok(check::run(&workspace)),
         "test" => Ok(test::run(&workspace)),
         _ => tidy::run(&workspace, !rest.is_empty()),
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["up", "build", "check", "test", "tidy", "help"] {
+        for command in ["up", "build", "demo", "check", "test", "tidy", "help"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -15,6 +15,9 @@ use super::failure::ApiFailure;
 use crate::app::App;
 use crate::ingest::session;
 
+/// Frames of a second's samples are smaller; a larger buffer costs memory for each agent, and time to clear it.
+const READ_BUFFER: usize = 8 << 10;
+
 /// An agent's connection. It needs no permission: the agent proves itself inside it.
 pub(crate) async fn connect(
     State(app): State<Arc<App>>,
@@ -26,6 +29,7 @@ pub(crate) async fn connect(
     };
     let frame_bytes = Limits::default().frame_bytes;
     upgrade
+        .read_buffer_size(READ_BUFFER)
         .max_frame_size(frame_bytes)
         .max_message_size(frame_bytes)
         .on_upgrade(move |socket| async move {
