@@ -16,7 +16,13 @@ use tokio::sync::watch;
 pub(crate) struct HostFacts {
     pub(crate) agent_version: String,
     pub(crate) os: OsFacts,
+    /// Differs between machines and between boots of one machine; may be empty.
+    pub(crate) boot_id: String,
 }
+
+/// Another machine holds the host with a copy of the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Occupied;
 
 /// Whether a host's agent is connected, and since when.
 #[derive(Debug, Clone)]
@@ -26,12 +32,20 @@ pub(crate) struct Presence {
     pub(crate) facts: Option<HostFacts>,
 }
 
+/// The session that has a host.
+struct Holder {
+    session: u64,
+    boot_id: String,
+    end: watch::Sender<Option<GoodbyeReason>>,
+}
+
 /// One host.
 pub(crate) struct Entry {
     pub(crate) instance: Arc<str>,
     presence: Mutex<Presence>,
     /// The session that holds the host now; told to end when another takes over or the agent is revoked.
-    holder: Mutex<Option<(u64, watch::Sender<Option<GoodbyeReason>>)>>,
+    holder: Mutex<Option<Holder>>,
+    budget: Mutex<SeriesBudget>,
     newest_ms: watch::Sender<i64>,
     viewers: watch::Sender<usize>,
 }
@@ -60,6 +74,11 @@ impl Entry {
         });
     }
 
+    /// Whether the host may name a series of so many bytes now.
+    pub(crate) fn may_name(&self, bytes: usize, now_ms: i64) -> bool {
+        self.budget.lock().take(bytes, now_ms)
+    }
+
     /// Counts the caller as looking at the host until the guard is dropped.
     pub(crate) fn look(self: &Arc<Self>) -> Look {
         self.viewers.send_modify(|viewers| *viewers += 1);
@@ -72,9 +91,7 @@ pub(crate) struct Look(Arc<Entry>);
 
 impl Drop for Look {
     fn drop(&mut self) {
-        self.0
-            .viewers
-            .send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+        self.0.viewers.send_modify(|viewers| *viewers = viewers.saturating_sub(1));
     }
 }
 
@@ -97,10 +114,7 @@ impl Hold {
     /// Lets go of the host, unless another session has taken it over.
     pub(crate) fn release(self, now_ms: i64) {
         let mut holder = self.entry.holder.lock();
-        if holder
-            .as_ref()
-            .is_some_and(|(session, _)| *session == self.session)
-        {
+        if holder.as_ref().is_some_and(|holder| holder.session == self.session) {
             *holder = None;
             let mut presence = self.entry.presence.lock();
             presence.connected = false;
@@ -115,15 +129,30 @@ impl Roster {
         self.entry_or_new(instance, since_ms).arrived(newest_ms);
     }
 
-    /// Gives a host to a new session; a session that held it until now is told to end.
-    pub(crate) fn hold(&self, instance: &str, facts: HostFacts, now_ms: i64) -> Hold {
+    /// Gives a host to a new session; a session that held it until now is told to end, unless it is another machine's.
+    pub(crate) fn hold(
+        &self,
+        instance: &str,
+        facts: HostFacts,
+        now_ms: i64,
+    ) -> Result<Hold, Occupied> {
         let entry = self.entry_or_new(instance, now_ms);
+        let mut holder = entry.holder.lock();
+        if let Some(former) = &*holder {
+            let differs = former.boot_id != facts.boot_id;
+            if differs && !former.boot_id.is_empty() && !facts.boot_id.is_empty() {
+                return Err(Occupied);
+            }
+            tracing::warn!(
+                instance,
+                "a newer session of this agent replaces one that was still open; if this repeats, two agents run \
+                 with copies of one state folder: remove one copy and join again"
+            );
+            former.end.send_replace(Some(GoodbyeReason::Replaced));
+        }
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, end) = watch::channel(None);
-        let mut holder = entry.holder.lock();
-        if let Some((_, former)) = holder.replace((session, sender)) {
-            former.send_replace(Some(GoodbyeReason::Replaced));
-        }
+        *holder = Some(Holder { session, boot_id: facts.boot_id.clone(), end: sender });
         {
             let mut presence = entry.presence.lock();
             if !presence.connected {
@@ -133,19 +162,15 @@ impl Roster {
             presence.facts = Some(facts);
         }
         drop(holder);
-        Hold {
-            entry,
-            session,
-            end,
-        }
+        Ok(Hold { entry, session, end })
     }
 
     /// Ends the session of a revoked agent and forgets the host.
     pub(crate) fn revoke(&self, instance: &str) {
         if let Some(entry) = self.entries.write().remove(instance)
-            && let Some((_, session)) = entry.holder.lock().as_ref()
+            && let Some(holder) = entry.holder.lock().as_ref()
         {
-            session.send_replace(Some(GoodbyeReason::Revoked));
+            holder.end.send_replace(Some(GoodbyeReason::Revoked));
         }
     }
 
@@ -165,15 +190,12 @@ impl Roster {
             return Arc::clone(entry);
         }
         let name: Arc<str> = instance.into();
-        let presence = Presence {
-            connected: false,
-            since_ms: now_ms,
-            facts: None,
-        };
+        let presence = Presence { connected: false, since_ms: now_ms, facts: None };
         let entry = Arc::new(Entry {
             instance: Arc::clone(&name),
             presence: Mutex::new(presence),
             holder: Mutex::new(None),
+            budget: Mutex::new(SeriesBudget::default()),
             newest_ms: watch::Sender::new(0),
             viewers: watch::Sender::new(0),
         });
@@ -182,22 +204,44 @@ impl Roster {
     }
 }
 
+/// The most bytes of labels that a host may name in an hour; naming what is known already counts too.
+const LABEL_BYTES_AN_HOUR: usize = 64 << 20;
+
+/// Bounds what one host can make the store remember.
+#[derive(Debug, Default)]
+struct SeriesBudget {
+    /// Which hour, of the clock that never jumps.
+    hour: i64,
+    spent: usize,
+}
+
+impl SeriesBudget {
+    fn take(&mut self, bytes: usize, now_ms: i64) -> bool {
+        let hour = now_ms.div_euclid(3_600_000);
+        if self.hour != hour {
+            *self = Self { hour, spent: 0 };
+        }
+        let allowed = self.spent + bytes <= LABEL_BYTES_AN_HOUR;
+        if allowed {
+            self.spent += bytes;
+        }
+        allowed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn facts() -> HostFacts {
-        HostFacts {
-            agent_version: "0.1.0".into(),
-            os: OsFacts::default(),
-        }
+        HostFacts { agent_version: "0.1.0".into(), ..HostFacts::default() }
     }
 
     #[test]
     fn a_newer_session_takes_the_host_over() {
         let roster = Roster::default();
-        let first = roster.hold("web-1", facts(), 1);
-        let second = roster.hold("web-1", facts(), 2);
+        let first = roster.hold("web-1", facts(), 1).unwrap();
+        let second = roster.hold("web-1", facts(), 2).unwrap();
         assert_eq!(*first.end.borrow(), Some(GoodbyeReason::Replaced));
         assert_eq!(*second.end.borrow(), None);
         first.release(3);
@@ -210,9 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_the_key_on_another_machine_is_kept_out() {
+        let roster = Roster::default();
+        let machine = |boot_id: &str| HostFacts { boot_id: boot_id.into(), ..facts() };
+        let hold = roster.hold("web-1", machine("a"), 1).unwrap();
+        assert!(roster.hold("web-1", machine("b"), 2).is_err());
+        assert_eq!(*hold.end.borrow(), None);
+        assert!(roster.hold("web-1", machine("a"), 3).is_ok(), "the same machine may come back");
+    }
+
+    #[test]
+    fn a_host_can_name_only_so_much_in_an_hour() {
+        let mut budget = SeriesBudget::default();
+        assert!(budget.take(LABEL_BYTES_AN_HOUR, 0));
+        assert!(!budget.take(1, 3_599_999));
+        assert!(budget.take(1, 3_600_000));
+    }
+
+    #[test]
     fn revoking_ends_the_session_and_forgets_the_host() {
         let roster = Roster::default();
-        let hold = roster.hold("web-1", facts(), 1);
+        let hold = roster.hold("web-1", facts(), 1).unwrap();
         roster.revoke("web-1");
         assert_eq!(*hold.end.borrow(), Some(GoodbyeReason::Revoked));
         assert!(roster.get("web-1").is_none());
@@ -221,7 +283,7 @@ mod tests {
     #[test]
     fn backfill_does_not_wake_those_who_look() {
         let roster = Roster::default();
-        let hold = roster.hold("web-1", facts(), 1);
+        let hold = roster.hold("web-1", facts(), 1).unwrap();
         let mut newest = hold.entry.newest();
         hold.entry.arrived(100);
         assert!(newest.has_changed().unwrap());

@@ -100,18 +100,22 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     prepare_data_dir(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|source| StartError::Listen {
-            address: config.listen,
-            source,
-        })?;
-    let address = listener.local_addr().map_err(|source| StartError::Listen {
-        address: config.listen,
-        source,
-    })?;
+        .map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { address: config.listen, source })?;
     let names = [config.listen.ip().to_string(), host_name()];
     let tls = prepare(&config.tls, &config.data_dir, &names, clock.now_ms())?;
     let store = open_store(&config, &clock).await?;
-    let meta = Meta::open(&Location::Sqlite(data_paths::meta(&config.data_dir))).await?;
+    let meta_path = data_paths::meta(&config.data_dir);
+    if !meta_path.exists() && store.stats().series + store.stats().blocks > 0 {
+        tracing::warn!(
+            path = %meta_path.display(),
+            "there are samples but no metadata database: accounts, tokens and agents start anew; \
+             if this is not meant, stop the server and restore the file from a backup"
+        );
+    }
+    let meta = Meta::open(&Location::Sqlite(meta_path)).await?;
     let first_sign_in = ensure_administrator(&meta, config.admin_password, clock.now_ms()).await?;
 
     let (stop, stopped) = watch::channel(false);
@@ -129,23 +133,11 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
-    let serving = listener::serve(
-        listener,
-        tls.map(|tls| tls.config),
-        router,
-        Arc::clone(&app),
-        DRAIN,
-    );
+    let serving =
+        listener::serve(listener, tls.map(|tls| tls.config), router, Arc::clone(&app), DRAIN);
     tasks.spawn("listener", serving);
     tracing::info!(%address, "listening");
-    Ok(Running {
-        app,
-        address,
-        first_sign_in,
-        ca_fingerprint,
-        stop,
-        tasks,
-    })
+    Ok(Running { app, address, first_sign_in, ca_fingerprint, stop, tasks })
 }
 
 impl Running {
@@ -178,6 +170,9 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.tasks.join().await;
+        if let Err(error) = self.app.meta.clone().close().await {
+            tracing::warn!(%error, "the metadata database did not close cleanly; nothing in it is lost");
+        }
         let store = Arc::clone(&self.app.store);
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => tracing::info!("stopped"),
@@ -190,10 +185,7 @@ impl Running {
 }
 
 fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
-    let failed = |source| StartError::DataDir {
-        path: path.into(),
-        source,
-    };
+    let failed = |source| StartError::DataDir { path: path.into(), source };
     let fresh = !path.exists();
     std::fs::create_dir_all(path).map_err(failed)?;
     if fresh {
@@ -215,9 +207,8 @@ async fn open_store(
     let dir = data_paths::metrics(&config.data_dir);
     let (clock, retention_ms) = (Arc::clone(clock), config.retention_ms);
     let opening = tokio::task::spawn_blocking(move || Embedded::open(&dir, clock, retention_ms));
-    let (store, report) = opening
-        .await
-        .map_err(|error| StartError::Defect(error.to_string()))??;
+    let (store, report) =
+        opening.await.map_err(|error| StartError::Defect(error.to_string()))??;
     tell_repairs(&report);
     Ok(Arc::new(store))
 }
@@ -251,23 +242,12 @@ async fn ensure_administrator(
         return Ok(None);
     }
     let generated_password = password.is_none().then(generate_password);
-    let password = password
-        .or_else(|| generated_password.clone())
-        .unwrap_or_default();
+    let password = password.or_else(|| generated_password.clone()).unwrap_or_default();
     let hashing = tokio::task::spawn_blocking(move || hash_password(&password));
-    let password_hash = hashing
-        .await
-        .map_err(|error| StartError::Defect(error.to_string()))?;
-    let user = NewUser {
-        name: FIRST_USER.into(),
-        password_hash,
-        role: Role::Admin,
-    };
+    let password_hash = hashing.await.map_err(|error| StartError::Defect(error.to_string()))?;
+    let user = NewUser { name: FIRST_USER.into(), password_hash, role: Role::Admin };
     meta.create_user(user, now_ms).await?;
-    Ok(Some(FirstSignIn {
-        user: FIRST_USER,
-        generated_password,
-    }))
+    Ok(Some(FirstSignIn { user: FIRST_USER, generated_password }))
 }
 
 /// Puts the agents that are known on the roster, as silent since they were last seen.
@@ -299,8 +279,5 @@ async fn call_roll(app: &Arc<App>) -> Result<(), StartError> {
 
 /// The machine's own name.
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }

@@ -26,14 +26,11 @@ pub(crate) enum Admission {
 /// Checks signature, name, and whether the key is known or the join token is good.
 pub(crate) async fn admit(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
     if !signature_is_right(identity) {
-        return reject(
-            RejectCode::BadSignature,
-            "the signature is not that of the key",
-        );
+        return reject(RejectCode::BadSignature, "the signature is not that of the key");
     }
     if !is_host_name(&identity.instance) {
         return reject(
-            RejectCode::Protocol,
+            RejectCode::BadName,
             "the host name must have 1 to 253 letters, digits, dots, hyphens, underscores or colons; \
              set another one with --instance",
         );
@@ -43,12 +40,17 @@ pub(crate) async fn admit(meta: &Meta, identity: &Identity, now_ms: i64) -> Admi
             RejectCode::Revoked,
             "this agent was revoked; remove its state folder and join again with a new token",
         ),
-        Ok(Some(agent)) => Admission::Admitted {
-            agent_id: agent.id,
-            instance: agent.instance,
-        },
+        Ok(Some(agent)) => Admission::Admitted { agent_id: agent.id, instance: agent.instance },
         Ok(None) => join(meta, identity, now_ms).await,
         Err(error) => unavailable(&error.to_string()),
+    }
+}
+
+/// Whether the agent is on record and not revoked; an answer that does not come counts as yes, as it came a moment ago.
+pub(crate) async fn is_admitted(meta: &Meta, public_key: &[u8; 32]) -> bool {
+    match meta.agent_by_public_key(public_key).await {
+        Ok(agent) => agent.is_some_and(|agent| !agent.revoked),
+        Err(_) => true,
     }
 }
 
@@ -60,10 +62,7 @@ async fn join(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
              and start the agent once with --token",
         );
     };
-    let agent = NewAgent {
-        instance: identity.instance.clone(),
-        public_key: identity.public_key,
-    };
+    let agent = NewAgent { instance: identity.instance.clone(), public_key: identity.public_key };
     match meta.enroll_agent(&hash_secret(token), agent, now_ms).await {
         Ok(enrollment) => {
             let agent = enrollment.agent;
@@ -76,10 +75,7 @@ async fn join(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
             } else {
                 tracing::info!(instance = agent.instance, "agent joined");
             }
-            Admission::Admitted {
-                agent_id: agent.id,
-                instance: agent.instance,
-            }
+            Admission::Admitted { agent_id: agent.id, instance: agent.instance }
         }
         Err(EnrollError::Meta(error)) => unavailable(&error.to_string()),
         Err(refusal @ EnrollError::AgentRevoked { .. }) => {
@@ -94,14 +90,8 @@ fn reject(code: RejectCode, message: &str) -> Admission {
 }
 
 fn unavailable(error: &str) -> Admission {
-    tracing::error!(
-        error,
-        "the metadata database did not answer; the agent will try again"
-    );
-    reject(
-        RejectCode::Busy,
-        "the server's database did not answer; the agent will try again",
-    )
+    tracing::error!(error, "the metadata database did not answer; the agent will try again");
+    reject(RejectCode::Busy, "the server's database did not answer; the agent will try again")
 }
 
 fn signature_is_right(identity: &Identity) -> bool {
@@ -113,9 +103,7 @@ fn signature_is_right(identity: &Identity) -> bool {
 /// Host names are shown, and are part of addresses and queries: only what is harmless everywhere.
 fn is_host_name(name: &str) -> bool {
     (1..=MAX_INSTANCE_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 

@@ -47,14 +47,9 @@ async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) {
         return;
     }
     let (sender, done) = tokio::sync::oneshot::channel();
-    let group = SampleGroup {
-        timestamp_ms: app.clock.now_ms(),
-        samples,
-    };
+    let group = SampleGroup { timestamp_ms: app.clock.now_ms(), samples };
     app.store.append(
-        WriteBatch {
-            groups: vec![group],
-        },
+        WriteBatch { groups: vec![group] },
         Box::new(move |result| {
             let _ = sender.send(result);
         }),

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use muster_series::{LabelError, Labels};
-use muster_tsdb::{Appended, SampleGroup, SeriesId, TsdbError, WriteBatch};
+use muster_tsdb::{Appended, SampleGroup, TsdbError, WriteBatch};
 use muster_wire::{
-    Batch, GoodbyeReason, Identity, Limits, RefuseReason, ServerEvent, ServerSession, Welcome,
+    Batch, GoodbyeReason, Identity, Limits, RefuseReason, RejectCode, ServerEvent, ServerSession,
+    Welcome,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::admission::{Admission, admit};
+use super::admission::{Admission, admit, is_admitted};
+use super::admitted::Admitted;
 use crate::app::App;
-use crate::roster::{Hold, HostFacts};
+use crate::roster::HostFacts;
 use crate::secrets::random_bytes;
 
 /// How often an agent sends while somebody looks at its host.
@@ -49,16 +50,6 @@ enum Event {
     Deadline,
 }
 
-/// A session after the agent was let in.
-struct Admitted {
-    hold: Hold,
-    agent_id: String,
-    viewers: watch::Receiver<usize>,
-    /// The store's number of each series, by the session's number.
-    series: Vec<Option<SeriesId>>,
-    refused_series: u64,
-}
-
 /// Serves one agent until either side ends.
 pub(crate) async fn serve(socket: WebSocket, app: Arc<App>, address: SocketAddr) {
     let (stored_sender, stored) = mpsc::channel(MAX_UNACKNOWLEDGED);
@@ -75,18 +66,10 @@ pub(crate) async fn serve(socket: WebSocket, app: Arc<App>, address: SocketAddr)
     session.run(socket, stored).await;
     if let Some(admitted) = session.admitted {
         let now_ms = session.app.clock.now_ms();
-        tracing::info!(
-            instance = &*admitted.hold.entry.instance,
-            "agent disconnected"
-        );
+        tracing::info!(instance = &*admitted.hold.entry.instance, "agent disconnected");
         admitted.hold.release(now_ms);
         session.app.presence_changed.notify_one();
-        if let Err(error) = session
-            .app
-            .meta
-            .touch_agent(&admitted.agent_id, now_ms)
-            .await
-        {
+        if let Err(error) = session.app.meta.touch_agent(&admitted.agent_id, now_ms).await {
             tracing::warn!(%error, "cannot note when the agent was last seen");
         }
     }
@@ -114,6 +97,7 @@ impl Session {
                     return;
                 }
             }
+            self.note_arrival().await;
             if self.wire.is_closed() {
                 let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Close(None))).await;
                 return;
@@ -123,11 +107,14 @@ impl Session {
                 let deadline = until(self.next_deadline(), self.app.clock.monotonic_ms());
                 let admitted = &mut self.admitted;
                 tokio::select! {
-                    frame = socket.recv(), if reading => Event::Frame(frame),
-                    Some(done) = stored.recv() => Event::Stored(done),
-                    event = told(admitted) => event,
-                    _ = renew.tick() => Event::Renew,
+                    // In this order, so that a busy agent can hold up neither the server's end nor its own
+                    // acknowledgements, and what has arrived is read before the agent counts as silent.
+                    biased;
                     _ = stop.wait_for(|&stop| stop) => Event::End(GoodbyeReason::Shutdown),
+                    event = told(admitted) => event,
+                    Some(done) = stored.recv() => Event::Stored(done),
+                    _ = renew.tick() => Event::Renew,
+                    frame = socket.recv(), if reading => Event::Frame(frame),
                     () = tokio::time::sleep(deadline) => Event::Deadline,
                 }
             };
@@ -141,8 +128,13 @@ impl Session {
         self.heard_ms + SILENCE_LIMIT_MS
     }
 
+    /// Whether an agent was let in and its socket is read: else nobody can be heard.
+    fn is_listening(&self) -> bool {
+        self.admitted.is_some() && self.unacknowledged < MAX_UNACKNOWLEDGED
+    }
+
     fn next_deadline(&self) -> Option<i64> {
-        let silence = self.admitted.as_ref().map(|_| self.silence_deadline());
+        let silence = self.is_listening().then(|| self.silence_deadline());
         self.wire.next_deadline().into_iter().chain(silence).min()
     }
 
@@ -169,7 +161,7 @@ impl Session {
             Event::End(reason) => {
                 self.wire.goodbye(reason);
             }
-            Event::Deadline if self.admitted.is_some() && self.silence_deadline() <= now_ms => {
+            Event::Deadline if self.is_listening() && self.silence_deadline() <= now_ms => {
                 tracing::warn!(address = %self.address, "an agent has said nothing for 12 s; its connection is given up");
                 return ControlFlow::Break(());
             }
@@ -186,7 +178,11 @@ impl Session {
         match self.wire.handle_frame(frame, now_ms) {
             Ok(None) => {}
             Ok(Some(ServerEvent::Identified(identity))) => self.identified(*identity).await,
-            Ok(Some(ServerEvent::Series(definitions))) => self.define(&definitions),
+            Ok(Some(ServerEvent::Series(definitions))) => {
+                if let Some(admitted) = &mut self.admitted {
+                    admitted.define(definitions);
+                }
+            }
             Ok(Some(ServerEvent::Batch(batch))) => self.batch(batch),
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
@@ -202,120 +198,84 @@ impl Session {
 
     async fn identified(&mut self, identity: Identity) {
         let now_ms = self.app.clock.now_ms();
-        match admit(&self.app.meta, &identity, now_ms).await {
+        let (agent_id, instance) = match admit(&self.app.meta, &identity, now_ms).await {
+            Admission::Admitted { agent_id, instance } => (agent_id, instance),
             Admission::Rejected(code, message) => {
-                self.app.counters.rejected_agents.add(1);
-                tracing::warn!(address = %self.address, asked_for = identity.instance, ?code, message, "agent sent away");
-                self.wire.reject(code, &message);
+                return self.send_away(&identity.instance, code, &message);
             }
-            Admission::Admitted { agent_id, instance } => {
-                let facts = HostFacts {
-                    agent_version: identity.agent_version,
-                    os: identity.os,
-                };
-                let hold = self.app.roster.hold(&instance, facts, now_ms);
-                tracing::info!(address = %self.address, instance, session = hold.session, "agent connected");
-                self.wire.accept(Welcome {
-                    session: hold.session,
-                    server_time_ms: now_ms,
-                    instance,
-                    interval_ms: 0,
-                });
-                if let Err(error) = self.app.meta.touch_agent(&agent_id, now_ms).await {
-                    tracing::warn!(%error, "cannot note when the agent was last seen");
-                }
-                let viewers = hold.entry.viewers();
-                let admitted = Admitted {
-                    hold,
-                    agent_id,
-                    viewers,
-                    series: Vec::new(),
-                    refused_series: 0,
-                };
-                self.admitted = Some(admitted);
-                self.app.presence_changed.notify_one();
-                self.settings(false);
-            }
+        };
+        let facts = HostFacts {
+            agent_version: identity.agent_version,
+            os: identity.os,
+            boot_id: identity.boot_id,
+        };
+        let Ok(hold) = self.app.roster.hold(&instance, facts, now_ms) else {
+            let message = "another machine is connected with the same key: its state folder was copied; \
+                           remove the copy here and join again with a new token";
+            return self.send_away(&instance, RejectCode::Busy, message);
+        };
+        // Who was revoked between the first look and the hold would stay otherwise.
+        if !is_admitted(&self.app.meta, &identity.public_key).await {
+            hold.release(now_ms);
+            return self.send_away(&instance, RejectCode::Revoked, "this agent was revoked");
         }
+        let session = hold.session;
+        tracing::info!(address = %self.address, instance, session, "agent connected");
+        self.wire.accept(Welcome { session, server_time_ms: now_ms, instance, interval_ms: 0 });
+        self.admitted = Some(Admitted::new(hold, agent_id));
+        self.app.presence_changed.notify_one();
+        self.settings(false);
     }
 
-    /// Looks the store's number of each new series up. A series that is refused is told once; its samples are dropped.
-    fn define(&mut self, definitions: &[(u32, Labels)]) {
-        let Some(admitted) = &mut self.admitted else {
+    fn send_away(&mut self, asked_for: &str, code: RejectCode, message: &str) {
+        self.app.counters.rejected_agents.add(1);
+        tracing::warn!(address = %self.address, asked_for, ?code, message, "agent sent away");
+        self.wire.reject(code, message);
+    }
+
+    /// Notes that the agent was here, after its welcome has left, as the database may be slow.
+    async fn note_arrival(&mut self) {
+        let Some(admitted) = self.admitted.as_mut().filter(|admitted| !admitted.noted) else {
             return;
         };
-        for (number, labels) in definitions {
-            let at = *number as usize;
-            if admitted.series.len() <= at {
-                admitted.series.resize(at + 1, None);
-            }
-            let stamped = stamp(labels, &admitted.hold.entry.instance);
-            let id = match stamped {
-                Ok(labels) => self
-                    .app
-                    .store
-                    .series(&labels)
-                    .map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            admitted.series[at] = match id {
-                Ok(id) => Some(id),
-                Err(error) => {
-                    if admitted.refused_series == 0 {
-                        let instance = &*admitted.hold.entry.instance;
-                        tracing::warn!(instance, %labels, error, "series refused; others of this session may follow");
-                    }
-                    admitted.refused_series += 1;
-                    self.app.counters.refused_series.add(1);
-                    None
-                }
-            };
+        admitted.noted = true;
+        let now_ms = self.app.clock.now_ms();
+        if let Err(error) = self.app.meta.touch_agent(&admitted.agent_id, now_ms).await {
+            tracing::warn!(%error, "cannot note when the agent was last seen");
         }
     }
 
     fn batch(&mut self, batch: Batch) {
-        let Some(admitted) = &self.admitted else {
-            return;
-        };
+        let Some(admitted) = &mut self.admitted else { return };
+        let now_ms = self.app.clock.monotonic_ms();
         let mut samples = 0;
-        let groups: Vec<SampleGroup> = batch
-            .groups
-            .into_iter()
-            .map(|group| SampleGroup {
-                timestamp_ms: group.timestamp_ms,
-                samples: group
-                    .samples
-                    .into_iter()
-                    .filter_map(|(number, value)| {
-                        let id = admitted.series.get(number as usize).copied().flatten()?;
-                        samples += 1;
-                        Some((id, value))
-                    })
-                    .collect(),
-            })
-            .collect();
-        let newest_ms = groups
-            .iter()
-            .map(|group| group.timestamp_ms)
-            .max()
-            .unwrap_or(0);
+        let mut groups = Vec::with_capacity(batch.groups.len());
+        for group in batch.groups {
+            let mut known = Vec::with_capacity(group.samples.len());
+            for (number, value) in group.samples {
+                if let Some(id) = admitted.resolve(number, &self.app, now_ms) {
+                    known.push((id, value));
+                }
+            }
+            samples += known.len() as u64;
+            groups.push(SampleGroup { timestamp_ms: group.timestamp_ms, samples: known });
+        }
+        let newest_ms = groups.iter().map(|group| group.timestamp_ms).max().unwrap_or(0);
         let (sender, sequence) = (self.stored_sender.clone(), batch.sequence);
         self.unacknowledged += 1;
         self.app.store.append(
             WriteBatch { groups },
             Box::new(move |result| {
                 // The channel has room for every batch that may be under way; a closed one means that the session is over.
-                let _ = sender.try_send(Stored {
-                    sequence,
-                    newest_ms,
-                    samples,
-                    result,
-                });
+                let _ = sender.try_send(Stored { sequence, newest_ms, samples, result });
             }),
         );
     }
 
     fn stored(&mut self, stored: Stored) {
+        if self.unacknowledged == MAX_UNACKNOWLEDGED {
+            self.heard_ms = self.app.clock.monotonic_ms();
+        }
         self.unacknowledged -= 1;
         let Some(admitted) = &self.admitted else {
             return;
@@ -324,19 +284,19 @@ impl Session {
         match stored.result {
             Ok(appended) => {
                 let refused = appended.refused.total();
-                self.app
-                    .counters
-                    .samples
-                    .add(stored.samples - refused.min(stored.samples));
+                self.app.counters.samples.add(stored.samples - refused.min(stored.samples));
                 if refused > 0 {
-                    self.app
-                        .refusals
-                        .note(instance, &appended, self.app.clock.monotonic_ms());
+                    self.app.refusals.note(instance, &appended, self.app.clock.monotonic_ms());
                 }
                 if refused < stored.samples || stored.samples == 0 {
                     admitted.hold.entry.arrived(stored.newest_ms);
                 }
-                self.wire.acknowledge(stored.sequence);
+                if appended.refused.too_new > 0 && appended.refused.too_new == stored.samples {
+                    // Nothing of it is stored, and one of the clocks may be set right: the agent keeps it.
+                    self.wire.refuse(stored.sequence, RefuseReason::ClockAhead);
+                } else {
+                    self.wire.acknowledge(stored.sequence);
+                }
             }
             Err(error) => {
                 let reason = match &error {
@@ -344,9 +304,7 @@ impl Session {
                     TsdbError::Busy => RefuseReason::Overloaded,
                     _ => RefuseReason::Other,
                 };
-                self.app
-                    .refusals
-                    .failed(instance, &error, self.app.clock.monotonic_ms());
+                self.app.refusals.failed(instance, &error, self.app.clock.monotonic_ms());
                 self.wire.refuse(stored.sequence, reason);
             }
         }
@@ -366,26 +324,13 @@ impl Session {
     }
 }
 
-/// The labels of a series as the server stores them: `instance` and `job` are the server's to give.
-fn stamp(labels: &Labels, instance: &str) -> Result<Labels, LabelError> {
-    if labels.metric_name().is_none() {
-        return Err(LabelError::EmptyName);
-    }
-    Ok(labels.with("instance", instance).with("job", "node"))
-}
-
 /// What the rest of the server tells a session: somebody looks at the host, or the session has to end.
 async fn told(admitted: &mut Option<Admitted>) -> Event {
     let Some(admitted) = admitted else {
         return std::future::pending().await;
     };
     let end = &mut admitted.hold.end;
-    let ended = async {
-        end.wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|reason| *reason)
-    };
+    let ended = async { end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) };
     tokio::select! {
         Ok(()) = admitted.viewers.changed() => Event::Viewers,
         Some(reason) = ended => Event::End(reason),
@@ -396,19 +341,4 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
 fn until(deadline_ms: Option<i64>, now_ms: i64) -> Duration {
     let ms = deadline_ms.map_or(3_600_000, |deadline| deadline.saturating_sub(now_ms).max(0));
     Duration::from_millis(ms.unsigned_abs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agent_can_only_write_as_itself() {
-        let labels =
-            Labels::from_pairs([("__name__", "up"), ("instance", "another"), ("job", "x")])
-                .unwrap();
-        let stamped = stamp(&labels, "web-1").unwrap();
-        assert_eq!(stamped.to_string(), r#"up{instance="web-1", job="node"}"#);
-        assert!(stamp(&Labels::empty(), "web-1").is_err());
-    }
 }

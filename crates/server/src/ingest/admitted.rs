@@ -1,0 +1,113 @@
+//! What a session knows once its agent was let in: whose it is, and what its series' numbers mean.
+
+use muster_series::Labels;
+use muster_tsdb::SeriesId;
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::roster::{Entry, Hold};
+
+/// A session after the agent was let in.
+pub(super) struct Admitted {
+    pub(super) hold: Hold,
+    pub(super) agent_id: String,
+    pub(super) viewers: watch::Receiver<usize>,
+    /// Whether the database knows that the agent is here.
+    pub(super) noted: bool,
+    /// Each series, by the session's number.
+    series: Vec<Slot>,
+    refused_series: u64,
+}
+
+/// What a number of the session stands for.
+#[derive(Debug, Clone)]
+enum Slot {
+    /// A series without a sample so far.
+    Named(Labels),
+    /// A series that the store knows.
+    Stored(SeriesId),
+    /// A series whose samples are dropped; that was told.
+    Refused,
+}
+
+impl Admitted {
+    pub(super) fn new(hold: Hold, agent_id: String) -> Self {
+        let viewers = hold.entry.viewers();
+        Self { hold, agent_id, viewers, noted: false, series: Vec::new(), refused_series: 0 }
+    }
+
+    /// Remembers what the numbers stand for; the store learns of a series with its first sample.
+    pub(super) fn define(&mut self, definitions: Vec<(u32, Labels)>) {
+        for (number, labels) in definitions {
+            let at = number as usize;
+            if self.series.len() <= at {
+                self.series.resize(at + 1, Slot::Refused);
+            }
+            self.series[at] = Slot::Named(labels);
+        }
+    }
+
+    /// The store's number of a series. One that is refused is counted, and the first is logged.
+    pub(super) fn resolve(&mut self, number: u32, app: &App, now_ms: i64) -> Option<SeriesId> {
+        let slot = self.series.get_mut(number as usize)?;
+        let labels = match slot {
+            Slot::Stored(id) => return Some(*id),
+            Slot::Refused => return None,
+            Slot::Named(labels) => labels,
+        };
+        match store_series(app, &self.hold.entry, labels, now_ms) {
+            Ok(id) => {
+                *slot = Slot::Stored(id);
+                Some(id)
+            }
+            Err(reason) => {
+                if self.refused_series == 0 {
+                    let instance = &*self.hold.entry.instance;
+                    tracing::warn!(instance, %labels, reason, "series refused; others of this session may follow");
+                }
+                *slot = Slot::Refused;
+                self.refused_series += 1;
+                app.counters.refused_series.add(1);
+                None
+            }
+        }
+    }
+}
+
+fn store_series(
+    app: &App,
+    entry: &Entry,
+    labels: &Labels,
+    now_ms: i64,
+) -> Result<SeriesId, String> {
+    let labels = stamp(labels, &entry.instance)?;
+    let bytes = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if !entry.may_name(bytes, now_ms) {
+        return Err("this host names too many series; remove a label that takes many values".into());
+    }
+    app.store.series(&labels).map_err(|error| error.to_string())
+}
+
+/// The labels of a series as the server stores them: `instance` and `job` are the server's to give, and so is `up`.
+fn stamp(labels: &Labels, instance: &str) -> Result<Labels, String> {
+    match labels.metric_name() {
+        None => Err("it has no metric name".into()),
+        Some("up") => Err("`up` is written by the server alone".into()),
+        Some(_) => Ok(labels.with("instance", instance).with("job", "node")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_can_only_write_as_itself_and_never_the_servers_verdict() {
+        let labels =
+            Labels::from_pairs([("__name__", "m"), ("instance", "another"), ("job", "x")]).unwrap();
+        let stamped = stamp(&labels, "web-1").unwrap();
+        assert_eq!(stamped.to_string(), r#"m{instance="web-1", job="node"}"#);
+        assert!(stamp(&Labels::empty(), "web-1").is_err());
+        assert!(stamp(&Labels::from_pairs([("__name__", "up")]).unwrap(), "web-1").is_err());
+    }
+}
