@@ -1,13 +1,18 @@
 //! The life of an agent: collect, keep, send.
 
+mod spooling;
+
 use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_environment::{Clock, DirLock, Disk, RealDisk};
 use muster_series::is_stale_marker;
-use muster_wire::{AgentHello, Group, RejectCode};
+use muster_wire::{AgentHello, GoodbyeReason, Group, RejectCode};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
@@ -21,7 +26,7 @@ use crate::link::LinkEvent;
 use crate::own_metrics::OwnFigures;
 use crate::schedule::Schedule;
 use crate::source::Source;
-use crate::spool::{EncodedSegment, Spool, SpoolError};
+use crate::spool::Spool;
 use crate::target::Target;
 use crate::tasks::{Collected, Collector, Link, on_disk};
 
@@ -30,6 +35,8 @@ const MIN_INTERVAL_MS: i64 = 100;
 const LONGEST_SLEEP_MS: i64 = 5_000;
 /// How long the last frames may take when the agent stops.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// From here on the difference between this host's clock and the server's is told.
+const CLOCK_OFFSET_MS: i64 = 60_000;
 
 /// Runs an agent until `stop` becomes true or its sender is gone. Batches that are not delivered then
 /// are on disk afterwards, for the next run with the same state folder.
@@ -95,11 +102,13 @@ struct Agent {
     exchange: Exchange,
     /// Absent only while the disk works on it.
     spool: Option<Spool>,
-    last_segment_read: u64,
+    /// Spool files that could not be read, and when each is tried again.
+    unreadable: HashMap<u64, i64>,
     source_numbers: HashMap<u32, u32>,
     collect_seconds: f64,
     skipped_ticks: u64,
     link: Option<Link>,
+    welcomed_ms: Option<i64>,
     backoff: Backoff,
     connect_at_ms: i64,
     /// When the server has rejected this agent: how long to wait before the next attempt.
@@ -132,10 +141,7 @@ impl Agent {
         let (key, lock, enrolment, spool) =
             on_disk(move || open_state(&opening, &state_dir, spool_bytes)).await?;
         let facts = HostFacts::read(&config.proc_root, &config.rootfs);
-        let instance = config
-            .instance
-            .clone()
-            .unwrap_or_else(|| facts.hostname.clone());
+        let instance = config.instance.clone().unwrap_or_else(|| facts.hostname.clone());
         if instance.is_empty() {
             let path = config.proc_root.join("sys/kernel/hostname");
             return Err(AgentError::NoName { path });
@@ -158,11 +164,12 @@ impl Agent {
             use_token: !enrolled,
             collector,
             spool: Some(spool),
-            last_segment_read: 0,
+            unreadable: HashMap::new(),
             source_numbers: HashMap::new(),
             collect_seconds: 0.0,
             skipped_ticks: 0,
             link: None,
+            welcomed_ms: None,
             backoff: Backoff::default(),
             rejected_wait_ms: None,
             _lock: lock,
@@ -222,10 +229,7 @@ impl Agent {
                 self.exchange.connected(hello, now_ms);
             }
             Some(LinkEvent::Frame(frame)) => {
-                match self
-                    .exchange
-                    .handle_frame(&frame, self.clock.now_ms(), now_ms)
-                {
+                match self.exchange.handle_frame(&frame, self.clock.now_ms(), now_ms) {
                     Ok(Some(notice)) => self.heed(notice).await?,
                     Ok(None) => {}
                     Err(error) => {
@@ -259,23 +263,25 @@ impl Agent {
 
     async fn heed(&mut self, notice: Notice) -> Result<(), AgentError> {
         match notice {
-            Notice::Welcomed {
-                instance,
-                interval_ms,
-            } => {
+            Notice::Welcomed { instance, interval_ms } => {
                 tracing::info!(server = %self.config.server_url, %instance, "connected");
-                self.backoff.reset();
+                self.welcomed_ms = Some(self.clock.monotonic_ms());
+                self.tell_clock_offset();
                 if interval_ms > 0 {
                     self.schedule.set_interval(interval_ms);
                 }
                 self.record_enrolment(instance).await;
             }
-            Notice::Settings {
-                interval_ms,
-                lease_ms,
-            } => {
-                self.schedule
-                    .boost(interval_ms, lease_ms, self.clock.monotonic_ms());
+            Notice::Settings { interval_ms, lease_ms } => {
+                self.schedule.boost(interval_ms, lease_ms, self.clock.monotonic_ms());
+            }
+            Notice::Goodbye { reason: GoodbyeReason::Replaced, message } => {
+                tracing::warn!(
+                    %message,
+                    "another agent with this agent's key has connected; if two hosts run with copies of one \
+                     state folder, remove identity.key on one of them and join it with a new token"
+                );
+                self.hang_up();
             }
             Notice::Goodbye { reason, message } => {
                 tracing::info!(?reason, %message, "the server ends the session");
@@ -286,6 +292,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Warns once a session if this host's clock and the server's are far apart.
+    fn tell_clock_offset(&self) {
+        let Some(offset_ms) = self.exchange.clock_offset_ms() else {
+            return;
+        };
+        if offset_ms.abs() > CLOCK_OFFSET_MS {
+            let side = if offset_ms > 0 { "behind" } else { "ahead of" };
+            tracing::warn!(
+                "this host's clock is {} s {side} the server's; one of the two is wrong: compare both with the true time \
+                 (`timedatectl`) and let NTP set them, or samples appear at wrong times and may be refused",
+                offset_ms.abs() / 1_000
+            );
+        }
+    }
+
     async fn record_enrolment(&mut self, instance: String) {
         if self.enrolled && !self.use_token && self.instance == instance {
             return;
@@ -293,10 +314,7 @@ impl Agent {
         self.enrolled = true;
         self.use_token = false;
         self.instance.clone_from(&instance);
-        let enrolment = Enrolment {
-            server_url: self.config.server_url.clone(),
-            instance,
-        };
+        let enrolment = Enrolment { server_url: self.config.server_url.clone(), instance };
         let (disk, state_dir) = (Arc::clone(&self.disk), self.config.state_dir.clone());
         if let Err(error) = on_disk(move || enrolment.save(&*disk, &state_dir)).await {
             tracing::warn!(%error, "the enrolment cannot be put on record; the token will be shown again");
@@ -324,24 +342,23 @@ impl Agent {
             return;
         }
         self.exchange.disconnected();
+        let now_ms = self.clock.monotonic_ms();
+        if let Some(welcomed_ms) = self.welcomed_ms.take() {
+            self.backoff.session_ended(now_ms - welcomed_ms);
+        }
         let wait_ms = match self.rejected_wait_ms.take() {
             Some(wait_ms) => wait_ms,
             None => self.backoff.after_failure(random()),
         };
-        self.connect_at_ms = self.clock.monotonic_ms() + wait_ms;
+        self.connect_at_ms = now_ms + wait_ms;
     }
 
     /// Turns a collection into a batch.
     fn keep(&mut self, collected: Collected) {
-        let Collected {
-            due,
-            collection,
-            took_ms,
-        } = collected;
+        let Collected { due, collection, took_ms } = collected;
         self.collect_seconds = took_ms as f64 / 1_000.0;
         for (own, labels) in collection.new_series {
-            self.source_numbers
-                .insert(own, self.exchange.table().number_of(labels));
+            self.source_numbers.insert(own, self.exchange.table().number_of(labels));
         }
         let mut samples = Vec::with_capacity(collection.samples.len());
         for (own, value) in collection.samples {
@@ -353,13 +370,10 @@ impl Agent {
             }
         }
         self.figures().append(self.exchange.table(), &mut samples);
-        let group = Group {
-            timestamp_ms: due.timestamp_ms,
-            samples,
-        };
-        self.exchange.push(collection.urgent, group);
-        self.exchange
-            .forget_idle_series(self.source_numbers.values().copied());
+        let group = Group { timestamp_ms: due.timestamp_ms, samples };
+        let now_ms = self.clock.monotonic_ms();
+        self.exchange.push(collection.urgent, group, now_ms);
+        self.exchange.forget_idle_series(self.source_numbers.values().copied());
     }
 
     fn figures(&self) -> OwnFigures {
@@ -373,66 +387,8 @@ impl Agent {
             sessions,
             skipped_ticks: self.skipped_ticks,
             collect_seconds: self.collect_seconds,
-            clock_offset_seconds: self
-                .exchange
-                .clock_offset_ms()
-                .map(|ms| ms as f64 / 1_000.0),
+            clock_offset_seconds: self.exchange.clock_offset_ms().map(|ms| ms as f64 / 1_000.0),
         }
-    }
-
-    /// Moves batches between memory and disk where that is due.
-    async fn tend_spool(&mut self) {
-        for number in self.exchange.take_finished_segments() {
-            self.with_spool(move |spool| spool.remove(number)).await;
-        }
-        while let Some(segment) = self.exchange.poll_spool() {
-            self.write_segment(segment).await;
-        }
-        if !self.exchange.wants_segment() {
-            return;
-        }
-        let next = self
-            .spool
-            .as_ref()
-            .and_then(|spool| spool.next_after(self.last_segment_read));
-        if let Some(number) = next {
-            self.last_segment_read = number;
-            if let Some(segment) = self.with_spool(move |spool| spool.read(number)).await {
-                self.exchange.push_segment(number, segment);
-            }
-        }
-    }
-
-    async fn write_segment(&mut self, segment: EncodedSegment) {
-        let batches = segment.batches();
-        let lost = self
-            .with_spool(move |spool| spool.write(&segment))
-            .await
-            .unwrap_or(batches);
-        self.exchange.count_dropped(lost);
-        if lost > 0 {
-            tracing::warn!(
-                batches = lost,
-                "there is no room for batches that wait for the server; the oldest are lost"
-            );
-        }
-    }
-
-    /// Lets the spool work beside the loop's thread; a failure is told and gives none.
-    async fn with_spool<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
-    ) -> Option<T> {
-        let mut spool = self.spool.take()?;
-        let (spool, result) = on_disk(move || {
-            let result = work(&mut spool);
-            (spool, result)
-        })
-        .await;
-        self.spool = Some(spool);
-        result
-            .inspect_err(|error| tracing::error!(%error, "the spool fails"))
-            .ok()
     }
 
     /// The reverse of the start: the session, then what is left in memory.
@@ -444,17 +400,10 @@ impl Agent {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, link.close()).await;
         }
         self.exchange.disconnected();
-        while let Some(segment) = self.exchange.take_for_spool() {
-            self.write_segment(segment).await;
-        }
+        self.save_everything().await;
         let (acknowledged, dropped, _, sessions) = self.exchange.counts();
         let spooled_bytes = self.spool.as_ref().map_or(0, Spool::bytes);
-        AgentReport {
-            acknowledged,
-            dropped,
-            sessions,
-            spooled_bytes,
-        }
+        AgentReport { acknowledged, dropped, sessions, spooled_bytes }
     }
 }
 
@@ -465,21 +414,22 @@ fn open_state(
     state_dir: &Path,
     spool_bytes: u64,
 ) -> Result<State, AgentError> {
-    let failed = |source| AgentError::State {
-        path: state_dir.into(),
-        source,
-    };
+    let failed = |source| AgentError::State { path: state_dir.into(), source };
     let key = AgentKey::load_or_create(state_dir)?;
     let lock = disk
         .lock(&state_dir.join("lock"))
-        .map_err(|source| AgentError::InUse {
-            path: state_dir.into(),
-            source,
-        })?;
+        .map_err(|source| AgentError::InUse { path: state_dir.into(), source })?;
     let enrolment = Enrolment::load(&**disk, state_dir).map_err(failed)?;
-    let spool =
-        Spool::open(Arc::clone(disk), &state_dir.join("spool"), spool_bytes).map_err(failed)?;
+    let spool_dir = state_dir.join("spool");
+    private_dir(&spool_dir).map_err(failed)?;
+    let spool = Spool::open(Arc::clone(disk), &spool_dir, spool_bytes).map_err(failed)?;
     Ok((key, lock, enrolment, spool))
+}
+
+/// Makes the folder for this user alone, also if it is there with more access.
+fn private_dir(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(0o700))
 }
 
 /// A uniform number for jitter; 0 if the system has none, which only means no jitter.

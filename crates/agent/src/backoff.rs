@@ -4,6 +4,8 @@ const BASE_MS: u64 = 1_000;
 const CAP_MS: u64 = 60_000;
 /// After a rejection that only a person can mend.
 const REJECTED_MS: u64 = 600_000;
+/// A session that lasted so long shows that the server can be worked with.
+const SETTLED_MS: i64 = 60_000;
 
 /// Exponential backoff with full jitter: a thousand agents that lost their server at the same moment
 /// do not come back at the same moment.
@@ -15,9 +17,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Milliseconds to wait after one more failure. `random` is uniform.
     pub(crate) fn after_failure(&mut self, random: u64) -> i64 {
-        let longest = BASE_MS
-            .saturating_mul(1 << self.failures.min(16))
-            .min(CAP_MS);
+        let longest = BASE_MS.saturating_mul(1 << self.failures.min(16)).min(CAP_MS);
         self.failures = self.failures.saturating_add(1);
         (random % longest) as i64
     }
@@ -27,9 +27,12 @@ impl Backoff {
         (REJECTED_MS / 2 + random % (REJECTED_MS / 2)) as i64
     }
 
-    /// The last attempt succeeded.
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
+    /// A session has ended that lasted so long. One that ends soon after its welcome is no success: two
+    /// agents with one key would replace each other for ever.
+    pub(crate) fn session_ended(&mut self, lasted_ms: i64) {
+        if lasted_ms >= SETTLED_MS {
+            self.failures = 0;
+        }
     }
 }
 
@@ -40,10 +43,7 @@ mod tests {
     #[track_caller]
     fn check(failures: u32, longest_ms: u64) {
         let wait = |random| Backoff { failures }.after_failure(random);
-        assert_eq!(
-            (wait(longest_ms - 1), wait(longest_ms)),
-            (longest_ms as i64 - 1, 0)
-        );
+        assert_eq!((wait(longest_ms - 1), wait(longest_ms)), (longest_ms as i64 - 1, 0));
     }
 
     #[test]
@@ -56,9 +56,11 @@ mod tests {
     }
 
     #[test]
-    fn success_starts_anew() {
-        let mut backoff = Backoff { failures: 9 };
-        backoff.reset();
+    fn a_long_session_starts_anew_and_a_short_one_does_not() {
+        let mut backoff = Backoff { failures: 6 };
+        backoff.session_ended(SETTLED_MS - 1);
+        assert_eq!(backoff.after_failure(59_999), 59_999);
+        backoff.session_ended(SETTLED_MS);
         assert!(backoff.after_failure(u64::MAX) < 1_000);
         assert!((300_000..600_000).contains(&Backoff::after_rejection(u64::MAX)));
     }

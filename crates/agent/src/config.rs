@@ -143,6 +143,7 @@ pub(crate) fn advice(code: RejectCode) -> &'static str {
         RejectCode::BadSignature => {
             "its key file may be damaged; remove the state folder and join with a new token"
         }
+        RejectCode::BadName => "choose another name with --instance",
         RejectCode::Other | RejectCode::Protocol | RejectCode::Busy => "it will try again",
     }
 }

@@ -45,14 +45,10 @@ mod tests {
         let dir = Path::new("/state");
         disk.create_dir_all(dir).unwrap();
         assert_eq!(Enrolment::load(&disk, dir).unwrap(), None);
-        let enrolment = Enrolment {
-            server_url: "https://srv".into(),
-            instance: "web-1".into(),
-        };
+        let enrolment = Enrolment { server_url: "https://srv".into(), instance: "web-1".into() };
         enrolment.save(&disk, dir).unwrap();
         assert_eq!(Enrolment::load(&disk, dir).unwrap(), Some(enrolment));
-        disk.corrupt(&dir.join(FILE), |bytes| bytes.truncate(5))
-            .unwrap();
+        disk.corrupt(&dir.join(FILE), |bytes| bytes.truncate(5)).unwrap();
         assert_eq!(Enrolment::load(&disk, dir).unwrap(), None);
     }
 }

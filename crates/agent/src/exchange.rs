@@ -6,16 +6,16 @@
 use std::collections::HashSet;
 
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, RefuseReason, RejectCode, WireError,
 };
 
 use crate::key::AgentKey;
-use crate::queue::{Queue, QueuedBatch};
+use crate::queue::{Queue, QueuedBatch, Taken};
 use crate::series_table::SeriesTable;
-use crate::spool::{EncodedSegment, Segment};
+use crate::spool::{SEGMENT_MEMORY_BYTES, Segment, Spill};
 
-/// About how much memory the batches of one spool file take.
-const SEGMENT_MEMORY_BYTES: usize = 512 << 10;
+/// How long a batch is in memory only: what an agent that is killed, or whose host loses power, may lose.
+pub(crate) const SAVE_AFTER_MS: i64 = 10_000;
 /// Series that may be known beyond those in use before they are looked through.
 const IDLE_SERIES: usize = 2_000;
 
@@ -29,10 +29,7 @@ pub(crate) enum Notice {
     /// Another interval for a while.
     Settings { interval_ms: i64, lease_ms: i64 },
     /// The server ends the session.
-    Goodbye {
-        reason: GoodbyeReason,
-        message: String,
-    },
+    Goodbye { reason: GoodbyeReason, message: String },
 }
 
 /// Batches, and the session over which they go.
@@ -42,6 +39,8 @@ pub(crate) struct Exchange {
     queue: Queue,
     session: Option<AgentSession>,
     memory_limit: usize,
+    /// After the spool has failed: when it is tried again.
+    spool_retry_ms: i64,
     proof_sent_ms: i64,
     offset_ms: Option<i64>,
     sessions: u64,
@@ -59,6 +58,7 @@ impl Exchange {
             queue: Queue::default(),
             session: None,
             memory_limit,
+            spool_retry_ms: i64::MIN,
             proof_sent_ms: 0,
             offset_ms: None,
             sessions: 0,
@@ -74,20 +74,18 @@ impl Exchange {
     }
 
     /// A batch just collected.
-    pub(crate) fn push(&mut self, urgent: bool, group: Group) {
+    pub(crate) fn push(&mut self, urgent: bool, group: Group, now_ms: i64) {
         self.queue.push(QueuedBatch {
             urgent,
             groups: vec![group],
             segment: None,
+            since_ms: now_ms,
         });
     }
 
     /// A connection was opened: begins a session. The hello's public key is filled in here.
     pub(crate) fn connected(&mut self, hello: AgentHello, now_ms: i64) {
-        let hello = AgentHello {
-            public_key: self.key.public_key(),
-            ..hello
-        };
+        let hello = AgentHello { public_key: self.key.public_key(), ..hello };
         self.session = Some(AgentSession::new(hello, now_ms));
     }
 
@@ -128,10 +126,7 @@ impl Exchange {
                 self.offset_ms = Some(welcome.server_time_ms.saturating_add(travel_ms) - wall_ms);
                 self.sessions += 1;
                 let (instance, interval_ms) = (welcome.instance, welcome.interval_ms);
-                Some(Notice::Welcomed {
-                    instance,
-                    interval_ms,
-                })
+                Some(Notice::Welcomed { instance, interval_ms })
             }
             AgentEvent::Rejected { code, message } => Some(Notice::Rejected { code, message }),
             AgentEvent::Acknowledged(sequences) => {
@@ -141,24 +136,19 @@ impl Exchange {
                 None
             }
             AgentEvent::Refused { sequence, reason } => {
-                if reason.is_temporary() {
+                if reason == RefuseReason::ClockAhead {
+                    self.queue.set_aside(sequence, now_ms);
+                } else if reason.is_temporary() {
                     self.queue.postpone(sequence, now_ms);
                 } else if self.queue.settle(sequence) {
                     self.dropped += 1;
-                    tracing::warn!(
-                        ?reason,
-                        "the server refuses a batch for good; it is dropped"
-                    );
+                    tracing::warn!(?reason, "the server refuses a batch for good; it is dropped");
                 }
                 None
             }
-            AgentEvent::Settings {
-                interval_ms,
-                lease_ms,
-            } => Some(Notice::Settings {
-                interval_ms,
-                lease_ms,
-            }),
+            AgentEvent::Settings { interval_ms, lease_ms } => {
+                Some(Notice::Settings { interval_ms, lease_ms })
+            }
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }
@@ -191,73 +181,76 @@ impl Exchange {
 
     /// When to call [`Exchange::handle_timeout`] and [`Exchange::poll_transmit`] again, at the latest.
     pub(crate) fn next_deadline(&self) -> Option<i64> {
-        let session = self.session.as_ref()?;
-        if session.is_active() {
-            self.queue.next_deadline()
-        } else {
-            session.next_deadline()
-        }
+        let of_session = self.session.as_ref().and_then(|session| {
+            if session.is_active() { self.queue.next_deadline() } else { session.next_deadline() }
+        });
+        of_session.into_iter().chain(self.spool_deadline()).min()
+    }
+
+    /// When the oldest batch in memory is to go to the spool.
+    fn spool_deadline(&self) -> Option<i64> {
+        let oldest_ms = self.queue.oldest_unsaved_ms()?;
+        Some((oldest_ms + SAVE_AFTER_MS).max(self.spool_retry_ms))
     }
 
     /// Whether the server has let the handshake's time pass: an error, and the connection is to be closed.
     pub(crate) fn handle_timeout(&mut self, now_ms: i64) -> Result<(), WireError> {
-        self.session
-            .as_mut()
-            .map_or(Ok(()), |session| session.handle_timeout(now_ms))
+        self.session.as_mut().map_or(Ok(()), |session| session.handle_timeout(now_ms))
     }
 
-    /// What has to go to the spool because memory is full, if anything.
-    pub(crate) fn poll_spool(&mut self) -> Option<EncodedSegment> {
-        if self.queue.memory_bytes() <= self.memory_limit {
+    /// What has to go to the spool, if anything: because it waits for long, or because memory is full.
+    /// If it cannot be written, tell so by [`Exchange::spool_failed`].
+    pub(crate) fn poll_spool(&mut self, now_ms: i64) -> Option<Spill> {
+        let due = self.spool_deadline().is_some_and(|at_ms| at_ms <= now_ms);
+        if !due && self.queue.memory_bytes() <= self.memory_limit {
             return None;
         }
         self.take_for_spool()
     }
 
     /// All that would be lost if the process ended now, part by part.
-    pub(crate) fn take_for_spool(&mut self) -> Option<EncodedSegment> {
-        let batches = self
-            .queue
-            .take_for_spool(SEGMENT_MEMORY_BYTES.min(self.memory_limit));
-        if batches.is_empty() {
-            return None;
+    pub(crate) fn take_for_spool(&mut self) -> Option<Spill> {
+        let bytes = SEGMENT_MEMORY_BYTES.min(self.memory_limit);
+        let taken = self.queue.take_for_spool(bytes);
+        taken.batches().next()?;
+        Some(Spill::of(taken, |number| self.table.labels_of(number)))
+    }
+
+    /// The spool could not be written: its batches stay in memory as far as there is room, and it is
+    /// tried again later. Tells how many were lost.
+    pub(crate) fn spool_failed(&mut self, taken: Taken, now_ms: i64) -> u64 {
+        self.spool_retry_ms = now_ms + SAVE_AFTER_MS;
+        self.queue.restore(taken);
+        let excess = self.queue.memory_bytes().saturating_sub(self.memory_limit);
+        if excess == 0 {
+            return 0;
         }
-        let parts = batches
-            .iter()
-            .map(|batch| (batch.urgent, &batch.groups[..]));
-        match EncodedSegment::of(parts, |number| self.table.labels_of(number)) {
-            Ok(segment) => Some(segment),
-            Err(error) => {
-                tracing::error!(%error, "batches cannot be spooled; they are dropped");
-                self.dropped += batches.len() as u64;
-                None
-            }
-        }
+        self.queue.drop_oldest(excess)
     }
 
     /// Whether a spool file should be read now.
-    pub(crate) fn wants_segment(&self) -> bool {
+    pub(crate) fn wants_segment(&self, now_ms: i64) -> bool {
         let active = self.session.as_ref().is_some_and(AgentSession::is_active);
-        active && self.queue.wants_segment() && self.queue.memory_bytes() < self.memory_limit / 2
+        active
+            && self.queue.wants_segment(now_ms)
+            && self.queue.memory_bytes() < self.memory_limit / 2
+    }
+
+    /// Whether a spool file was read and is not delivered yet.
+    pub(crate) fn has_segment(&self, number: u64) -> bool {
+        self.queue.has_segment(number)
     }
 
     /// The content of a spool file.
-    pub(crate) fn push_segment(&mut self, number: u64, segment: Segment) {
+    pub(crate) fn push_segment(&mut self, number: u64, segment: Segment, now_ms: i64) {
         self.dropped += segment.damaged;
-        let numbers: Vec<u32> = segment
-            .series
-            .into_iter()
-            .map(|labels| self.table.number_of(labels))
-            .collect();
+        let numbers: Vec<u32> =
+            segment.series.into_iter().map(|labels| self.table.number_of(labels)).collect();
         let batches = segment.batches.into_iter().map(|mut groups| {
             for sample in groups.iter_mut().flat_map(|group| &mut group.samples) {
                 sample.0 = numbers[sample.0 as usize];
             }
-            QueuedBatch {
-                urgent: false,
-                groups,
-                segment: Some(number),
-            }
+            QueuedBatch { urgent: false, groups, segment: Some(number), since_ms: now_ms }
         });
         self.queue.push_segment(number, batches.collect());
     }
@@ -291,12 +284,7 @@ impl Exchange {
 
     /// Batches acknowledged, batches dropped, samples dropped, sessions opened.
     pub(crate) fn counts(&self) -> (u64, u64, u64, u64) {
-        (
-            self.acknowledged,
-            self.dropped,
-            self.dropped_samples,
-            self.sessions,
-        )
+        (self.acknowledged, self.dropped, self.dropped_samples, self.sessions)
     }
 
     /// How far this host's clock is behind the server's, in milliseconds, as seen at the last welcome.

@@ -37,14 +37,8 @@ impl HostFacts {
 
 /// `PRETTY_NAME` of an `os-release` file, without its quotes.
 fn pretty_name(os_release: &str) -> String {
-    let value = os_release
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    value
-        .unwrap_or_default()
-        .trim()
-        .trim_matches(['"', '\''])
-        .to_owned()
+    let value = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    value.unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
 }
 
 #[cfg(test)]
@@ -53,10 +47,7 @@ mod tests {
 
     #[test]
     fn the_name_of_the_system() {
-        assert_eq!(
-            pretty_name("ID=debian\nPRETTY_NAME=\"Debian 13\"\n"),
-            "Debian 13"
-        );
+        assert_eq!(pretty_name("ID=debian\nPRETTY_NAME=\"Debian 13\"\n"), "Debian 13");
         assert_eq!(pretty_name("PRETTY_NAME=Void"), "Void");
         assert_eq!(pretty_name(""), "");
     }
@@ -65,9 +56,6 @@ mod tests {
     fn a_missing_tree_gives_empty_facts() {
         let nowhere = Path::new("/nonexistent");
         let facts = HostFacts::read(nowhere, nowhere);
-        assert_eq!(
-            (facts.hostname, facts.boot_id),
-            (String::new(), String::new())
-        );
+        assert_eq!((facts.hostname, facts.boot_id), (String::new(), String::new()));
     }
 }

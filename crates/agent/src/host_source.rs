@@ -17,10 +17,7 @@ pub struct HostSource {
 impl HostSource {
     /// All collectors, reading below `roots`.
     pub fn new(roots: &Roots, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            registry: Registry::new(roots),
-            clock,
-        }
+        Self { registry: Registry::new(roots), clock }
     }
 }
 
@@ -32,19 +29,13 @@ impl Source for HostSource {
             all.new_series.extend(slow.new_series);
             all.samples.extend(slow.samples);
         }
-        Collection {
-            new_series: all.new_series,
-            samples: all.samples,
-            urgent: false,
-        }
+        Collection { new_series: all.new_series, samples: all.samples, urgent: false }
     }
 }
 
 impl fmt::Debug for HostSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostSource")
-            .field("registry", &self.registry)
-            .finish_non_exhaustive()
+        f.debug_struct("HostSource").field("registry", &self.registry).finish_non_exhaustive()
     }
 }
 
@@ -58,16 +49,9 @@ mod tests {
     fn a_full_tick_brings_the_slow_collectors_too() {
         let mut source = HostSource::new(&Roots::default(), Arc::new(ManualClock::at(0)));
         let fast = source.collect(Tick::Fast, 0);
-        assert!(
-            fast.new_series
-                .iter()
-                .any(|(_, l)| l.metric_name() == Some("node_load1"))
-        );
+        assert!(fast.new_series.iter().any(|(_, l)| l.metric_name() == Some("node_load1")));
         let full = source.collect(Tick::Full, 0);
-        assert!(
-            !full.new_series.is_empty(),
-            "the slow ones name their series now"
-        );
+        assert!(!full.new_series.is_empty(), "the slow ones name their series now");
         assert!(full.samples.len() > fast.samples.len());
     }
 }

@@ -49,10 +49,7 @@ impl AgentKey {
     /// The key in `state_dir`; the folder (mode 0700) and the key (mode 0600) are made if they are not there.
     pub fn load_or_create(state_dir: &Path) -> Result<Self, KeyError> {
         let path = state_dir.join(FILE);
-        let io = |source| KeyError::Io {
-            path: path.clone(),
-            source,
-        };
+        let io = |source| KeyError::Io { path: path.clone(), source };
         match fs::read(&path) {
             Ok(bytes) => {
                 let mode = fs::metadata(&path).map_err(io)?.permissions().mode() & 0o777;
@@ -60,9 +57,7 @@ impl AgentKey {
                     return Err(KeyError::Exposed { path, mode });
                 }
                 let pair = Ed25519KeyPair::from_pkcs8(&bytes);
-                Ok(Self {
-                    pair: pair.map_err(|_| KeyError::Damaged { path })?,
-                })
+                Ok(Self { pair: pair.map_err(|_| KeyError::Damaged { path })? })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Random)?;
@@ -77,37 +72,25 @@ impl AgentKey {
     /// The public half, by which the server knows this agent.
     pub fn public_key(&self) -> [u8; 32] {
         let bytes = self.pair.public_key().as_ref();
-        bytes
-            .try_into()
-            .expect("an Ed25519 public key has 32 bytes")
+        bytes.try_into().expect("an Ed25519 public key has 32 bytes")
     }
 
     /// Signs a message.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let signature = self.pair.sign(message);
-        signature
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 signature has 64 bytes")
+        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
 }
 
 /// Temporary name, sync, rename, sync of the folder: after a crash there is a whole key or none.
 fn write_new(state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(state_dir)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
     let temporary = state_dir.join(format!("{FILE}.tmp"));
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, state_dir.join(FILE))?;
@@ -140,10 +123,7 @@ mod tests {
         AgentKey::load_or_create(dir.path()).unwrap();
         let path = dir.path().join(FILE);
         fs::write(&path, b"not a key").unwrap();
-        assert!(matches!(
-            AgentKey::load_or_create(dir.path()),
-            Err(KeyError::Damaged { .. })
-        ));
+        assert!(matches!(AgentKey::load_or_create(dir.path()), Err(KeyError::Damaged { .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let error = AgentKey::load_or_create(dir.path()).unwrap_err();
         assert!(error.to_string().contains("mode 0644"), "{error}");

@@ -44,11 +44,7 @@ pub(crate) enum LinkEvent {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     #[error("cannot connect to {host}:{port}: {source}")]
-    Connect {
-        host: String,
-        port: u16,
-        source: std::io::Error,
-    },
+    Connect { host: String, port: u16, source: std::io::Error },
     #[error(
         "TLS fails: {0}; if the server has its own CA, give its fingerprint by --ca-fingerprint"
     )]
@@ -98,14 +94,9 @@ pub(crate) async fn run(
 }
 
 async fn tcp(target: &Target) -> Result<TcpStream, LinkError> {
-    let failed = |source| LinkError::Connect {
-        host: target.host.clone(),
-        port: target.port,
-        source,
-    };
-    let stream = TcpStream::connect((&*target.host, target.port))
-        .await
-        .map_err(failed)?;
+    let failed =
+        |source| LinkError::Connect { host: target.host.clone(), port: target.port, source };
+    let stream = TcpStream::connect((&*target.host, target.port)).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
 }
@@ -117,10 +108,7 @@ async fn wrap(
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, LinkError> {
     let name = ServerName::try_from(target.host.clone())
         .map_err(|_| LinkError::Name(target.host.clone()))?;
-    TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .map_err(LinkError::Tls)
+    TlsConnector::from(config).connect(name, stream).await.map_err(LinkError::Tls)
 }
 
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
@@ -145,10 +133,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             if events.send(LinkEvent::Up).await.is_err() {
                 return LinkError::Closed;
             }
-            pump(socket, events, outgoing)
-                .await
-                .err()
-                .unwrap_or(LinkError::Closed)
+            pump(socket, events, outgoing).await.err().unwrap_or(LinkError::Closed)
         }
     }
 }

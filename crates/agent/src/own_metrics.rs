@@ -23,33 +23,15 @@ impl OwnFigures {
     /// Appends the figures as samples.
     pub(crate) fn append(&self, table: &mut SeriesTable, samples: &mut Vec<(u32, f64)>) {
         let all = [
-            (
-                "muster_agent_queued_batches",
-                Some(self.queued_batches as f64),
-            ),
+            ("muster_agent_queued_batches", Some(self.queued_batches as f64)),
             ("muster_agent_spool_bytes", Some(self.spool_bytes as f64)),
-            (
-                "muster_agent_acknowledged_batches_total",
-                Some(self.acknowledged as f64),
-            ),
-            (
-                "muster_agent_dropped_batches_total",
-                Some(self.dropped as f64),
-            ),
-            (
-                "muster_agent_dropped_samples_total",
-                Some(self.dropped_samples as f64),
-            ),
+            ("muster_agent_acknowledged_batches_total", Some(self.acknowledged as f64)),
+            ("muster_agent_dropped_batches_total", Some(self.dropped as f64)),
+            ("muster_agent_dropped_samples_total", Some(self.dropped_samples as f64)),
             ("muster_agent_sessions_total", Some(self.sessions as f64)),
-            (
-                "muster_agent_skipped_ticks_total",
-                Some(self.skipped_ticks as f64),
-            ),
+            ("muster_agent_skipped_ticks_total", Some(self.skipped_ticks as f64)),
             ("muster_agent_collect_seconds", Some(self.collect_seconds)),
-            (
-                "muster_agent_clock_offset_seconds",
-                self.clock_offset_seconds,
-            ),
+            ("muster_agent_clock_offset_seconds", self.clock_offset_seconds),
         ];
         for (name, value) in all {
             if let (Ok(labels), Some(value)) = (Labels::from_pairs([(METRIC_NAME, name)]), value) {

@@ -2,7 +2,7 @@
 //!
 //! A batch is here until the server has it on disk. New batches go first; what waits from before (the
 //! backlog) follows in their gaps, a few at a time, so that a host that returns after a day is seen
-//! live at once. What memory cannot hold goes to the spool, oldest first.
+//! live at once. What the server has not taken for some seconds, and what memory cannot hold, goes to the spool.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -16,6 +16,8 @@ const BACKLOG_WINDOW: usize = 4;
 const BACKLOG_GAP_MS: i64 = 20;
 /// How long to hold back after the server could not take a batch for now.
 const REFUSED_PAUSE_MS: i64 = 10_000;
+/// How long the backlog rests after its batch was too new for the server's clock.
+const CLOCK_PAUSE_MS: i64 = 30_000;
 
 /// A batch that the server does not have yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,8 @@ pub(crate) struct QueuedBatch {
     pub(crate) groups: Vec<Group>,
     /// The spool file that holds it too.
     pub(crate) segment: Option<u64>,
+    /// When it was collected, by the monotonic clock.
+    pub(crate) since_ms: i64,
 }
 
 impl QueuedBatch {
@@ -39,6 +43,25 @@ impl QueuedBatch {
 struct InFlight {
     batch: QueuedBatch,
     backlog: bool,
+    /// A copy is in the spool, so it need not be sent again from here.
+    saved: bool,
+}
+
+/// What is taken for the spool.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Taken {
+    /// Batches that are in memory no more.
+    pub(crate) moved: Vec<QueuedBatch>,
+    /// Copies of batches that are on their way, by their sequence.
+    pub(crate) copied: Vec<(u64, QueuedBatch)>,
+}
+
+impl Taken {
+    /// All of them.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &QueuedBatch> {
+        let copied = self.copied.iter().map(|(_, batch)| batch);
+        self.moved.iter().chain(copied)
+    }
 }
 
 /// All batches in memory.
@@ -53,6 +76,7 @@ pub(crate) struct Queue {
     finished_segments: Vec<u64>,
     next_backlog_ms: i64,
     paused_until_ms: i64,
+    backlog_paused_until_ms: i64,
 }
 
 impl Queue {
@@ -88,7 +112,9 @@ impl Queue {
         if let Some(batch) = self.live.pop_front() {
             return Some((batch, false));
         }
-        if now_ms < self.next_backlog_ms || self.backlog_in_flight() >= BACKLOG_WINDOW {
+        if now_ms < self.next_backlog_ms.max(self.backlog_paused_until_ms)
+            || self.backlog_in_flight() >= BACKLOG_WINDOW
+        {
             return None;
         }
         let batch = self.backlog.pop_front()?;
@@ -105,7 +131,8 @@ impl Queue {
             return Some(self.paused_until_ms);
         }
         let waiting = !self.backlog.is_empty() && self.backlog_in_flight() < BACKLOG_WINDOW;
-        waiting.then_some(self.next_backlog_ms.max(self.paused_until_ms))
+        let paused_until_ms = self.paused_until_ms.max(self.backlog_paused_until_ms);
+        waiting.then_some(self.next_backlog_ms.max(paused_until_ms))
     }
 
     fn backlog_in_flight(&self) -> usize {
@@ -114,7 +141,8 @@ impl Queue {
 
     /// A batch from [`Queue::next`] was sent under this number.
     pub(crate) fn sent(&mut self, sequence: u64, batch: QueuedBatch, backlog: bool) {
-        self.in_flight.insert(sequence, InFlight { batch, backlog });
+        let saved = false;
+        self.in_flight.insert(sequence, InFlight { batch, backlog, saved });
     }
 
     /// The server has a batch for good, or will never take it. Whether it was on its way.
@@ -143,39 +171,70 @@ impl Queue {
     /// The server cannot take a batch now: it waits, and all others with it.
     pub(crate) fn postpone(&mut self, sequence: u64, now_ms: i64) {
         if let Some(sent) = self.in_flight.remove(&sequence) {
-            self.backlog.push_front(sent.batch);
             self.paused_until_ms = now_ms + REFUSED_PAUSE_MS;
+            self.put_back(sent);
         }
+    }
+
+    /// A batch is too new for the server's clock: it waits. Live batches are still tried; the backlog
+    /// rests a while, since what follows in it is newer.
+    pub(crate) fn set_aside(&mut self, sequence: u64, now_ms: i64) {
+        if let Some(sent) = self.in_flight.remove(&sequence) {
+            if sent.backlog {
+                self.backlog_paused_until_ms = now_ms + CLOCK_PAUSE_MS;
+            }
+            self.put_back(sent);
+        }
+    }
+
+    /// A batch that was on its way is backlog now, or only in the spool if it has been saved there.
+    fn put_back(&mut self, sent: InFlight) {
+        if sent.saved {
+            self.memory_bytes -= sent.batch.memory_bytes();
+            return;
+        }
+        let key = backlog_order(&sent.batch);
+        let at = self.backlog.partition_point(|other| backlog_order(other) < key);
+        self.backlog.insert(at, sent.batch);
     }
 
     /// The connection is lost: all that is not delivered is backlog now, oldest first.
     pub(crate) fn connection_lost(&mut self) {
-        let mut again: VecDeque<QueuedBatch> = std::mem::take(&mut self.in_flight)
-            .into_values()
-            .map(|sent| sent.batch)
-            .collect();
-        again.append(&mut self.backlog);
-        self.backlog = again;
+        for sent in std::mem::take(&mut self.in_flight).into_values() {
+            self.put_back(sent);
+        }
         self.backlog.append(&mut self.live);
-        self.backlog.make_contiguous().sort_by_key(|batch| {
-            (
-                batch.segment.is_none(),
-                batch.groups.first().map(|group| group.timestamp_ms),
-            )
-        });
+        self.sort_backlog();
         self.paused_until_ms = 0;
+        self.backlog_paused_until_ms = 0;
     }
 
-    /// Takes the oldest batches that are in memory only, of about `bytes`, for the spool.
-    pub(crate) fn take_for_spool(&mut self, bytes: usize) -> Vec<QueuedBatch> {
-        let mut taken = Vec::new();
+    fn sort_backlog(&mut self) {
+        self.backlog.make_contiguous().sort_by_key(backlog_order);
+    }
+
+    /// Since when the oldest batch waits that is in memory only.
+    pub(crate) fn oldest_unsaved_ms(&self) -> Option<i64> {
+        let in_flight = self.in_flight.values().filter(|sent| !sent.saved);
+        let waiting = self.live.iter().chain(&self.backlog);
+        waiting
+            .chain(in_flight.map(|sent| &sent.batch))
+            .filter(|batch| batch.segment.is_none())
+            .map(|batch| batch.since_ms)
+            .min()
+    }
+
+    /// Takes the oldest batches that are in memory only, of about `bytes`, for the spool; of those on
+    /// their way copies, for the server may still answer.
+    pub(crate) fn take_for_spool(&mut self, bytes: usize) -> Taken {
+        let mut taken = Taken::default();
         let mut size = 0;
         for list in [&mut self.backlog, &mut self.live] {
             let mut kept = VecDeque::new();
             while let Some(batch) = list.pop_front() {
                 if batch.segment.is_none() && size < bytes {
                     size += batch.memory_bytes();
-                    taken.push(batch);
+                    taken.moved.push(batch);
                 } else {
                     kept.push_back(batch);
                 }
@@ -183,7 +242,45 @@ impl Queue {
             *list = kept;
         }
         self.memory_bytes -= size;
+        for (sequence, sent) in &mut self.in_flight {
+            if sent.batch.segment.is_none() && !sent.saved && size < bytes {
+                size += sent.batch.memory_bytes();
+                sent.saved = true;
+                taken.copied.push((*sequence, sent.batch.clone()));
+            }
+        }
         taken
+    }
+
+    /// What was taken for the spool did not get there.
+    pub(crate) fn restore(&mut self, taken: Taken) {
+        for batch in taken.moved {
+            self.memory_bytes += batch.memory_bytes();
+            self.backlog.push_back(batch);
+        }
+        self.sort_backlog();
+        for (sequence, _) in taken.copied {
+            if let Some(sent) = self.in_flight.get_mut(&sequence) {
+                sent.saved = false;
+            }
+        }
+    }
+
+    /// Gives the oldest batches up that wait in memory only, of `bytes` at least. Tells how many.
+    pub(crate) fn drop_oldest(&mut self, bytes: usize) -> u64 {
+        let (mut count, mut size) = (0, 0);
+        for list in [&mut self.backlog, &mut self.live] {
+            list.retain(|batch| {
+                let kept = batch.segment.is_some() || size >= bytes;
+                if !kept {
+                    size += batch.memory_bytes();
+                    count += 1;
+                }
+                kept
+            });
+        }
+        self.memory_bytes -= size;
+        count
     }
 
     /// Spool files whose every batch is delivered.
@@ -191,9 +288,17 @@ impl Queue {
         std::mem::take(&mut self.finished_segments)
     }
 
-    /// Whether everything from before is sent, so that the next spool file may be read.
-    pub(crate) fn wants_segment(&self) -> bool {
+    /// Whether everything from before is sent and more may be, so that the next spool file may be read.
+    /// It may hold copies of batches that still wait for their answer; then it is too early.
+    pub(crate) fn wants_segment(&self, now_ms: i64) -> bool {
         self.backlog.is_empty()
+            && now_ms >= self.paused_until_ms.max(self.backlog_paused_until_ms)
+            && !self.in_flight.values().any(|sent| sent.saved)
+    }
+
+    /// Whether batches of this spool file are here.
+    pub(crate) fn has_segment(&self, segment: u64) -> bool {
+        self.segments.contains_key(&segment)
     }
 
     /// About how many bytes of memory the batches take.
@@ -213,132 +318,11 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn batch(timestamp_ms: i64) -> QueuedBatch {
-        let groups = vec![Group {
-            timestamp_ms,
-            samples: vec![(0, 1.0)],
-        }];
-        QueuedBatch {
-            urgent: false,
-            groups,
-            segment: None,
-        }
-    }
-
-    fn spooled(timestamp_ms: i64, segment: u64) -> QueuedBatch {
-        QueuedBatch {
-            segment: Some(segment),
-            ..batch(timestamp_ms)
-        }
-    }
-
-    /// Sends what may go at `now_ms`, under the timestamp as sequence, and tells the timestamps.
-    fn send_all(queue: &mut Queue, now_ms: i64) -> Vec<i64> {
-        let mut sent = Vec::new();
-        while let Some((batch, backlog)) = queue.next(now_ms) {
-            let timestamp_ms = batch.groups[0].timestamp_ms;
-            queue.sent(timestamp_ms as u64, batch, backlog);
-            sent.push(timestamp_ms);
-        }
-        sent
-    }
-
-    #[test]
-    fn urgent_overtakes_live_and_live_overtakes_backlog() {
-        let mut queue = Queue::default();
-        queue.push(batch(1));
-        queue.connection_lost();
-        queue.push(batch(2));
-        queue.push(QueuedBatch {
-            urgent: true,
-            ..batch(3)
-        });
-        queue.push(QueuedBatch {
-            urgent: true,
-            ..batch(4)
-        });
-        assert_eq!(send_all(&mut queue, 0), [3, 4, 2, 1]);
-    }
-
-    #[test]
-    fn the_window_is_kept_and_the_backlog_is_paced() {
-        let mut queue = Queue::default();
-        (0..10).for_each(|at| queue.push(batch(at)));
-        assert_eq!(send_all(&mut queue, 0).len(), WINDOW);
-        assert_eq!(queue.next_deadline(), None);
-        queue.connection_lost();
-        assert_eq!(send_all(&mut queue, 100), [0]);
-        assert_eq!(queue.next_deadline(), Some(120));
-        assert_eq!(send_all(&mut queue, 119), [] as [i64; 0]);
-        for now_ms in [120, 140, 160] {
-            assert_eq!(send_all(&mut queue, now_ms).len(), 1);
-        }
-        assert_eq!(
-            send_all(&mut queue, 180),
-            [] as [i64; 0],
-            "four of the backlog are on their way"
-        );
-        queue.push(batch(50));
-        assert_eq!(send_all(&mut queue, 180), [50]);
-    }
-
-    #[test]
-    fn what_was_on_its_way_is_sent_again_oldest_first() {
-        let mut queue = Queue::default();
-        (1..=3).for_each(|at| queue.push(batch(at)));
-        send_all(&mut queue, 0);
-        assert!(queue.settle(2));
-        assert!(!queue.settle(2));
-        queue.push(batch(4));
-        queue.connection_lost();
-        let order: Vec<i64> = (0..3)
-            .flat_map(|at| send_all(&mut queue, at * 20))
-            .collect();
-        assert_eq!(order, [1, 3, 4]);
-    }
-
-    #[test]
-    fn a_file_is_finished_with_its_last_batch() {
-        let mut queue = Queue::default();
-        queue.push_segment(7, vec![spooled(1, 7), spooled(2, 7)]);
-        queue.push_segment(8, vec![]);
-        assert_eq!(queue.take_finished_segments(), [8]);
-        send_all(&mut queue, 0);
-        queue.settle(1);
-        queue.connection_lost();
-        assert_eq!(queue.take_finished_segments(), [] as [u64; 0]);
-        send_all(&mut queue, 100);
-        queue.settle(2);
-        assert_eq!(queue.take_finished_segments(), [7]);
-        assert_eq!((queue.len(), queue.memory_bytes()), (0, 0));
-    }
-
-    #[test]
-    fn the_oldest_in_memory_go_to_the_spool() {
-        let mut queue = Queue::default();
-        queue.push_segment(7, vec![spooled(0, 7)]);
-        (1..=4).for_each(|at| queue.push(batch(at)));
-        let size = batch(0).memory_bytes();
-        let taken = queue.take_for_spool(size * 2);
-        assert_eq!(taken, [batch(1), batch(2)]);
-        assert_eq!(queue.memory_bytes(), size * 3);
-        assert_eq!(queue.take_for_spool(usize::MAX).len(), 2);
-        assert_eq!(queue.len(), 1);
-    }
-
-    #[test]
-    fn a_refused_batch_waits_with_all_others() {
-        let mut queue = Queue::default();
-        queue.push(batch(1));
-        send_all(&mut queue, 0);
-        queue.postpone(1, 0);
-        queue.push(batch(2));
-        assert_eq!(send_all(&mut queue, REFUSED_PAUSE_MS - 1), [] as [i64; 0]);
-        assert_eq!(queue.next_deadline(), Some(REFUSED_PAUSE_MS));
-        assert_eq!(send_all(&mut queue, REFUSED_PAUSE_MS), [2, 1]);
-    }
+/// What is in spool files is older than what is not.
+fn backlog_order(batch: &QueuedBatch) -> (bool, Option<i64>) {
+    let timestamp_ms = batch.groups.first().map(|group| group.timestamp_ms);
+    (batch.segment.is_none(), timestamp_ms)
 }
+
+#[cfg(test)]
+mod tests;

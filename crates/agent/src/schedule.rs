@@ -48,12 +48,7 @@ impl Schedule {
     /// A schedule whose first tick is due at once. Intervals are at least 1 ms.
     pub(crate) fn new(interval_ms: i64, slow_interval_ms: i64) -> Self {
         let slow_interval_ms = slow_interval_ms.max(interval_ms);
-        Self {
-            interval_ms,
-            slow_interval_ms,
-            boost: None,
-            last: None,
-        }
+        Self { interval_ms, slow_interval_ms, boost: None, last: None }
     }
 
     /// Replaces the fast interval, on a word of the server.
@@ -65,10 +60,7 @@ impl Schedule {
     /// Collects every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);
-        self.boost = Some(Boost {
-            interval_ms: interval_ms.max(MIN_INTERVAL_MS),
-            until_ms,
-        });
+        self.boost = Some(Boost { interval_ms: interval_ms.max(MIN_INTERVAL_MS), until_ms });
     }
 
     fn interval_ms(&self, monotonic_ms: i64) -> i64 {
@@ -93,14 +85,8 @@ impl Schedule {
                 return None;
             }
         }
-        let full = self
-            .last
-            .is_none_or(|last| last.slow_step_ms != slow_step_ms);
-        self.last = Some(Last {
-            step_ms,
-            slow_step_ms,
-            at: monotonic_ms,
-        });
+        let full = self.last.is_none_or(|last| last.slow_step_ms != slow_step_ms);
+        self.last = Some(Last { step_ms, slow_step_ms, at: monotonic_ms });
         // A late sample keeps its true time: to call it punctual would bend every rate over it.
         let punctual = wall_ms - step_ms <= interval_ms / PUNCTUAL_SHARE;
         Some(Due {
@@ -114,11 +100,7 @@ impl Schedule {
         let interval_ms = self.interval_ms(monotonic_ms);
         let to_next_step = step(wall_ms, interval_ms) + interval_ms - wall_ms;
         let Some(last) = self.last else { return 0 };
-        if step(wall_ms, interval_ms) == last.step_ms {
-            to_next_step
-        } else {
-            0
-        }
+        if step(wall_ms, interval_ms) == last.step_ms { to_next_step } else { 0 }
     }
 }
 
@@ -138,11 +120,7 @@ mod tests {
     fn check(schedule: &mut Schedule, steps: &[(i64, i64, Option<Tick>, i64)]) {
         for &(wall_ms, monotonic_ms, tick, timestamp_ms) in steps {
             let expected = tick.map(|tick| Due { tick, timestamp_ms });
-            assert_eq!(
-                schedule.poll(wall_ms, monotonic_ms),
-                expected,
-                "at {wall_ms}"
-            );
+            assert_eq!(schedule.poll(wall_ms, monotonic_ms), expected, "at {wall_ms}");
         }
     }
 
@@ -202,15 +180,9 @@ mod tests {
         schedule.boost(1_000, i64::MAX, 5_000);
         check(&mut schedule, &[(66_000, 6_000, FAST, 66_000)]);
         schedule.boost(1_000, 0, 6_000);
-        check(
-            &mut schedule,
-            &[(67_000, 7_000, None, 0), (70_000, 10_000, FAST, 70_000)],
-        );
+        check(&mut schedule, &[(67_000, 7_000, None, 0), (70_000, 10_000, FAST, 70_000)]);
         schedule.boost(1, 10_000, 10_000);
-        check(
-            &mut schedule,
-            &[(70_900, 10_900, None, 0), (71_000, 11_000, FAST, 71_000)],
-        );
+        check(&mut schedule, &[(70_900, 10_900, None, 0), (71_000, 11_000, FAST, 71_000)]);
     }
 
     #[test]

@@ -53,10 +53,7 @@ mod tests {
     fn a_label_set_keeps_its_number_until_it_is_forgotten() {
         let labels = |name: &str| Labels::from_pairs([("__name__", name)]).unwrap();
         let mut table = SeriesTable::default();
-        assert_eq!(
-            (table.number_of(labels("a")), table.number_of(labels("b"))),
-            (0, 1)
-        );
+        assert_eq!((table.number_of(labels("a")), table.number_of(labels("b"))), (0, 1));
         assert_eq!(table.number_of(labels("a")), 0);
         table.retain(&HashSet::from([1]));
         assert_eq!((table.labels_of(0), table.len()), (None, 1));

@@ -1,23 +1,27 @@
-//! Batches on disk, for when the server is away longer than memory lasts.
+//! Batches on disk, for when the server does not take them.
 //!
-//! A segment is a file written in one step (temporary name, sync, rename), so that it is there whole
-//! or not at all. It names its own series, so that the next start of the agent can read it. Layout:
-//! `MSPOOL1\n`, count of batches (u32), then for each batch its length (u32), CRC-32 (u32) and a
+//! A segment is a file to which batches are appended, each append followed by one sync, until it is
+//! large enough or somebody wants to read it. It names its own series, so that the next start of the
+//! agent can read it. Layout: `MSPOOL2\n`, then for each batch its length (u32), CRC-32 (u32) and a
 //! record of `muster_wire`; integers are little-endian. What is damaged is given up from there to
 //! the end of its segment, and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use muster_environment::{Disk, read_all, replace_file};
+use muster_environment::{Disk, WriteFile, read_all};
 use muster_series::Labels;
 use muster_wire::{Group, Record, RecordDecoder, RecordEncoder, WireError};
 
-const MAGIC: &[u8; 8] = b"MSPOOL1\n";
-const HEADER_BYTES: usize = 12;
+use crate::queue::{QueuedBatch, Taken};
+
+const MAGIC: &[u8; 8] = b"MSPOOL2\n";
+const RECORD_HEADER_BYTES: usize = 8;
 const SUFFIX: &str = ".spool";
+/// About how much memory the batches of one segment take, since a segment is read as a whole.
+pub(crate) const SEGMENT_MEMORY_BYTES: usize = 512 << 10;
 
 /// Why a segment could not be written, read or removed.
 #[derive(Debug, thiserror::Error)]
@@ -38,47 +42,67 @@ pub(crate) struct Segment {
     pub(crate) damaged: u64,
 }
 
-/// A segment that is ready to be written.
+/// Batches on their way to the spool, with the names of their series.
 #[derive(Debug)]
-pub(crate) struct EncodedSegment {
-    bytes: Vec<u8>,
-    batches: u64,
+pub(crate) struct Spill {
+    taken: Taken,
+    labels: HashMap<u32, Labels>,
 }
 
-impl EncodedSegment {
-    /// Packs batches, whose series `labels_of` names.
-    pub(crate) fn of<'a>(
-        batches: impl IntoIterator<Item = (bool, &'a [Group])>,
-        labels_of: impl Fn(u32) -> Option<Labels>,
-    ) -> Result<Self, WireError> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&[0; 4]);
-        let mut encoder = RecordEncoder::new();
-        let mut count: u32 = 0;
-        for (urgent, groups) in batches {
-            let record = encoder.encode(urgent, groups, &labels_of)?;
-            bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
-            bytes.extend_from_slice(&record);
-            count += 1;
+impl Spill {
+    /// Names the series of batches by `labels_of`.
+    pub(crate) fn of(taken: Taken, labels_of: impl Fn(u32) -> Option<Labels>) -> Self {
+        let mut labels = HashMap::new();
+        let groups = taken.batches().flat_map(|batch| &batch.groups);
+        for (number, _) in groups.flat_map(|group| &group.samples) {
+            if !labels.contains_key(number)
+                && let Some(found) = labels_of(*number)
+            {
+                labels.insert(*number, found);
+            }
         }
-        bytes[MAGIC.len()..HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
-        Ok(Self {
-            bytes,
-            batches: u64::from(count),
-        })
+        Self { taken, labels }
     }
 
     /// How many batches it holds.
-    pub(crate) fn batches(&self) -> u64 {
-        self.batches
+    pub(crate) fn len(&self) -> u64 {
+        self.taken.batches().count() as u64
+    }
+
+    /// The batches, if they could not be written.
+    pub(crate) fn into_taken(self) -> Taken {
+        self.taken
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.taken.batches().map(QueuedBatch::memory_bytes).sum()
+    }
+
+    /// Appends a record for each batch. After an error the encoder and `bytes` are of no more use.
+    fn encode(&self, encoder: &mut RecordEncoder, bytes: &mut Vec<u8>) -> Result<(), WireError> {
+        let labels_of = |number| self.labels.get(&number).cloned();
+        for batch in self.taken.batches() {
+            let record = encoder.encode(batch.urgent, &batch.groups, labels_of)?;
+            bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
+            bytes.extend_from_slice(&record);
+        }
+        Ok(())
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Entry {
     bytes: u64,
     batches: u64,
+}
+
+/// The segment to which the next batches go.
+struct OpenSegment {
+    number: u64,
+    file: Box<dyn WriteFile>,
+    encoder: RecordEncoder,
+    memory_bytes: usize,
 }
 
 /// The folder of segments.
@@ -87,6 +111,7 @@ pub(crate) struct Spool {
     dir: PathBuf,
     cap_bytes: u64,
     segments: BTreeMap<u64, Entry>,
+    open: Option<OpenSegment>,
     next: u64,
 }
 
@@ -96,68 +121,109 @@ impl Spool {
         disk.create_dir_all(dir)?;
         let mut segments = BTreeMap::new();
         for entry in disk.list(dir)? {
-            let number = entry
-                .name
-                .strip_suffix(SUFFIX)
-                .and_then(|stem| stem.parse::<u64>().ok());
+            let number = entry.name.strip_suffix(SUFFIX).and_then(|stem| stem.parse::<u64>().ok());
             if let Some(number) = number {
-                let batches = count_batches(&*disk, &dir.join(&entry.name));
-                segments.insert(
-                    number,
-                    Entry {
-                        bytes: entry.len,
-                        batches,
-                    },
-                );
-            } else if entry.name.strip_suffix(".tmp").is_some() {
-                // A write that a crash cut short: what it held is lost with the memory it came from.
-                disk.remove(&dir.join(&entry.name))?;
+                let (bytes, path) = (entry.len, dir.join(&entry.name));
+                let batches = count_batches(&*disk, &path, bytes);
+                segments.insert(number, Entry { bytes, batches });
             }
         }
-        let next = segments
-            .last_key_value()
-            .map_or(1, |(number, _)| number + 1);
-        Ok(Self {
-            disk,
-            dir: dir.into(),
-            cap_bytes,
-            segments,
-            next,
-        })
+        let next = segments.last_key_value().map_or(1, |(number, _)| number + 1);
+        Ok(Self { disk, dir: dir.into(), cap_bytes, segments, open: None, next })
     }
 
-    /// Writes a segment, and removes the oldest ones if the cap is passed. Tells how many batches
-    /// were lost by that.
-    pub(crate) fn write(&mut self, segment: &EncodedSegment) -> Result<u64, SpoolError> {
-        let bytes = segment.bytes.len() as u64;
+    /// Writes batches, and removes the oldest segments if the cap is passed. Tells how many batches
+    /// were lost by that. After an error none of these batches is in the spool.
+    pub(crate) fn append(&mut self, spill: &Spill) -> Result<u64, SpoolError> {
+        // Whatever goes wrong below, a segment that is not put back stays closed.
+        let Some(mut open) = self.open.take() else {
+            return self.begin(spill);
+        };
+        let mut bytes = Vec::new();
+        if open.memory_bytes + spill.memory_bytes() > SEGMENT_MEMORY_BYTES
+            || spill.encode(&mut open.encoder, &mut bytes).is_err()
+        {
+            return self.begin(spill);
+        }
+        let lost = self.make_room(bytes.len(), open.number)?;
+        if self.bytes() + bytes.len() as u64 > self.cap_bytes {
+            return Ok(lost + self.begin(spill)?);
+        }
+        let number = open.number;
+        let written = self.write(open, &bytes, spill);
+        if written.is_err() {
+            // The part that was written must not count as damage when the segment is read.
+            let whole = self.segments.get(&number).map_or(0, |entry| entry.bytes);
+            let _ = self.disk.truncate(&self.path(number), whole);
+        }
+        written.map(|()| lost)
+    }
+
+    /// Begins a segment with these batches.
+    fn begin(&mut self, spill: &Spill) -> Result<u64, SpoolError> {
+        let mut encoder = RecordEncoder::new();
+        let mut bytes = MAGIC.to_vec();
+        if let Err(error) = spill.encode(&mut encoder, &mut bytes) {
+            tracing::error!(%error, "batches cannot be spooled; they are dropped");
+            return Ok(spill.len());
+        }
+        let number = self.next;
+        let lost = self.make_room(bytes.len(), number)?;
+        self.next += 1;
+        let path = self.path(number);
+        let failed = |source| SpoolError { path: path.clone(), source };
+        let file = self.disk.create(&path).map_err(failed)?;
+        let open = OpenSegment { number, file, encoder, memory_bytes: 0 };
+        let written = self
+            .write(open, &bytes, spill)
+            .and_then(|()| self.disk.sync_dir(&self.dir).map_err(failed));
+        if let Err(error) = written {
+            self.open = None;
+            self.segments.remove(&number);
+            // If even that fails, the next start finds a segment with nothing or too much in it.
+            let _ = self.disk.remove(&path);
+            return Err(error);
+        }
+        Ok(lost)
+    }
+
+    /// Writes and syncs; the segment is open again if that succeeds.
+    fn write(
+        &mut self,
+        mut open: OpenSegment,
+        bytes: &[u8],
+        spill: &Spill,
+    ) -> Result<(), SpoolError> {
+        open.file
+            .write_all(bytes)
+            .and_then(|()| open.file.sync_data())
+            .map_err(|source| SpoolError { path: self.path(open.number), source })?;
+        let entry = self.segments.entry(open.number).or_default();
+        entry.bytes += bytes.len() as u64;
+        entry.batches += spill.len();
+        open.memory_bytes += spill.memory_bytes();
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Removes the oldest segments before `number` until `bytes` more fit. Tells how many batches they held.
+    fn make_room(&mut self, bytes: usize, number: u64) -> Result<u64, SpoolError> {
         let mut lost = 0;
-        while self.bytes() + bytes > self.cap_bytes
-            && let Some((&oldest, entry)) = self.segments.first_key_value()
+        while self.bytes() + bytes as u64 > self.cap_bytes
+            && let Some((&oldest, entry)) = self.segments.range(..number).next()
         {
             lost += entry.batches;
             self.remove(oldest)?;
         }
-        let name = name(self.next);
-        replace_file(&*self.disk, &self.dir, &name, &segment.bytes).map_err(|source| {
-            SpoolError {
-                path: self.dir.join(&name),
-                source,
-            }
-        })?;
-        self.segments.insert(
-            self.next,
-            Entry {
-                bytes,
-                batches: segment.batches,
-            },
-        );
-        self.next += 1;
         Ok(lost)
     }
 
     /// Reads a segment. Damage is no error: what is whole is handed out.
-    pub(crate) fn read(&self, number: u64) -> Result<Segment, SpoolError> {
-        let path = self.dir.join(name(number));
+    pub(crate) fn read(&mut self, number: u64) -> Result<Segment, SpoolError> {
+        if self.open.as_ref().is_some_and(|open| open.number == number) {
+            self.open = None;
+        }
+        let path = self.path(number);
         let bytes = read_all(&*self.disk, &path).map_err(|source| SpoolError { path, source })?;
         Ok(decode(&bytes))
     }
@@ -167,40 +233,41 @@ impl Spool {
         if self.segments.remove(&number).is_none() {
             return Ok(());
         }
-        let path = self.dir.join(name(number));
-        self.disk
-            .remove(&path)
-            .map_err(|source| SpoolError { path, source })
+        let path = self.path(number);
+        self.disk.remove(&path).map_err(|source| SpoolError { path, source })
     }
 
-    /// The oldest segment after `number`.
-    pub(crate) fn next_after(&self, number: u64) -> Option<u64> {
-        self.segments
-            .range(number + 1..)
-            .next()
-            .map(|(number, _)| *number)
+    /// The numbers of all segments, the oldest first.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.segments.keys().copied()
     }
 
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.values().map(|entry| entry.bytes).sum()
     }
-}
 
-fn name(number: u64) -> String {
-    format!("{number:020}{SUFFIX}")
-}
-
-/// The count in a segment's header; it only serves to count losses, so damage makes it 0.
-fn count_batches(disk: &dyn Disk, path: &Path) -> u64 {
-    let mut header = [0; HEADER_BYTES];
-    match disk
-        .open(path)
-        .and_then(|file| file.read_exact_at(&mut header, 0))
-    {
-        Ok(()) if header.starts_with(MAGIC) => u64::from(u32_at(&header, 8).unwrap_or(0)),
-        _ => 0,
+    fn path(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("{number:020}{SUFFIX}"))
     }
+}
+
+/// How many records a segment has by their lengths; it only serves to count losses.
+fn count_batches(disk: &dyn Disk, path: &Path, bytes: u64) -> u64 {
+    let Ok(file) = disk.open(path) else {
+        return 0;
+    };
+    let (mut count, mut at) = (0, MAGIC.len() as u64);
+    let mut header = [0; RECORD_HEADER_BYTES];
+    while file.read_exact_at(&mut header, at).is_ok() {
+        let length = u32_at(&header, 0).unwrap_or(0);
+        at += RECORD_HEADER_BYTES as u64 + u64::from(length);
+        if length == 0 || at > bytes {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -210,26 +277,17 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn decode(bytes: &[u8]) -> Segment {
     let mut segment = Segment::default();
-    let expected = match u32_at(bytes, 8) {
-        Some(count) if bytes.starts_with(MAGIC) => u64::from(count),
-        _ => {
-            return Segment {
-                damaged: 1,
-                ..segment
-            };
-        }
-    };
+    if !bytes.starts_with(MAGIC) {
+        // A crash may leave a file that has not even a whole head.
+        segment.damaged = u64::from(!MAGIC.starts_with(bytes));
+        return segment;
+    }
     let mut decoder = RecordDecoder::new();
     // A record may give a number to a second series, so each definition gets a place of its own.
     let mut places: Vec<u32> = Vec::new();
-    let mut at = HEADER_BYTES;
+    let mut at = MAGIC.len();
     while let Some((record, next)) = next_record(bytes, at) {
-        let Ok(Record {
-            new_series,
-            mut groups,
-            ..
-        }) = decoder.decode(record)
-        else {
+        let Ok(Record { new_series, mut groups, .. }) = decoder.decode(record) else {
             break;
         };
         for (number, labels) in new_series {
@@ -243,132 +301,32 @@ fn decode(bytes: &[u8]) -> Segment {
         segment.batches.push(groups);
         at = next;
     }
-    segment.damaged = expected.saturating_sub(segment.batches.len() as u64);
+    segment.damaged = count_damaged(bytes, at);
     segment
+}
+
+/// How many records begin at `at` or later, as far as their lengths tell; what is left counts as one.
+fn count_damaged(bytes: &[u8], mut at: usize) -> u64 {
+    let mut count = 0;
+    while at < bytes.len() {
+        count += 1;
+        at = match u32_at(bytes, at) {
+            Some(length) => at.saturating_add(RECORD_HEADER_BYTES + length as usize),
+            None => break,
+        };
+    }
+    count
 }
 
 /// The record at `at` and where the one after it begins, if it is whole.
 fn next_record(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let length = u32_at(bytes, at)? as usize;
     let crc = u32_at(bytes, at + 4)?;
-    let start = at + 8;
+    let start = at + RECORD_HEADER_BYTES;
     let end = start.checked_add(length)?;
     let record = bytes.get(start..end)?;
     (crc32fast::hash(record) == crc).then_some((record, end))
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_environment::MemoryDisk;
-    use muster_series::stale_marker;
-
-    use super::*;
-
-    const DIR: &str = "/spool";
-
-    fn labels(number: u32) -> Option<Labels> {
-        Labels::from_pairs([("__name__".to_owned(), format!("s{number}"))]).ok()
-    }
-
-    fn group(timestamp_ms: i64, samples: &[(u32, f64)]) -> Vec<Group> {
-        vec![Group {
-            timestamp_ms,
-            samples: samples.to_vec(),
-        }]
-    }
-
-    fn encoded(batches: &[Vec<Group>]) -> EncodedSegment {
-        EncodedSegment::of(batches.iter().map(|groups| (false, &groups[..])), labels).unwrap()
-    }
-
-    fn open(disk: &MemoryDisk, cap_bytes: u64) -> Spool {
-        Spool::open(Arc::new(disk.clone()), Path::new(DIR), cap_bytes).unwrap()
-    }
-
-    /// Name and value of every sample, batch by batch.
-    fn named(segment: &Segment) -> Vec<Vec<(String, u64)>> {
-        let one = |(place, value): &(u32, f64)| {
-            (segment.series[*place as usize].to_string(), value.to_bits())
-        };
-        segment
-            .batches
-            .iter()
-            .map(|groups| groups[0].samples.iter().map(one).collect())
-            .collect()
-    }
-
-    #[test]
-    fn batches_come_back_after_a_restart() {
-        let disk = MemoryDisk::new();
-        // Two series share the number of the record: the second takes it after the first has ended.
-        let batches = [
-            group(1, &[(5, 1.0)]),
-            group(2, &[(5, stale_marker())]),
-            group(3, &[(6, 2.0)]),
-        ];
-        assert_eq!(open(&disk, 1 << 20).write(&encoded(&batches)).unwrap(), 0);
-        let spool = open(&disk, 1 << 20);
-        let number = spool.next_after(0).unwrap();
-        let segment = spool.read(number).unwrap();
-        let expected = [
-            vec![("s5".to_owned(), 1.0_f64.to_bits())],
-            vec![("s5".to_owned(), stale_marker().to_bits())],
-            vec![("s6".to_owned(), 2.0_f64.to_bits())],
-        ];
-        assert_eq!(named(&segment), expected);
-        assert_eq!(
-            (segment.damaged, segment.batches[2][0].timestamp_ms),
-            (0, 3)
-        );
-    }
-
-    #[test]
-    fn the_oldest_segment_makes_room_and_is_counted() {
-        let disk = MemoryDisk::new();
-        let segment = encoded(&[group(1, &[(1, 1.0)]), group(2, &[(1, 2.0)])]);
-        let size = segment.bytes.len() as u64;
-        let mut spool = open(&disk, size * 2 + size / 2);
-        assert_eq!(
-            (1..=4)
-                .map(|_| spool.write(&segment).unwrap())
-                .collect::<Vec<_>>(),
-            [0, 0, 2, 2]
-        );
-        assert_eq!((spool.next_after(0), spool.bytes()), (Some(3), size * 2));
-        spool.remove(3).unwrap();
-        assert_eq!((spool.next_after(0), spool.next_after(4)), (Some(4), None));
-        assert_eq!(open(&disk, size).bytes(), size);
-    }
-
-    #[test]
-    fn damage_costs_the_rest_of_its_segment_and_is_counted() {
-        let batches: Vec<_> = (0..4).map(|at| group(at, &[(1, at as f64)])).collect();
-        let whole = encoded(&batches).bytes;
-        for at in 0..whole.len() {
-            let mut bad = whole.clone();
-            bad[at] ^= 0x10;
-            let segment = decode(&bad);
-            assert!(segment.batches.len() < 4 || at < HEADER_BYTES, "byte {at}");
-            for (batch, original) in segment.batches.iter().zip(&batches) {
-                assert_eq!(batch[0].timestamp_ms, original[0].timestamp_ms);
-            }
-            if at >= HEADER_BYTES {
-                assert_eq!(segment.damaged, 4 - segment.batches.len() as u64);
-            }
-            decode(&whole[..at]);
-        }
-        assert_eq!(decode(&whole).damaged, 0);
-    }
-
-    #[test]
-    fn a_write_that_was_cut_short_is_cleared_away() {
-        let disk = MemoryDisk::new();
-        open(&disk, 1 << 20)
-            .write(&encoded(&[group(1, &[(1, 1.0)])]))
-            .unwrap();
-        disk.create(&Path::new(DIR).join("00000000000000000002.spool.tmp"))
-            .unwrap();
-        let spool = open(&disk, 1 << 20);
-        assert_eq!((disk.files().len(), spool.next_after(1)), (1, None));
-    }
-}
+mod tests;

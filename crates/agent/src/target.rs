@@ -29,20 +29,14 @@ pub(crate) struct Target {
 impl Target {
     /// Reads `http(s)://host[:port][/prefix]`.
     pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
-        let refuse = |reason: &str| TargetError {
-            url: url.into(),
-            reason: reason.into(),
-        };
+        let refuse = |reason: &str| TargetError { url: url.into(), reason: reason.into() };
         let uri: Uri = url.parse().map_err(|_| refuse("it is malformed"))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
             _ => return Err(refuse("it must begin with http:// or https://")),
         };
-        let host = uri
-            .host()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| refuse("no host"))?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| refuse("no host"))?;
         if uri.query().is_some() {
             return Err(refuse("a query is of no use here"));
         }
@@ -78,31 +72,14 @@ mod tests {
 
     #[test]
     fn addresses() {
-        check(
-            "http://srv:6868",
-            "srv",
-            6868,
-            "ws://srv:6868/agent/v1/connect",
-        );
+        check("http://srv:6868", "srv", 6868, "ws://srv:6868/agent/v1/connect");
         check("https://srv/", "srv", 443, "wss://srv/agent/v1/connect");
-        check(
-            "https://[::1]:9/m/",
-            "::1",
-            9,
-            "wss://[::1]:9/m/agent/v1/connect",
-        );
+        check("https://[::1]:9/m/", "::1", 9, "wss://[::1]:9/m/agent/v1/connect");
     }
 
     #[test]
     fn refusals() {
-        for url in [
-            "srv:6868",
-            "ftp://srv",
-            "http://",
-            "",
-            "http://a@srv",
-            "http://srv/?x=1",
-        ] {
+        for url in ["srv:6868", "ftp://srv", "http://", "", "http://a@srv", "http://srv/?x=1"] {
             assert!(Target::parse(url).is_err(), "{url}");
         }
     }

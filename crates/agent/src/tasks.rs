@@ -42,31 +42,19 @@ impl Collector {
     pub(crate) fn spawn(mut source: Box<dyn Source>, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let (requests, to_do) = blocking::channel::<Due>();
         let (done, collected) = mpsc::channel(1);
-        thread::Builder::new()
-            .name("collector".into())
-            .stack_size(COLLECTOR_STACK_BYTES)
-            .spawn(move || {
+        thread::Builder::new().name("collector".into()).stack_size(COLLECTOR_STACK_BYTES).spawn(
+            move || {
                 for due in to_do {
                     let started_ms = clock.monotonic_ms();
                     let collection = source.collect(due.tick, due.timestamp_ms);
                     let took_ms = clock.monotonic_ms() - started_ms;
-                    if done
-                        .blocking_send(Collected {
-                            due,
-                            collection,
-                            took_ms,
-                        })
-                        .is_err()
-                    {
+                    if done.blocking_send(Collected { due, collection, took_ms }).is_err() {
                         break;
                     }
                 }
-            })?;
-        Ok(Self {
-            requests,
-            collected,
-            busy: false,
-        })
+            },
+        )?;
+        Ok(Self { requests, collected, busy: false })
     }
 
     /// Asks for a collection, unless the last one still runs: then this one is skipped, and false returned.
@@ -101,11 +89,7 @@ impl Link {
         let (frames, outgoing) = mpsc::unbounded_channel();
         let (to_agent, events) = mpsc::channel(EVENTS_WAITING);
         let task = task::spawn(link::run(target, tls, to_agent, outgoing));
-        Self {
-            frames,
-            events,
-            task,
-        }
+        Self { frames, events, task }
     }
 
     /// Hands over a frame. One for a connection that has just ended is lost; its batch is not.
@@ -120,11 +104,7 @@ impl Link {
 
     /// Lets the frames handed over leave, closes the connection, and waits for that.
     pub(crate) async fn close(self) {
-        let Self {
-            frames,
-            events,
-            task,
-        } = self;
+        let Self { frames, events, task } = self;
         drop(frames);
         drop(events);
         // A task that panicked has closed its connection too.
@@ -134,7 +114,5 @@ impl Link {
 
 /// Runs what blocks on the disk beside the loop's thread.
 pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    task::spawn_blocking(work)
-        .await
-        .expect("disk work does not panic and is not cancelled")
+    task::spawn_blocking(work).await.expect("disk work does not panic and is not cancelled")
 }

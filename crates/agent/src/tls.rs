@@ -42,10 +42,7 @@ pub fn client_config(ca_fingerprint: Option<[u8; 32]>) -> Result<ClientConfig, E
         .with_safe_default_protocol_versions()?
         .dangerous();
     let builder = if let Some(fingerprint) = ca_fingerprint {
-        builder.with_custom_certificate_verifier(Arc::new(PinnedCa {
-            fingerprint,
-            provider,
-        }))
+        builder.with_custom_certificate_verifier(Arc::new(PinnedCa { fingerprint, provider }))
     } else {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -123,9 +120,7 @@ impl ServerCertVerifier for PinnedCa {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -141,15 +136,8 @@ mod tests {
     #[test]
     fn a_fingerprint_is_sha256_and_64_digits() {
         let digits = "0f".repeat(32);
-        assert_eq!(
-            parse_fingerprint(&format!("sha256:{digits}")),
-            Ok([0x0f; 32])
-        );
-        for text in [
-            digits.clone(),
-            "sha256:0f".into(),
-            format!("sha256:{}", "é".repeat(32)),
-        ] {
+        assert_eq!(parse_fingerprint(&format!("sha256:{digits}")), Ok([0x0f; 32]));
+        for text in [digits.clone(), "sha256:0f".into(), format!("sha256:{}", "é".repeat(32))] {
             assert!(parse_fingerprint(&text).is_err(), "{text}");
         }
     }
@@ -159,17 +147,12 @@ mod tests {
     fn ca() -> Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "a CA for tests");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "a CA for tests");
         CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
     }
 
     fn fingerprint(ca: &Ca) -> [u8; 32] {
-        digest::digest(&digest::SHA256, ca.der())
-            .as_ref()
-            .try_into()
-            .unwrap()
+        digest::digest(&digest::SHA256, ca.der()).as_ref().try_into().unwrap()
     }
 
     /// Whether an agent that pins `pinned` accepts a leaf of `issuer`, sent with the certificate of `sent`.
@@ -200,13 +183,7 @@ mod tests {
         let (own, other) = (ca(), ca());
         assert!(accepts(&own, &own, &own).await);
         assert!(!accepts(&own, &other, &other).await, "another CA");
-        assert!(
-            !accepts(&own, &other, &own).await,
-            "the pinned CA shown beside a leaf of another"
-        );
-        assert!(
-            !accepts(&own, &own, &other).await,
-            "the pinned CA not shown"
-        );
+        assert!(!accepts(&own, &other, &own).await, "the pinned CA shown beside a leaf of another");
+        assert!(!accepts(&own, &own, &other).await, "the pinned CA not shown");
     }
 }

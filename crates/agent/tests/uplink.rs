@@ -1,8 +1,5 @@
 //! A whole agent against a server made of a WebSocket and the server's side of a session.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failing step fails the test, in its parts too"
-)]
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -29,16 +26,8 @@ impl Source for Counting {
     fn collect(&mut self, _tick: Tick, _now_ms: i64) -> Collection {
         self.0 += 1.0;
         let labels = Labels::from_pairs([("__name__", "counting")]).unwrap();
-        let new_series = if self.0 % 1_000.0 == 1.0 {
-            vec![(7, labels)]
-        } else {
-            vec![]
-        };
-        Collection {
-            new_series,
-            samples: vec![(7, self.0)],
-            urgent: false,
-        }
+        let new_series = if self.0 % 1_000.0 == 1.0 { vec![(7, labels)] } else { vec![] };
+        Collection { new_series, samples: vec![(7, self.0)], urgent: false }
     }
 }
 
@@ -64,11 +53,7 @@ impl Running {
 
     async fn stop(self) -> AgentReport {
         self.stop.send(true).unwrap();
-        tokio::time::timeout(PATIENCE, self.agent)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap()
+        tokio::time::timeout(PATIENCE, self.agent).await.unwrap().unwrap().unwrap()
     }
 }
 
@@ -81,53 +66,33 @@ struct Served {
 
 impl Served {
     async fn accept(listener: &TcpListener) -> (Self, Box<Identity>) {
-        let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept())
-            .await
-            .unwrap()
-            .unwrap();
+        let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
         let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         let session = ServerSession::new(Limits::default(), [9; 32], 0);
-        let mut served = Self {
-            socket,
-            session,
-            names: HashMap::new(),
-        };
+        let mut served = Self { socket, session, names: HashMap::new() };
         let event = served.next().await;
-        let ServerEvent::Identified(identity) = event else {
-            panic!("{event:?}")
-        };
+        let ServerEvent::Identified(identity) = event else { panic!("{event:?}") };
         let key = UnparsedPublicKey::new(&ED25519, identity.public_key);
-        key.verify(&identity.signed_message, &identity.signature)
-            .unwrap();
+        key.verify(&identity.signed_message, &identity.signature).unwrap();
         (served, identity)
     }
 
     async fn welcome(&mut self) {
         let instance = "web-1.example.org".into();
-        let welcome = Welcome {
-            session: 1,
-            server_time_ms: 0,
-            instance,
-            interval_ms: 0,
-        };
+        let welcome = Welcome { session: 1, server_time_ms: 0, instance, interval_ms: 0 };
         self.session.accept(welcome);
         self.flush().await;
     }
 
     async fn flush(&mut self) {
         while let Some(frame) = self.session.poll_transmit() {
-            self.socket
-                .send(Message::Binary(frame.into()))
-                .await
-                .unwrap();
+            self.socket.send(Message::Binary(frame.into())).await.unwrap();
         }
     }
 
     async fn next(&mut self) -> ServerEvent {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next())
-                .await
-                .unwrap();
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.unwrap();
             let Message::Binary(frame) = message.unwrap().unwrap() else {
                 continue;
             };
@@ -144,8 +109,7 @@ impl Served {
         loop {
             match self.next().await {
                 ServerEvent::Series(all) => {
-                    self.names
-                        .extend(all.into_iter().map(|(number, l)| (number, l.to_string())));
+                    self.names.extend(all.into_iter().map(|(number, l)| (number, l.to_string())));
                 }
                 ServerEvent::Batch(batch) => {
                     let counting = |sample: &&(u32, f64)| self.names[&sample.0] == "counting";
@@ -200,18 +164,13 @@ async fn a_cut_and_a_restart_lose_nothing() {
     let (unanswered, _) = served.next_value().await;
     let report = running.stop().await;
     assert_eq!((report.dropped, report.sessions), (0, 2));
-    assert!(
-        report.acknowledged >= 9 && report.spooled_bytes > 0,
-        "{report:?}"
-    );
+    assert!(report.acknowledged >= 9 && report.spooled_bytes > 0, "{report:?}");
 
     let running = Running::start(&listener, state.path(), None, 1_001.0);
     let (mut served, identity) = Served::accept(&listener).await;
     assert_eq!(identity.enroll_token, None);
     served.welcome().await;
-    served
-        .acknowledge_until(unanswered, &mut acknowledged)
-        .await;
+    served.acknowledge_until(unanswered, &mut acknowledged).await;
     served.acknowledge_until(1_003, &mut acknowledged).await;
     let before: BTreeSet<u64> = acknowledged.range(..1_000).copied().collect();
     let last = *before.last().unwrap();
@@ -227,22 +186,10 @@ async fn a_new_agent_with_a_bad_token_is_told_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = Running::start(&listener, state.path(), Some("wrong"), 1.0);
     let (mut served, _) = Served::accept(&listener).await;
-    served
-        .session
-        .reject(RejectCode::BadToken, "the join token is not known");
+    served.session.reject(RejectCode::BadToken, "the join token is not known");
     served.flush().await;
-    let error = tokio::time::timeout(PATIENCE, running.agent)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        AgentError::Rejected {
-            code: RejectCode::BadToken,
-            ..
-        }
-    ));
+    let error = tokio::time::timeout(PATIENCE, running.agent).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, AgentError::Rejected { code: RejectCode::BadToken, .. }));
     assert!(error.to_string().contains("muster enroll-token"), "{error}");
 }
 
@@ -253,11 +200,7 @@ async fn two_agents_do_not_share_a_state_folder() {
     let first = Running::start(&listener, state.path(), None, 1.0);
     let _served = Served::accept(&listener).await;
     let second = Running::start(&listener, state.path(), None, 1.0);
-    let error = tokio::time::timeout(PATIENCE, second.agent)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap_err();
+    let error = tokio::time::timeout(PATIENCE, second.agent).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, AgentError::InUse { .. }), "{error}");
     first.stop().await;
 }

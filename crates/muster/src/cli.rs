@@ -97,12 +97,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
     /// Token made by `muster enroll-token`; needed once
-    #[arg(
-        long,
-        env = "MUSTER_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "MUSTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Fingerprint of the server's own CA, as `muster enroll-token` prints it
     #[arg(long, env = "MUSTER_CA_FINGERPRINT", value_name = "sha256:HEX")]
@@ -111,12 +106,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// How often to collect
-    #[arg(
-        long,
-        env = "MUSTER_INTERVAL",
-        default_value = "5s",
-        value_name = "DURATION"
-    )]
+    #[arg(long, env = "MUSTER_INTERVAL", default_value = "5s", value_name = "DURATION")]
     pub(crate) interval: String,
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
@@ -130,12 +120,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
     /// Token for the API of --server
-    #[arg(
-        long,
-        env = "MUSTER_API_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "MUSTER_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) api_token: Option<String>,
     /// Fingerprint of the server's own CA
     #[arg(long, env = "MUSTER_CA_FINGERPRINT", value_name = "sha256:HEX")]

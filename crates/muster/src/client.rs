@@ -13,6 +13,7 @@ use muster_server::local;
 use serde::de::DeserializeOwned;
 
 use crate::cli::TargetArgs;
+use crate::private_file;
 use crate::settings::state_dir;
 
 const ADDRESS_FILE: &str = "address";
@@ -76,11 +77,7 @@ impl Client {
             Trust::System => None,
         };
         builder = builder.tls_backend_preconfigured(muster_agent::tls_client_config(fingerprint)?);
-        Ok(Self {
-            http: builder.build()?,
-            base: base.trim_end_matches('/').to_owned(),
-            token,
-        })
+        Ok(Self { http: builder.build()?, base: base.trim_end_matches('/').to_owned(), token })
     }
 
     /// The reply to a POST of a form; a failure's own words become the error.
@@ -89,8 +86,7 @@ impl Client {
         path: &str,
         form: &[(&str, String)],
     ) -> anyhow::Result<serde_json::Value> {
-        self.reply(self.http.post(format!("{}{path}", self.base)).form(form))
-            .await
+        self.reply(self.http.post(format!("{}{path}", self.base)).form(form)).await
     }
 
     /// The reply to a POST of JSON.
@@ -99,38 +95,25 @@ impl Client {
         path: &str,
         body: &impl serde::Serialize,
     ) -> anyhow::Result<T> {
-        let value = self
-            .reply(self.http.post(format!("{}{path}", self.base)).json(body))
-            .await?;
+        let value = self.reply(self.http.post(format!("{}{path}", self.base)).json(body)).await?;
         serde_json::from_value(value).context("the server's answer has an unknown form")
     }
 
     /// The reply to a GET.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let value = self
-            .reply(self.http.get(format!("{}{path}", self.base)))
-            .await?;
+        let value = self.reply(self.http.get(format!("{}{path}", self.base))).await?;
         serde_json::from_value(value).context("the server's answer has an unknown form")
     }
 
     /// Deletes.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.reply(self.http.delete(format!("{}{path}", self.base)))
-            .await
-            .map(drop)
+        self.reply(self.http.delete(format!("{}{path}", self.base))).await.map(drop)
     }
 
     async fn reply(&self, request: reqwest::RequestBuilder) -> anyhow::Result<serde_json::Value> {
-        let response = request
-            .bearer_auth(&self.token)
-            .send()
-            .await
-            .with_context(|| {
-                format!(
-                    "cannot reach {}; does the server run, and is the address right?",
-                    self.base
-                )
-            })?;
+        let response = request.bearer_auth(&self.token).send().await.with_context(|| {
+            format!("cannot reach {}; does the server run, and is the address right?", self.base)
+        })?;
         let status = response.status();
         let text = response.text().await.context("the answer broke off")?;
         let value: serde_json::Value = if text.is_empty() {
@@ -160,10 +143,7 @@ impl Session {
     pub(crate) async fn open(args: &TargetArgs) -> anyhow::Result<Self> {
         let data_dir = match Target::of(args)? {
             Target::Remote(client) => {
-                return Ok(Self {
-                    client,
-                    borrowed: None,
-                });
+                return Ok(Self { client, borrowed: None });
             }
             Target::Local(data_dir) => data_dir,
         };
@@ -202,7 +182,7 @@ impl Session {
 
 /// Notes where the server of a data folder listens.
 pub(crate) fn note_address(data_dir: &Path, url: &str) -> std::io::Result<()> {
-    std::fs::write(data_dir.join(ADDRESS_FILE), url)
+    private_file::replace(data_dir, ADDRESS_FILE, url.as_bytes())
 }
 
 /// Takes the note back when the server stops.

@@ -16,10 +16,7 @@ pub(crate) fn init(filter: &str, json: bool) {
     if json {
         builder.json().init();
     } else {
-        builder
-            .with_ansi(std::io::stderr().is_terminal())
-            .compact()
-            .init();
+        builder.with_ansi(std::io::stderr().is_terminal()).compact().init();
     }
     if broken {
         tracing::warn!(filter, "the log filter cannot be read; showing `info`");

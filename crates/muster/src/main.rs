@@ -9,6 +9,7 @@ mod run_agent;
 mod run_server;
 
 mod client;
+mod private_file;
 mod query_command;
 mod token_commands;
 
@@ -19,11 +20,14 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::fs::Mode;
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Keys, tokens and samples are for this user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     logging::init(&cli.log, cli.log_json);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads(&cli.command))
@@ -54,18 +58,44 @@ fn main() -> ExitCode {
 /// An agent needs one thread; a server one for each core.
 fn worker_threads(command: &Command) -> usize {
     match command {
-        Command::Up(_) | Command::Server(_) => std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .max(2),
+        Command::Up(_) | Command::Server(_) => {
+            std::thread::available_parallelism().map_or(2, usize::from).max(2)
+        }
         _ => 1,
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "this is where the command line says what went wrong"
-)]
+#[expect(clippy::print_stderr, reason = "this is where the command line says what went wrong")]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("muster: {error:#}");
+    eprintln!("muster: {}", explain(error));
     ExitCode::FAILURE
+}
+
+/// An error and its causes, each text once: many an error's own words hold its cause already.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let cause = || std::io::Error::other("no room");
+        let plain = anyhow::Error::new(cause()).context("in --listen");
+        assert_eq!(explain(&plain), "in --listen: no room");
+        let wordy = anyhow::Error::new(cause()).context("cannot open the file: no room");
+        assert_eq!(explain(&wordy), "cannot open the file: no room");
+        let around = wordy.context("cannot start");
+        assert_eq!(explain(&around), "cannot start: cannot open the file: no room");
+    }
 }

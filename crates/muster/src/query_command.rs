@@ -37,12 +37,7 @@ fn request(args: &QueryArgs) -> anyhow::Result<(&'static str, Vec<(&'static str,
         return Ok(("/api/v1/query", form));
     };
     let range_ms = parse_duration_ms(range).context("in --range")?;
-    let step = args
-        .step
-        .as_deref()
-        .map(parse_duration_ms)
-        .transpose()
-        .context("in --step")?;
+    let step = args.step.as_deref().map(parse_duration_ms).transpose().context("in --step")?;
     let step_ms = step.unwrap_or((range_ms / 100).max(1_000));
     let end_ms = SystemClock::new().now_ms();
     form.push(("start", seconds(end_ms - range_ms)));
@@ -65,10 +60,7 @@ fn as_table(data: &Value) -> anyhow::Result<String> {
                 .into_iter()
                 .flatten()
                 .map(|sample| vec![series(&sample["metric"]), text(&sample["value"][1])]);
-            Ok(table::render(
-                &["SERIES", "VALUE"],
-                &rows.collect::<Vec<_>>(),
-            ))
+            Ok(table::render(&["SERIES", "VALUE"], &rows.collect::<Vec<_>>()))
         }
         Some("matrix") => {
             let mut rows = Vec::new();
@@ -94,9 +86,7 @@ fn series(metric: &Value) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn time(value: &Value) -> String {
@@ -111,10 +101,7 @@ mod tests {
 
     #[track_caller]
     fn check(data: &str, expected: &str) {
-        assert_eq!(
-            as_table(&serde_json::from_str(data).unwrap()).unwrap(),
-            expected
-        );
+        assert_eq!(as_table(&serde_json::from_str(data).unwrap()).unwrap(), expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cli::AgentArgs;
+use crate::private_file;
 use crate::settings::state_dir;
 use crate::signals;
 
@@ -28,15 +29,20 @@ const REMEMBERED_FILE: &str = "agent.json";
 
 /// Runs the agent of this host until it is told to stop.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
-    let state_dir = args
-        .state_dir
-        .clone()
-        .unwrap_or_else(|| state_dir("muster-agent"));
-    let known = recall(&state_dir)?;
+    let state_dir = args.state_dir.clone().unwrap_or_else(|| state_dir("muster-agent"));
+    let known = match recall(&state_dir) {
+        // What was remembered is not needed where the server is given.
+        Err(error) if args.server.is_some() => {
+            tracing::warn!("{error:#}; going on with what the command line says");
+            None
+        }
+        known => Some(known?),
+    };
+    let Remembered { server, ca_fingerprint, instance } = known.clone().unwrap_or_default();
     let remembered = Remembered {
-        server: args.server.or(known.server),
-        ca_fingerprint: args.ca_fingerprint.or(known.ca_fingerprint),
-        instance: args.instance.or(known.instance),
+        server: args.server.or(server),
+        ca_fingerprint: args.ca_fingerprint.or(ca_fingerprint),
+        instance: args.instance.or(instance),
     };
     let Some(server) = remembered.server.clone() else {
         bail!(
@@ -46,17 +52,16 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     };
     let mut config = AgentConfig::new(server, &state_dir);
     config.token = args.token;
-    config.ca_fingerprint = remembered
-        .ca_fingerprint
-        .as_deref()
-        .map(parse_fingerprint)
-        .transpose()?;
+    config.ca_fingerprint =
+        remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
     config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
     let mut running = spawn(config, clock, stopped);
-    remember(&state_dir, &remembered);
+    if known.as_ref() != Some(&remembered) {
+        remember(&state_dir, &remembered);
+    }
     tokio::select! {
         ended = &mut running => {
             ended??;
@@ -74,10 +79,7 @@ fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
     let path = state_dir.join(REMEMBERED_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{} is damaged; remove it and give --server again",
-                path.display()
-            )
+            format!("{} is damaged; remove it and give --server again", path.display())
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Remembered::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -85,11 +87,9 @@ fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
 }
 
 fn remember(state_dir: &Path, remembered: &Remembered) {
-    let path = state_dir.join(REMEMBERED_FILE);
     let text = serde_json::to_string_pretty(remembered).expect("three texts are JSON");
-    let written = std::fs::create_dir_all(state_dir).and_then(|()| std::fs::write(&path, text));
-    if let Err(error) = written {
-        tracing::warn!(path = %path.display(), %error, "the server's address is not remembered");
+    if let Err(error) = private_file::replace(state_dir, REMEMBERED_FILE, text.as_bytes()) {
+        tracing::warn!(state_dir = %state_dir.display(), %error, "the server's address is not remembered");
     }
 }
 
@@ -131,10 +131,7 @@ impl LocalAgent {
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
         let (stop, stopped) = watch::channel(false);
-        RunningAgent {
-            stop,
-            task: Some(spawn(config, clock, stopped)),
-        }
+        RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
     }
 }
 
@@ -186,11 +183,6 @@ mod tests {
         remember(dir.path(), &joined);
         assert_eq!(recall(dir.path()).unwrap(), joined);
         std::fs::write(dir.path().join(REMEMBERED_FILE), "{").unwrap();
-        assert!(
-            recall(dir.path())
-                .unwrap_err()
-                .to_string()
-                .contains("damaged")
-        );
+        assert!(recall(dir.path()).unwrap_err().to_string().contains("damaged"));
     }
 }

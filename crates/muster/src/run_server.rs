@@ -10,7 +10,8 @@ use muster_environment::{Clock, SystemClock};
 use muster_server::{Running, ServerConfig, data_paths, local, start};
 
 use crate::cli::ServerArgs;
-use crate::run_agent::LocalAgent;
+use crate::explain;
+use crate::run_agent::{LocalAgent, RunningAgent};
 use crate::settings::{Flavor, server_config};
 use crate::{client, signals, table};
 
@@ -34,25 +35,50 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir.clone();
     let running = open(config, Arc::clone(&clock)).await?;
-    let state_dir = data_paths::agent(&data_dir);
-    let token = join_token(&running, &state_dir, &*clock).await?;
-    let agent = LocalAgent {
-        server_url: url(&running),
-        token,
-        ca_fingerprint: running.ca_fingerprint(),
-        state_dir,
-    };
-    let mut agent = agent.spawn(clock);
+    match local_agent(&running, &data_dir, clock).await {
+        Ok(agent) => attend(agent).await?,
+        Err(error) => {
+            tracing::error!(
+                "the agent of this machine cannot start: {}; the server runs without it",
+                explain(&error)
+            );
+            signals::stop().await?;
+        }
+    }
+    close(running, &data_dir).await;
+    Ok(())
+}
+
+/// Lets the agent run until the process is told to stop; the server does not end with it.
+async fn attend(mut agent: RunningAgent) -> anyhow::Result<()> {
     tokio::select! {
         stopped = signals::stop() => stopped?,
-        failed = agent.failed() => tracing::error!("the agent of this machine stopped: {failed:#}; the server goes on"),
+        failed = agent.failed() => tracing::error!(
+            "the agent of this machine stopped: {}; the server goes on",
+            explain(&failed)
+        ),
     }
     if agent.is_over() {
         signals::stop().await?;
     }
     agent.stop().await;
-    close(running, &data_dir).await;
     Ok(())
+}
+
+async fn local_agent(
+    running: &Running,
+    data_dir: &Path,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<RunningAgent> {
+    let state_dir = data_paths::agent(data_dir);
+    let token = join_token(running, &state_dir, &*clock).await?;
+    let agent = LocalAgent {
+        server_url: url(running),
+        token,
+        ca_fingerprint: running.ca_fingerprint(),
+        state_dir,
+    };
+    Ok(agent.spawn(clock))
 }
 
 /// A token for an agent that has not joined yet.
@@ -62,12 +88,7 @@ async fn join_token(
     clock: &dyn Clock,
 ) -> anyhow::Result<Option<String>> {
     let key = AgentKey::load_or_create(state_dir)?;
-    if running
-        .meta()
-        .agent_by_public_key(&key.public_key())
-        .await?
-        .is_some()
-    {
+    if running.meta().agent_by_public_key(&key.public_key()).await?.is_some() {
         return Ok(None);
     }
     let now_ms = clock.now_ms();
@@ -79,10 +100,7 @@ async fn join_token(
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: now.maximum,
-        maximum: now.maximum,
-    };
+    let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         tracing::warn!(%error, "the limit of open files stays at {:?}", now.current);
     }

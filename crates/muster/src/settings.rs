@@ -44,19 +44,13 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         (None, None) => default_listen(flavor),
     };
     let tls = args.tls.or(file.tls);
-    let retention = args
-        .retention
-        .or(file.retention)
-        .unwrap_or_else(|| DEFAULT_RETENTION.into());
+    let retention = args.retention.or(file.retention).unwrap_or_else(|| DEFAULT_RETENTION.into());
     let retention_ms = parse_duration_ms(&retention).context("in retention")?;
     if retention_ms < 3_600_000 {
         bail!("a retention of {retention} keeps nothing; give an hour or more, such as 400d");
     }
     Ok(ServerConfig {
-        data_dir: args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| state_dir("muster")),
+        data_dir: args.data_dir.or(file.data_dir).unwrap_or_else(|| state_dir("muster")),
         tls: tls_mode(tls.as_deref(), listen.ip())?,
         listen,
         retention_ms,
@@ -79,10 +73,7 @@ fn tls_mode(text: Option<&str>, ip: IpAddr) -> anyhow::Result<TlsMode> {
         Some("off") => Ok(TlsMode::Off),
         Some(text) => match text.split_once(',') {
             Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
-                Ok(TlsMode::Files {
-                    certificate: certificate.into(),
-                    key: key.into(),
-                })
+                Ok(TlsMode::Files { certificate: certificate.into(), key: key.into() })
             }
             _ => bail!("tls = {text:?} is neither off, auto nor CERTIFICATE,KEY"),
         },
@@ -106,9 +97,8 @@ pub(crate) fn state_dir(name: &str) -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return Path::new("/var/lib").join(name);
     }
-    let base = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let base =
+        std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     base.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))
         .unwrap_or_else(|| PathBuf::from("."))
         .join(name)
@@ -123,9 +113,7 @@ struct FileSettings {
 }
 
 fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
-    let table: toml::Table = text
-        .parse()
-        .context("the configuration is not valid TOML")?;
+    let table: toml::Table = text.parse().context("the configuration is not valid TOML")?;
     let mut settings = FileSettings::default();
     for (key, value) in table {
         let known = KEYS.contains(&key.as_str());
@@ -174,15 +162,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_told_with_the_nearest_known_one() {
-        for (text, expected) in [
-            ("retension = '1d'", "retention"),
-            ("data-dir = 'x'", "data_dir"),
-        ] {
+        for (text, expected) in [("retension = '1d'", "retention"), ("data-dir = 'x'", "data_dir")]
+        {
             let error = parse_file(text).unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("did you mean {expected:?}?")),
-                "{error}"
-            );
+            assert!(error.contains(&format!("did you mean {expected:?}?")), "{error}");
         }
     }
 
@@ -201,10 +184,7 @@ mod tests {
         assert_eq!(tls_mode(None, loopback).unwrap(), TlsMode::Off);
         assert_eq!(tls_mode(None, any).unwrap(), TlsMode::Auto);
         assert_eq!(tls_mode(Some("off"), any).unwrap(), TlsMode::Off);
-        let files = TlsMode::Files {
-            certificate: "a".into(),
-            key: "b".into(),
-        };
+        let files = TlsMode::Files { certificate: "a".into(), key: "b".into() };
         assert_eq!(tls_mode(Some("a,b"), any).unwrap(), files);
         assert!(tls_mode(Some("on"), any).is_err());
     }

@@ -7,10 +7,7 @@ pub(crate) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..headings.len())
         .map(|column| {
             let cells = rows.iter().map(|row| row[column].chars().count());
-            cells
-                .chain([headings[column].chars().count()])
-                .max()
-                .unwrap_or(0)
+            cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
@@ -42,13 +39,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [
-            vec!["a".into(), "1".into()],
-            vec!["long name".into(), "2".into()],
-        ];
-        assert_eq!(
-            render(&["NAME", "N"], &rows),
-            "NAME       N\na          1\nlong name  2\n"
-        );
+        let rows = [vec!["a".into(), "1".into()], vec!["long name".into(), "2".into()]];
+        assert_eq!(render(&["NAME", "N"], &rows), "NAME       N\na          1\nlong name  2\n");
     }
 }

@@ -14,12 +14,9 @@ use crate::table;
 /// `muster token …`.
 pub(crate) async fn token(args: TokenArgs) -> anyhow::Result<()> {
     match args.command {
-        TokenCommand::Create {
-            name,
-            role,
-            expires,
-            target,
-        } => create(&name, &role, expires.as_deref(), &target).await,
+        TokenCommand::Create { name, role, expires, target } => {
+            create(&name, &role, expires.as_deref(), &target).await
+        }
         TokenCommand::List { target } => list(&target).await,
         TokenCommand::Revoke { name, target } => revoke(&name, &target).await,
     }
@@ -32,10 +29,7 @@ async fn create(
     target: &TargetArgs,
 ) -> anyhow::Result<()> {
     let role: muster_meta::Role = role.parse()?;
-    let life_ms = expires
-        .map(parse_duration_ms)
-        .transpose()
-        .context("in --expires")?;
+    let life_ms = expires.map(parse_duration_ms).transpose().context("in --expires")?;
     let now_ms = SystemClock::new().now_ms();
     let secret = match Target::of(target)? {
         Target::Local(data_dir) => {
@@ -48,10 +42,7 @@ async fn create(
                 role: local::api_role(role),
                 expires_in_ms: life_ms,
             };
-            client
-                .post::<NewSecret>("/api/muster/v1/tokens", &body)
-                .await?
-                .token
+            client.post::<NewSecret>("/api/muster/v1/tokens", &body).await?.token
         }
     };
     if target.json {
@@ -89,38 +80,24 @@ async fn list(target: &TargetArgs) -> anyhow::Result<()> {
         ]
     };
     let rows: Vec<Vec<String>> = tokens.tokens.into_iter().map(row).collect();
-    table::print(&table::render(
-        &["NAME", "ROLE", "CREATED", "EXPIRES", "LAST USED"],
-        &rows,
-    ));
+    table::print(&table::render(&["NAME", "ROLE", "CREATED", "EXPIRES", "LAST USED"], &rows));
     Ok(())
 }
 
 fn day(ms: Option<i64>, none: &str) -> String {
     let time = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(
-        || none.to_owned(),
-        |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-    )
+    time.map_or_else(|| none.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 async fn revoke(name: &str, target: &TargetArgs) -> anyhow::Result<()> {
     match Target::of(target)? {
         Target::Local(data_dir) => local::revoke_api_token(&data_dir, name).await?,
         Target::Remote(client) => {
-            let tokens = client
-                .get::<ApiTokenList>("/api/muster/v1/tokens")
-                .await?
-                .tokens;
-            let found = tokens
-                .into_iter()
-                .find(|token| token.name == name)
-                .with_context(|| {
-                    format!("there is no token named {name:?}; see `muster token list`")
-                })?;
-            client
-                .delete(&format!("/api/muster/v1/tokens/{}", found.id))
-                .await?;
+            let tokens = client.get::<ApiTokenList>("/api/muster/v1/tokens").await?.tokens;
+            let found = tokens.into_iter().find(|token| token.name == name).with_context(|| {
+                format!("there is no token named {name:?}; see `muster token list`")
+            })?;
+            client.delete(&format!("/api/muster/v1/tokens/{}", found.id)).await?;
         }
     }
     if target.json {
@@ -145,10 +122,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 local::create_enroll_token(&data_dir, args.uses, expires_ms, groups, now_ms)
                     .await?;
             let fingerprint = muster_server::stored_ca_fingerprint(&data_dir);
-            (
-                secret,
-                fingerprint.as_ref().map(muster_server::format_fingerprint),
-            )
+            (secret, fingerprint.as_ref().map(muster_server::format_fingerprint))
         }
         Target::Remote(client) => {
             let body = CreateEnrollToken {
@@ -165,18 +139,9 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
         table::print(&format!("{reply:#}\n"));
         return Ok(());
     }
-    let fingerprint = ca_fingerprint
-        .map(|f| format!(" --ca-fingerprint {f}"))
-        .unwrap_or_default();
-    let server = args
-        .target
-        .server
-        .unwrap_or_else(|| "https://THIS-SERVER:6868".into());
-    let (hosts, uses) = if args.uses == 1 {
-        ("host", "once")
-    } else {
-        ("hosts", "so often")
-    };
+    let fingerprint = ca_fingerprint.map(|f| format!(" --ca-fingerprint {f}")).unwrap_or_default();
+    let server = args.target.server.unwrap_or_else(|| "https://THIS-SERVER:6868".into());
+    let (hosts, uses) = if args.uses == 1 { ("host", "once") } else { ("hosts", "so often") };
     table::print(&format!(
         "Enrolment token for {} {hosts}, valid for {}; it can be used {uses}. On each host:\n\
          \u{20}   muster agent --server {server}{fingerprint} --token TOKEN\n{secret}\n",

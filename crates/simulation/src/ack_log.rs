@@ -77,41 +77,27 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_can_be_read() {
-        let group = |timestamp_ms, value| Group {
-            timestamp_ms,
-            samples: vec![(0, value), (1, value)],
-        };
+        let group =
+            |timestamp_ms, value| Group { timestamp_ms, samples: vec![(0, value), (1, value)] };
         let instance = "numbered-0001".to_owned();
-        let batch = Acknowledged {
-            instance,
-            groups: vec![group(1_000, 7.0), group(2_000, 8.0)],
-        };
+        let batch = Acknowledged { instance, groups: vec![group(1_000, 7.0), group(2_000, 8.0)] };
         let (sender, receiver) = mpsc::channel(4);
         sender.send(batch).await.unwrap();
         drop(sender);
         let mut log = Vec::new();
         write_log(&mut log, receiver).await.unwrap();
         let text = String::from_utf8(log).unwrap();
-        assert_eq!(
-            text,
-            "numbered-0001\t1000\t7\t2\nnumbered-0001\t2000\t8\t2\n"
-        );
+        assert_eq!(text, "numbered-0001\t1000\t7\t2\nnumbered-0001\t2000\t8\t2\n");
 
         let ticks = parse_log(&(text + "numbered-0001\t30")).unwrap();
         assert_eq!(ticks.len(), 2);
-        assert_eq!(
-            (ticks[1].timestamp_ms, ticks[1].value, ticks[1].series),
-            (2_000, 8.0, 2)
-        );
+        assert_eq!((ticks[1].timestamp_ms, ticks[1].value, ticks[1].series), (2_000, 8.0, 2));
     }
 
     #[test]
     fn a_malformed_line_is_told() {
         assert_eq!(parse_log("a\t1\t2\n"), Err("a\t1\t2".to_owned()));
-        assert_eq!(
-            parse_log("a\t1\t2\t3\t4\n"),
-            Err("a\t1\t2\t3\t4".to_owned())
-        );
+        assert_eq!(parse_log("a\t1\t2\t3\t4\n"), Err("a\t1\t2\t3\t4".to_owned()));
         assert_eq!(parse_log(""), Ok(vec![]));
     }
 }

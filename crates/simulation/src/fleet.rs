@@ -125,12 +125,7 @@ pub async fn run_fleet(
         let state_dir = config.state_dir.join(&instance);
         let key = AgentKey::load_or_create(&state_dir)?;
         let task = HostTask {
-            introduction: Introduction {
-                instance,
-                kernel,
-                token: config.token.clone(),
-                key,
-            },
+            introduction: Introduction { instance, kernel, token: config.token.clone(), key },
             script,
             target: config.target.clone(),
             clock: Arc::clone(&clock),
@@ -140,11 +135,7 @@ pub async fn run_fleet(
             stop: stop.clone(),
         };
         match config.kind {
-            FleetKind::Model {
-                seed,
-                present: Present::WholeAgents,
-                ..
-            } => {
+            FleetKind::Model { seed, present: Present::WholeAgents, .. } => {
                 let host = HostModel::new(seed, number);
                 let agent = agent_config(&config, &host, state_dir);
                 hosts.spawn(past_and_agent(task, agent, host));
@@ -189,38 +180,17 @@ fn agent_config(config: &FleetConfig, host: &HostModel, state_dir: PathBuf) -> A
 fn cast(config: &FleetConfig, number: u32, started_ms: i64) -> (String, String, Script) {
     let live = Ticks::from(started_ms, config.interval_ms);
     match config.kind {
-        FleetKind::Model {
-            seed,
-            backfill_ms,
-            backfill_step_ms,
-            present,
-        } => {
+        FleetKind::Model { seed, backfill_ms, backfill_step_ms, present } => {
             let host = HostModel::new(seed, number);
             let first_ms = started_ms - backfill_ms;
             let backfill = Ticks::between(first_ms, started_ms, backfill_step_ms);
             let names = (host.instance().to_owned(), host.kernel().to_owned());
             let live = (present == Present::Light).then_some(live);
-            (
-                names.0,
-                names.1,
-                Script::Model {
-                    host,
-                    backfill,
-                    live,
-                },
-            )
+            (names.0, names.1, Script::Model { host, backfill, live })
         }
         FleetKind::Numbered { series } => {
             let instance = format!("numbered-{number:04}");
-            (
-                instance,
-                "simulated".to_owned(),
-                Script::Numbered {
-                    series,
-                    live,
-                    ticked: 0,
-                },
-            )
+            (instance, "simulated".to_owned(), Script::Numbered { series, live, ticked: 0 })
         }
     }
 }
@@ -231,10 +201,7 @@ fn make_private(folder: &Path) -> Result<(), SimulationError> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|source| SimulationError::File {
-            path: folder.to_owned(),
-            source,
-        })
+        .map_err(|source| SimulationError::File { path: folder.to_owned(), source })
 }
 
 impl Totals {

@@ -90,10 +90,7 @@ impl HostModel {
     /// When the file system mounted there would be full at the pace it has at `at_ms`, in
     /// milliseconds since 1970; none if the host has no such file system.
     pub fn full_at_ms(&self, mountpoint: &str, at_ms: i64) -> Option<i64> {
-        let (_, filling) = self
-            .fillings
-            .iter()
-            .find(|(mounted, _)| mounted == mountpoint)?;
+        let (_, filling) = self.fillings.iter().find(|(mounted, _)| mounted == mountpoint)?;
         Some(filling.full_at_ms(at_ms))
     }
 }
@@ -117,10 +114,7 @@ impl Builder {
             seed,
             drawn: 0,
             number,
-            boots: Boots {
-                one_ms: ORIGIN_MS,
-                every_ms: DAY_MS,
-            },
+            boots: Boots { one_ms: ORIGIN_MS, every_ms: DAY_MS },
             busyness: 0.0,
             peak_s: 0.0,
             series: Vec::with_capacity(256),
@@ -164,13 +158,7 @@ impl Builder {
     /// A wave of its own stream, within a third of `level`.
     pub(crate) fn wave(&mut self, level: f64, daily: f64) -> Wave {
         let level = level * (0.67 + 0.66 * self.share());
-        Wave {
-            level,
-            daily,
-            peak_s: self.peak_s,
-            noise: 1.0,
-            stream: self.draw(),
-        }
+        Wave { level, daily, peak_s: self.peak_s, noise: 1.0, stream: self.draw() }
     }
 
     /// A filling that is full, or would be, after 2 to 400 days.
@@ -189,16 +177,9 @@ impl Builder {
 
     /// Adds a series of this name and these labels.
     pub(crate) fn add(&mut self, pace: Pace, name: &str, labels: &[(&str, &str)], shape: Shape) {
-        let all = labels
-            .iter()
-            .copied()
-            .chain([(muster_series::METRIC_NAME, name)]);
+        let all = labels.iter().copied().chain([(muster_series::METRIC_NAME, name)]);
         let labels = Labels::from_pairs(all).expect("the tables hold valid, distinct label names");
-        self.series.push(SimulatedSeries {
-            labels,
-            pace,
-            shape,
-        });
+        self.series.push(SimulatedSeries { labels, pace, shape });
     }
 
     /// Adds a counter that counts since the host was started, in steps of `1 / per_unit`.
@@ -210,16 +191,7 @@ impl Builder {
         per_unit: f64,
     ) {
         let boots = self.boots;
-        self.add(
-            Pace::Fast,
-            name,
-            labels,
-            Shape::Counter {
-                wave,
-                boots,
-                per_unit,
-            },
-        );
+        self.add(Pace::Fast, name, labels, Shape::Counter { wave, boots, per_unit });
     }
 
     /// Adds a gauge.
@@ -253,21 +225,15 @@ mod tests {
 
     #[track_caller]
     fn named<'a>(host: &'a HostModel, name: &str) -> Vec<&'a SimulatedSeries> {
-        let found: Vec<_> = host
-            .series()
-            .iter()
-            .filter(|s| s.labels().metric_name() == Some(name))
-            .collect();
+        let found: Vec<_> =
+            host.series().iter().filter(|s| s.labels().metric_name() == Some(name)).collect();
         assert!(!found.is_empty(), "no series named {name}");
         found
     }
 
     #[track_caller]
     fn sum(host: &HostModel, name: &str, at_ms: i64) -> f64 {
-        named(host, name)
-            .iter()
-            .map(|series| series.value(at_ms))
-            .sum()
+        named(host, name).iter().map(|series| series.value(at_ms)).sum()
     }
 
     #[test]
@@ -276,25 +242,13 @@ mod tests {
         let mut total = 0;
         for number in 0..200 {
             let host = HostModel::new(1, number);
-            assert!(
-                instances.insert(host.instance().to_owned()),
-                "{}",
-                host.instance()
-            );
+            assert!(instances.insert(host.instance().to_owned()), "{}", host.instance());
             let distinct: HashSet<_> = host.series().iter().map(SimulatedSeries::labels).collect();
             assert_eq!(distinct.len(), host.series().len(), "of host {number}");
-            assert!(
-                (130..320).contains(&distinct.len()),
-                "{} series",
-                distinct.len()
-            );
+            assert!((130..320).contains(&distinct.len()), "{} series", distinct.len());
             total += distinct.len();
         }
-        assert!(
-            (180..240).contains(&(total / 200)),
-            "{} series a host",
-            total / 200
-        );
+        assert!((180..240).contains(&(total / 200)), "{} series a host", total / 200);
     }
 
     #[test]
@@ -310,16 +264,12 @@ mod tests {
         for number in 0..20 {
             let host = HostModel::new(5, number);
             let moments: Vec<i64> = (0..200).map(|step| NOW_MS + step * 1_000).collect();
-            let boots: Vec<f64> = moments
-                .iter()
-                .map(|&ms| sum(&host, "node_boot_time_seconds", ms))
-                .collect();
+            let boots: Vec<f64> =
+                moments.iter().map(|&ms| sum(&host, "node_boot_time_seconds", ms)).collect();
             for series in host.series() {
                 let counter = matches!(series.shape, Shape::Counter { .. } | Shape::Idle { .. });
                 let values: Vec<f64> = moments.iter().map(|&ms| series.value(ms)).collect();
-                let good = values
-                    .iter()
-                    .all(|value| value.is_finite() && *value >= 0.0);
+                let good = values.iter().all(|value| value.is_finite() && *value >= 0.0);
                 assert!(good, "{} has {values:?}", series.labels());
                 for at in 1..values.len() {
                     let falls = boots[at - 1] == boots[at] && values[at] < values[at - 1];
@@ -338,10 +288,7 @@ mod tests {
             .count() as f64;
         let up = NOW_MS as f64 / 1000.0 - sum(&host, "node_boot_time_seconds", NOW_MS);
         let all = sum(&host, "node_cpu_seconds_total", NOW_MS);
-        assert!(
-            (all / cpus - up).abs() < 0.1,
-            "{all} over {cpus} CPUs in {up} s"
-        );
+        assert!((all / cpus - up).abs() < 0.1, "{all} over {cpus} CPUs in {up} s");
     }
 
     #[test]
@@ -370,10 +317,7 @@ mod tests {
         let hour_ms = 3_600_000;
         let now = root("node_filesystem_avail_bytes", NOW_MS);
         let pace = (now - root("node_filesystem_avail_bytes", NOW_MS + hour_ms)) / hour_ms as f64;
-        assert!(
-            pace > 0.0,
-            "host 4 of seed 3 is not cleared away in this hour"
-        );
+        assert!(pace > 0.0, "host 4 of seed 3 is not cleared away in this hour");
         let predicted_ms = NOW_MS as f64 + now / pace;
         let error = (predicted_ms - full_at_ms as f64).abs() / (full_at_ms - NOW_MS) as f64;
         assert!(error < 0.01, "off by {error}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_environment::Clock;
 use muster_wire::{AgentEvent, Group};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::fleet::{Acknowledged, Totals};
 use crate::link::{Introduction, Link};
@@ -15,6 +16,8 @@ use crate::{SimulationError, Target};
 
 /// How many batches of one host are under way at most.
 const WINDOW: usize = 4;
+/// How often a host pings, as real agents do: one that is silent for 12 s counts as gone.
+const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// How long the server may leave a batch unanswered, in milliseconds.
 const ANSWER_TIMEOUT_MS: i64 = 30_000;
 /// How long a stop waits for batches under way, in milliseconds.
@@ -70,11 +73,7 @@ impl HostTask {
             outbox.handle_disconnected();
             self.totals.count_reconnect();
             tracing::debug!(instance = self.introduction.instance, %error, "connecting again");
-            pause_ms = if connected {
-                BACKOFF_MS.0
-            } else {
-                (pause_ms * 2).min(BACKOFF_MS.1)
-            };
+            pause_ms = if connected { BACKOFF_MS.0 } else { (pause_ms * 2).min(BACKOFF_MS.1) };
             if self.stopped_within(Duration::from_millis(pause_ms)).await {
                 return Ok(());
             }
@@ -92,21 +91,16 @@ impl HostTask {
         outbox: &mut Outbox,
     ) -> Result<(), SimulationError> {
         let _connected = self.totals.connected();
-        let mut session = Session {
-            answered_ms: self.clock.now_ms(),
-            ..Session::default()
-        };
+        let mut session = Session { answered_ms: self.clock.now_ms(), ..Session::default() };
+        let mut pings = interval(PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now_ms = self.clock.now_ms();
             if *self.stop.borrow() && session.drain_until_ms.is_none() {
                 session.drain_until_ms = Some(now_ms + DRAIN_MS);
             }
-            let due_ms = self
-                .send_due(&mut session, &mut link, outbox, now_ms)
-                .await?;
-            let drained = session
-                .drain_until_ms
-                .is_some_and(|until_ms| now_ms >= until_ms);
+            let due_ms = self.send_due(&mut session, &mut link, outbox, now_ms).await?;
+            let drained = session.drain_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
             let finished = session.done || session.drain_until_ms.is_some();
             if drained || (finished && outbox.len() == 0) {
                 link.close().await;
@@ -123,6 +117,7 @@ impl HostTask {
                     let event = event?;
                     self.handle(event, link.instance(), &mut session, outbox).await?;
                 }
+                _ = pings.tick() => link.ping().await?,
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
                 _ = self.stop.changed(), if session.drain_until_ms.is_none() => {}
             }
@@ -153,9 +148,7 @@ impl HostTask {
             return Ok(session.paused_until_ms);
         }
         while let Some(groups) = outbox.to_send(WINDOW) {
-            let sequence = link
-                .send(groups, |number| self.script.labels(number))
-                .await?;
+            let sequence = link.send(groups, |number| self.script.labels(number)).await?;
             outbox.handle_sent(sequence);
         }
         Ok(due_ms)
@@ -185,10 +178,7 @@ impl HostTask {
                     session.paused_until_ms = now_ms + REFUSED_PAUSE_MS;
                 }
             }
-            AgentEvent::Settings {
-                interval_ms,
-                lease_ms,
-            } => {
+            AgentEvent::Settings { interval_ms, lease_ms } => {
                 self.script.boost(interval_ms, now_ms + lease_ms);
             }
             AgentEvent::Goodbye { reason, message } => {
@@ -197,17 +187,14 @@ impl HostTask {
             event @ (AgentEvent::Challenged { .. }
             | AgentEvent::Welcomed(_)
             | AgentEvent::Rejected { .. }) => {
-                return Err(SimulationError::Ended(format!(
-                    "{event:?} after the welcome"
-                )));
+                return Err(SimulationError::Ended(format!("{event:?} after the welcome")));
             }
         }
         Ok(())
     }
 
     async fn report(&self, instance: &str, groups: Vec<Group>) {
-        self.totals
-            .count_acknowledged(groups.iter().map(|group| group.samples.len()).sum());
+        self.totals.count_acknowledged(groups.iter().map(|group| group.samples.len()).sum());
         if let Some(listener) = &self.acknowledged {
             let instance = instance.to_owned();
             // A listener that has gone away is told nothing.

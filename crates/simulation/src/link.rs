@@ -45,12 +45,9 @@ impl Link {
         introduction: &Introduction,
         now_ms: i64,
     ) -> Result<Self, SimulationError> {
-        tokio::time::timeout(
-            CONNECT_TIMEOUT,
-            Self::open_in_time(target, introduction, now_ms),
-        )
-        .await
-        .unwrap_or(Err(SimulationError::Silent(CONNECT_TIMEOUT.as_secs())))
+        tokio::time::timeout(CONNECT_TIMEOUT, Self::open_in_time(target, introduction, now_ms))
+            .await
+            .unwrap_or(Err(SimulationError::Silent(CONNECT_TIMEOUT.as_secs())))
     }
 
     async fn open_in_time(
@@ -66,11 +63,7 @@ impl Link {
             .map_err(SimulationError::connection)?;
         let session = AgentSession::new(hello(introduction)?, now_ms);
         let instance = introduction.instance.clone();
-        let mut link = Self {
-            session,
-            socket,
-            instance,
-        };
+        let mut link = Self { session, socket, instance };
         link.transmit().await?;
         loop {
             match link.next(now_ms).await? {
@@ -84,11 +77,7 @@ impl Link {
                 }
                 AgentEvent::Rejected { code, message } => {
                     let instance = link.instance;
-                    return Err(SimulationError::Rejected {
-                        instance,
-                        code,
-                        message,
-                    });
+                    return Err(SimulationError::Rejected { instance, code, message });
                 }
                 other => return Err(SimulationError::Ended(format!("{other:?}"))),
             }
@@ -128,6 +117,12 @@ impl Link {
         }
     }
 
+    /// Lets the server hear that the agent is there.
+    pub(crate) async fn ping(&mut self) -> Result<(), SimulationError> {
+        let ping = Message::Ping(Vec::new().into());
+        self.socket.send(ping).await.map_err(SimulationError::connection)
+    }
+
     /// Says goodbye. Errors do not matter any more.
     pub(crate) async fn close(mut self) {
         self.session.goodbye(GoodbyeReason::Shutdown);
@@ -139,10 +134,7 @@ impl Link {
     async fn transmit(&mut self) -> Result<(), SimulationError> {
         let failed = |error: SocketError| SimulationError::connection(error);
         while let Some(frame) = self.session.poll_transmit() {
-            self.socket
-                .feed(Message::Binary(frame.into()))
-                .await
-                .map_err(failed)?;
+            self.socket.feed(Message::Binary(frame.into())).await.map_err(failed)?;
         }
         self.socket.flush().await.map_err(failed)
     }

@@ -111,11 +111,7 @@ struct NumberedArgs {
 
 fn parse_interval(text: &str) -> Result<i64, String> {
     let ms = parse_duration_ms(text).map_err(|error| error.to_string())?;
-    if ms == 0 {
-        Err("an interval must be longer than nothing".to_owned())
-    } else {
-        Ok(ms)
-    }
+    if ms == 0 { Err("an interval must be longer than nothing".to_owned()) } else { Ok(ms) }
 }
 
 #[tokio::main]
@@ -137,9 +133,7 @@ async fn main() -> anyhow::Result<()> {
         };
         return run(args.fleet, kind, args.interval, None).await;
     };
-    let kind = FleetKind::Numbered {
-        series: args.series,
-    };
+    let kind = FleetKind::Numbered { series: args.series };
     let log: Box<dyn Write + Send> = match &args.log {
         None => Box::new(io::stdout()),
         Some(path) => Box::new(
@@ -167,18 +161,14 @@ async fn run(
     interval_ms: i64,
     log: Option<Box<dyn Write + Send>>,
 ) -> anyhow::Result<()> {
-    let server = args
-        .server
-        .context("give the server's address as --server")?;
+    let server = args.server.context("give the server's address as --server")?;
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let config = FleetConfig {
         target: Target::parse(&server, args.ca_fingerprint.as_deref())?,
         token: args.token,
         hosts: args.hosts,
         interval_ms,
-        state_dir: args
-            .state_dir
-            .unwrap_or_else(|| temporary.path().to_owned()),
+        state_dir: args.state_dir.unwrap_or_else(|| temporary.path().to_owned()),
         kind,
     };
     let (stop_sender, stop) = watch::channel(false);
@@ -257,23 +247,13 @@ mod tests {
     #[test]
     fn the_command_line_is_understood() {
         Cli::command().debug_assert();
-        let plain = [
-            "sim",
-            "--server",
-            "http://x",
-            "--hosts",
-            "9",
-            "--backfill",
-            "24h",
-        ];
+        let plain = ["sim", "--server", "http://x", "--hosts", "9", "--backfill", "24h"];
         let cli = Cli::try_parse_from(plain).unwrap();
         assert_eq!((cli.model.fleet.hosts, cli.model.backfill), (9, 86_400_000));
         assert_eq!(cli.model.fleet.server.as_deref(), Some("http://x"));
 
         let cli = Cli::try_parse_from(["sim", "numbered", "--server", "http://y"]).unwrap();
-        let Some(Command::Numbered(numbered)) = cli.command else {
-            panic!("it is a command")
-        };
+        let Some(Command::Numbered(numbered)) = cli.command else { panic!("it is a command") };
         assert_eq!(numbered.fleet.server.as_deref(), Some("http://y"));
 
         let refused: [&[&str]; 4] = [

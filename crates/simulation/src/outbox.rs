@@ -28,19 +28,13 @@ impl Outbox {
 
     /// That batch was sent, under this number.
     pub(crate) fn handle_sent(&mut self, sequence: u64) {
-        let batch = self
-            .waiting
-            .pop_front()
-            .expect("the batch that was just sent was waiting");
+        let batch = self.waiting.pop_front().expect("the batch that was just sent was waiting");
         self.under_way.insert(sequence, batch);
     }
 
     /// The server has stored these; hands them out. Numbers that are unknown are passed over.
     pub(crate) fn handle_acknowledged(&mut self, sequences: &[u64]) -> Vec<Vec<Group>> {
-        sequences
-            .iter()
-            .filter_map(|sequence| self.under_way.remove(sequence))
-            .collect()
+        sequences.iter().filter_map(|sequence| self.under_way.remove(sequence)).collect()
     }
 
     /// The server did not store a batch: it waits again if that may pass, else it is handed out.
@@ -80,10 +74,7 @@ mod tests {
     use super::*;
 
     fn batch(timestamp_ms: i64) -> Vec<Group> {
-        vec![Group {
-            timestamp_ms,
-            samples: vec![(0, 1.0)],
-        }]
+        vec![Group { timestamp_ms, samples: vec![(0, 1.0)] }]
     }
 
     fn next(outbox: &Outbox) -> Option<i64> {
@@ -127,10 +118,7 @@ mod tests {
         let mut outbox = filled();
         assert_eq!(outbox.handle_refused(2, RefuseReason::DiskFull), None);
         assert_eq!(next(&outbox), Some(20));
-        assert_eq!(
-            outbox.handle_refused(1, RefuseReason::TooOld),
-            Some(batch(10))
-        );
+        assert_eq!(outbox.handle_refused(1, RefuseReason::TooOld), Some(batch(10)));
         assert_eq!(outbox.handle_refused(1, RefuseReason::TooOld), None);
         assert_eq!(outbox.len(), 2);
     }

@@ -20,11 +20,7 @@ pub(crate) fn build(mut host: Builder) -> HostModel {
     processors(&mut host, cpus);
     memory(&mut host);
     paging(&mut host);
-    let devices: &[&str] = if role == "db" {
-        &["nvme0n1", "nvme1n1"]
-    } else {
-        &["nvme0n1"]
-    };
+    let devices: &[&str] = if role == "db" { &["nvme0n1", "nvme1n1"] } else { &["nvme0n1"] };
     for device in devices {
         disk(&mut host, device);
     }
@@ -40,12 +36,7 @@ pub(crate) fn build(mut host: Builder) -> HostModel {
 fn identity(host: &mut Builder, instance: &str, release: &str) {
     let boots = host.boots;
     host.add(Pace::Fast, "node_time_seconds", &[], Shape::Now);
-    host.add(
-        Pace::Slow,
-        "node_boot_time_seconds",
-        &[],
-        Shape::BootTime(boots),
-    );
+    host.add(Pace::Slow, "node_boot_time_seconds", &[], Shape::BootTime(boots));
     host.constant(
         "node_uname_info",
         &[
@@ -70,11 +61,7 @@ fn identity(host: &mut Builder, instance: &str, release: &str) {
         ],
         1.0,
     );
-    host.constant(
-        "node_os_version",
-        &[("id", "debian"), ("name", "Debian GNU/Linux")],
-        12.0,
-    );
+    host.constant("node_os_version", &[("id", "debian"), ("name", "Debian GNU/Linux")], 12.0);
     host.constant("node_filefd_maximum", &[], 9_223_372_036_854_775_807.0);
     host.constant("node_nf_conntrack_entries_limit", &[], 262_144.0);
     host.constant("node_entropy_pool_size_bits", &[], 256.0);
@@ -100,28 +87,14 @@ fn processors(host: &mut Builder, cpus: i64) {
         let mut busy: Vec<Wave> = Vec::new();
         for (mode, share, daily) in BUSY_MODES {
             let wave = host.wave(share * busyness, daily);
-            host.counter(
-                "node_cpu_seconds_total",
-                &[("cpu", &cpu), ("mode", mode)],
-                wave,
-                100.0,
-            );
+            host.counter("node_cpu_seconds_total", &[("cpu", &cpu), ("mode", mode)], wave, 100.0);
             busy.push(wave);
         }
         let idle = Shape::Idle { busy, boots };
-        host.add(
-            Pace::Fast,
-            "node_cpu_seconds_total",
-            &[("cpu", &cpu), ("mode", "idle")],
-            idle,
-        );
+        host.add(Pace::Fast, "node_cpu_seconds_total", &[("cpu", &cpu), ("mode", "idle")], idle);
     }
     let load = host.wave(cpus as f64 * 0.6 * busyness, 1.0);
-    for (name, noise) in [
-        ("node_load1", 1.0),
-        ("node_load5", 0.5),
-        ("node_load15", 0.2),
-    ] {
+    for (name, noise) in [("node_load1", 1.0), ("node_load5", 0.5), ("node_load15", 0.2)] {
         host.gauge(name, &[], Wave { noise, ..load }, 0.01);
     }
     let running = host.wave(1.0 + cpus as f64 * busyness, 1.0);
@@ -182,30 +155,12 @@ fn memory(host: &mut Builder) {
     }
     host.constant(&name("MemTotal"), &[], total);
     host.constant(&name("SwapTotal"), &[], 2.0 * GIB);
-    host.constant(
-        &name("CommitLimit"),
-        &[],
-        2.0 * GIB + (total / 2.0 / KIB).floor() * KIB,
-    );
+    host.constant(&name("CommitLimit"), &[], 2.0 * GIB + (total / 2.0 / KIB).floor() * KIB);
     host.constant(&name("HardwareCorrupted"), &[], 0.0);
     let swapped = host.wave(0.05 * GIB * busyness, 0.0);
-    let rest = |whole, parts| Shape::Rest {
-        whole,
-        parts,
-        step: KIB,
-    };
-    host.add(
-        Pace::Fast,
-        &name("SwapFree"),
-        &[],
-        rest(2.0 * GIB, vec![swapped]),
-    );
-    host.add(
-        Pace::Fast,
-        &name("MemAvailable"),
-        &[],
-        rest(total, vec![anonymous, slab]),
-    );
+    let rest = |whole, parts| Shape::Rest { whole, parts, step: KIB };
+    host.add(Pace::Fast, &name("SwapFree"), &[], rest(2.0 * GIB, vec![swapped]));
+    host.add(Pace::Fast, &name("MemAvailable"), &[], rest(total, vec![anonymous, slab]));
     let used = vec![anonymous, cached, buffers, slab];
     host.add(Pace::Fast, &name("MemFree"), &[], rest(total, used));
 }
@@ -249,68 +204,35 @@ fn disk(host: &mut Builder, device: &str) {
     }
     let queue = host.wave(1.5 * busyness, 0.9);
     host.gauge("node_disk_io_now", &labels, queue, 1.0);
-    host.constant(
-        "node_disk_info",
-        &[("device", device), ("model", "Simulated SSD")],
-        1.0,
-    );
+    host.constant("node_disk_info", &[("device", device), ("model", "Simulated SSD")], 1.0);
 }
 
 fn file_systems(host: &mut Builder, second_disk: bool) {
-    let mut mounts = vec![
-        ("/dev/nvme0n1p2", "ext4", "/"),
-        ("/dev/nvme0n1p3", "ext4", "/var/lib"),
-    ];
+    let mut mounts = vec![("/dev/nvme0n1p2", "ext4", "/"), ("/dev/nvme0n1p3", "ext4", "/var/lib")];
     if second_disk {
         mounts.push(("/dev/nvme1n1p1", "xfs", "/data"));
     }
     for (device, fstype, mountpoint) in mounts {
-        let labels = [
-            ("device", device),
-            ("fstype", fstype),
-            ("mountpoint", mountpoint),
-        ];
+        let labels = [("device", device), ("fstype", fstype), ("mountpoint", mountpoint)];
         let size = (host.pick(&[20.0, 50.0, 100.0, 400.0]) * GIB / 4096.0).floor() * 4096.0;
         let filling = host.filling(mountpoint);
         // ext4 keeps a twentieth for root; it is free, and not available.
         let reserved = if fstype == "ext4" { 0.05 * size } else { 0.0 };
-        let free = |size: f64, step| Shape::Free {
-            filling,
-            size,
-            step,
-        };
+        let free = |size: f64, step| Shape::Free { filling, size, step };
         host.constant("node_filesystem_size_bytes", &labels, size);
         host.constant("node_filesystem_readonly", &labels, 0.0);
         host.constant("node_filesystem_device_error", &labels, 0.0);
         host.constant("node_filesystem_files", &labels, (size / 16_384.0).floor());
         let available = free(size - reserved, 4096.0);
-        host.add(
-            Pace::Slow,
-            "node_filesystem_avail_bytes",
-            &labels,
-            available,
-        );
-        host.add(
-            Pace::Slow,
-            "node_filesystem_free_bytes",
-            &labels,
-            free(size, 4096.0),
-        );
-        let files = Shape::Free {
-            filling,
-            size: (size / 16_384.0).floor(),
-            step: 1.0,
-        };
+        host.add(Pace::Slow, "node_filesystem_avail_bytes", &labels, available);
+        host.add(Pace::Slow, "node_filesystem_free_bytes", &labels, free(size, 4096.0));
+        let files = Shape::Free { filling, size: (size / 16_384.0).floor(), step: 1.0 };
         host.add(Pace::Slow, "node_filesystem_files_free", &labels, files);
     }
 }
 
 fn network(host: &mut Builder, device: &str) {
-    let (bytes, mtu) = if device == "lo" {
-        (20_000.0, 65_536.0)
-    } else {
-        (900_000.0, 1_500.0)
-    };
+    let (bytes, mtu) = if device == "lo" { (20_000.0, 65_536.0) } else { (900_000.0, 1_500.0) };
     let rate = bytes * host.busyness;
     let labels = [("device", device)];
     for direction in ["receive", "transmit"] {
@@ -323,12 +245,7 @@ fn network(host: &mut Builder, device: &str) {
             ("compressed", 0.0),
         ] {
             let wave = host.wave(rate, 1.0);
-            host.counter(
-                &format!("node_network_{direction}_{field}_total"),
-                &labels,
-                wave,
-                1.0,
-            );
+            host.counter(&format!("node_network_{direction}_{field}_total"), &labels, wave, 1.0);
         }
     }
     host.constant("node_network_up", &labels, 1.0);
@@ -336,11 +253,7 @@ fn network(host: &mut Builder, device: &str) {
     host.constant("node_network_mtu_bytes", &labels, mtu);
     if device != "lo" {
         host.constant("node_network_speed_bytes", &labels, 1_250_000_000.0);
-        host.constant(
-            "node_network_info",
-            &[("device", device), ("operstate", "up")],
-            1.0,
-        );
+        host.constant("node_network_info", &[("device", device), ("operstate", "up")], 1.0);
     }
 }
 

@@ -37,11 +37,7 @@ pub(crate) enum Script {
         live: Option<Ticks>,
     },
     /// Series whose value is the number of the tick, from 1.
-    Numbered {
-        series: u32,
-        live: Ticks,
-        ticked: u64,
-    },
+    Numbered { series: u32, live: Ticks, ticked: u64 },
 }
 
 impl Script {
@@ -56,42 +52,25 @@ impl Script {
     /// What is due at `now_ms`. The present goes before the past.
     pub(crate) fn next(&mut self, now_ms: i64) -> Step {
         match self {
-            Self::Model {
-                host,
-                backfill,
-                live,
-            } => {
-                let mut due = live
-                    .as_mut()
-                    .map(|live| live.due(now_ms))
-                    .unwrap_or_default();
+            Self::Model { host, backfill, live } => {
+                let mut due = live.as_mut().map(|live| live.due(now_ms)).unwrap_or_default();
                 if due.is_empty() {
                     due = backfill.due(now_ms);
                 }
                 if !due.is_empty() {
                     return Step::Send(due.into_iter().map(|tick| sample(host, tick)).collect());
                 }
-                live.as_ref()
-                    .map_or(Step::Done, |live| Step::WaitUntil(live.next_ms))
+                live.as_ref().map_or(Step::Done, |live| Step::WaitUntil(live.next_ms))
             }
-            Self::Numbered {
-                series,
-                live,
-                ticked,
-            } => {
+            Self::Numbered { series, live, ticked } => {
                 let due = live.due(now_ms);
                 if due.is_empty() {
                     return Step::WaitUntil(live.next_ms);
                 }
                 let groups = due.into_iter().map(|tick| {
                     *ticked += 1;
-                    let samples = (0..*series)
-                        .map(|number| (number, *ticked as f64))
-                        .collect();
-                    Group {
-                        timestamp_ms: tick.at_ms,
-                        samples,
-                    }
+                    let samples = (0..*series).map(|number| (number, *ticked as f64)).collect();
+                    Group { timestamp_ms: tick.at_ms, samples }
                 });
                 Step::Send(groups.collect())
             }
@@ -101,10 +80,7 @@ impl Script {
     /// Samples more often for a while, as a server asks when somebody looks at the host. A numbered
     /// host keeps its pace.
     pub(crate) fn boost(&mut self, interval_ms: i64, until_ms: i64) {
-        if let Self::Model {
-            live: Some(live), ..
-        } = self
-        {
+        if let Self::Model { live: Some(live), .. } = self {
             live.boost = Some((interval_ms.max(100), until_ms));
         }
     }
@@ -121,11 +97,8 @@ impl Script {
 /// The labels of a numbered host's series.
 fn numbered_labels(number: u32) -> Labels {
     let series = number.to_string();
-    Labels::from_pairs([
-        (muster_series::METRIC_NAME, NUMBERED_METRIC),
-        ("series", &series),
-    ])
-    .expect("both label names are valid")
+    Labels::from_pairs([(muster_series::METRIC_NAME, NUMBERED_METRIC), ("series", &series)])
+        .expect("both label names are valid")
 }
 
 /// The metric of a numbered host.
@@ -155,14 +128,7 @@ impl Ticks {
     /// From the first multiple at or after `first_ms` up to `limit_ms`, itself excluded.
     pub(crate) fn between(first_ms: i64, limit_ms: i64, interval_ms: i64) -> Self {
         let next_ms = next_multiple(first_ms, interval_ms);
-        Self {
-            next_ms,
-            limit_ms,
-            interval_ms,
-            slow_from_ms: i64::MIN,
-            boost: None,
-            skipped: 0,
-        }
+        Self { next_ms, limit_ms, interval_ms, slow_from_ms: i64::MIN, boost: None, skipped: 0 }
     }
 
     /// From the first multiple at or after `first_ms`, without end.
@@ -211,10 +177,7 @@ fn sample(host: &HostModel, tick: Tick) -> Group {
         .filter(|(_, series)| tick.slow || series.pace() == Pace::Fast)
         .map(|(number, series)| (number, series.value(tick.at_ms)))
         .collect();
-    Group {
-        timestamp_ms: tick.at_ms,
-        samples,
-    }
+    Group { timestamp_ms: tick.at_ms, samples }
 }
 
 #[cfg(test)]
@@ -254,10 +217,7 @@ mod tests {
     fn a_boost_samples_more_often_until_its_end() {
         let mut ticks = Ticks::from(NOW_MS, 5_000);
         ticks.boost = Some((1_000, NOW_MS + 2_500));
-        assert_eq!(
-            at(&ticks.due(NOW_MS + 10_000)),
-            [0, 1_000, 2_000, 3_000, 5_000, 10_000]
-        );
+        assert_eq!(at(&ticks.due(NOW_MS + 10_000)), [0, 1_000, 2_000, 3_000, 5_000, 10_000]);
     }
 
     #[test]
@@ -267,10 +227,7 @@ mod tests {
         while !ticks.due(NOW_MS + 60_000).is_empty() {
             count += 1;
         }
-        assert_eq!(
-            (count, ticks.next_ms, ticks.skipped),
-            (2, NOW_MS + 61_000, 0)
-        );
+        assert_eq!((count, ticks.next_ms, ticks.skipped), (2, NOW_MS + 61_000, 0));
         let late_ms = NOW_MS + 61_000 + 2 * CATCH_UP_MS;
         assert_eq!(ticks.due(late_ms)[0].at_ms, late_ms - CATCH_UP_MS);
         assert_eq!(ticks.skipped, 600);
@@ -284,9 +241,7 @@ mod tests {
             backfill: Ticks::between(NOW_MS - 100_000, NOW_MS, 50_000),
             live: Some(Ticks::from(NOW_MS, 5_000)),
         };
-        let Step::Send(live) = script.next(NOW_MS) else {
-            panic!("the present is due")
-        };
+        let Step::Send(live) = script.next(NOW_MS) else { panic!("the present is due") };
         assert_eq!((live.len(), live[0].timestamp_ms), (1, NOW_MS));
         assert_eq!(live[0].samples.len(), host.series().len());
         for &(number, value) in &live[0].samples {
@@ -296,13 +251,8 @@ mod tests {
                 Some(host.series()[number as usize].labels())
             );
         }
-        let Step::Send(past) = script.next(NOW_MS) else {
-            panic!("the past is due")
-        };
-        let past: Vec<i64> = past
-            .iter()
-            .map(|group| group.timestamp_ms - NOW_MS)
-            .collect();
+        let Step::Send(past) = script.next(NOW_MS) else { panic!("the past is due") };
+        let past: Vec<i64> = past.iter().map(|group| group.timestamp_ms - NOW_MS).collect();
         assert_eq!(past, [-100_000, -50_000]);
         assert_eq!(script.next(NOW_MS), Step::WaitUntil(NOW_MS + 5_000));
         assert_eq!(script.labels(u32::MAX), None);
@@ -311,11 +261,7 @@ mod tests {
     #[test]
     fn the_past_alone_ends() {
         let backfill = Ticks::between(NOW_MS - 1, NOW_MS + 1, 1_000);
-        let mut script = Script::Model {
-            host: HostModel::new(1, 1),
-            backfill,
-            live: None,
-        };
+        let mut script = Script::Model { host: HostModel::new(1, 1), backfill, live: None };
         assert!(matches!(script.next(NOW_MS), Step::Send(_)));
         assert_eq!(script.next(NOW_MS), Step::Done);
     }
@@ -323,14 +269,8 @@ mod tests {
     #[test]
     fn numbers_go_up_by_one_each_tick() {
         let live = Ticks::from(NOW_MS, 100);
-        let mut script = Script::Numbered {
-            series: 2,
-            live,
-            ticked: 0,
-        };
-        let Step::Send(groups) = script.next(NOW_MS + 250) else {
-            panic!("three ticks are due")
-        };
+        let mut script = Script::Numbered { series: 2, live, ticked: 0 };
+        let Step::Send(groups) = script.next(NOW_MS + 250) else { panic!("three ticks are due") };
         let expected = [(0, 1.0), (100, 2.0), (200, 3.0)].map(|(after_ms, value)| Group {
             timestamp_ms: NOW_MS + after_ms,
             samples: vec![(0, value), (1, value)],

@@ -58,25 +58,13 @@ pub(crate) enum Shape {
     /// A rate, in multiples of `step`.
     Gauge { wave: Wave, step: f64 },
     /// What a rate has added up to since the host was started, in multiples of `1 / per_unit`.
-    Counter {
-        wave: Wave,
-        boots: Boots,
-        per_unit: f64,
-    },
+    Counter { wave: Wave, boots: Boots, per_unit: f64 },
     /// The seconds that a CPU was not busy since the host was started, in hundredths.
     Idle { busy: Vec<Wave>, boots: Boots },
     /// What is left of `whole` beside these gauges, in multiples of `step`.
-    Rest {
-        whole: f64,
-        parts: Vec<Wave>,
-        step: f64,
-    },
+    Rest { whole: f64, parts: Vec<Wave>, step: f64 },
     /// What is free on a file system of this size, in multiples of `step`.
-    Free {
-        filling: Filling,
-        size: f64,
-        step: f64,
-    },
+    Free { filling: Filling, size: f64, step: f64 },
 }
 
 impl Shape {
@@ -87,15 +75,8 @@ impl Shape {
             Self::Now => at_ms as f64 / 1000.0,
             Self::BootTime(boots) => (boots.before(at_ms) / 1000) as f64,
             Self::Gauge { wave, step } => floor_to(wave.rate(at_ms), *step),
-            Self::Counter {
-                wave,
-                boots,
-                per_unit,
-            } => {
-                (wave.total(boots.before(at_ms), at_ms) * per_unit)
-                    .floor()
-                    .max(0.0)
-                    / per_unit
+            Self::Counter { wave, boots, per_unit } => {
+                (wave.total(boots.before(at_ms), at_ms) * per_unit).floor().max(0.0) / per_unit
             }
             Self::Idle { busy, boots } => {
                 let boot_ms = boots.before(at_ms);
@@ -107,11 +88,9 @@ impl Shape {
                 let taken: f64 = parts.iter().map(|wave| wave.rate(at_ms)).sum();
                 floor_to((whole - taken).max(0.0), *step)
             }
-            Self::Free {
-                filling,
-                size,
-                step,
-            } => floor_to((size * (1.0 - filling.used(at_ms))).max(0.0), *step),
+            Self::Free { filling, size, step } => {
+                floor_to((size * (1.0 - filling.used(at_ms))).max(0.0), *step)
+            }
         }
     }
 }
@@ -125,19 +104,10 @@ mod tests {
     use super::*;
 
     const DAY_MS: i64 = 86_400_000;
-    const BOOTS: Boots = Boots {
-        one_ms: 900_000,
-        every_ms: 10 * DAY_MS,
-    };
+    const BOOTS: Boots = Boots { one_ms: 900_000, every_ms: 10 * DAY_MS };
 
     fn wave(level: f64, stream: u64) -> Wave {
-        Wave {
-            level,
-            daily: 1.0,
-            peak_s: 0.0,
-            noise: 1.0,
-            stream,
-        }
+        Wave { level, daily: 1.0, peak_s: 0.0, noise: 1.0, stream }
     }
 
     #[test]
@@ -150,28 +120,18 @@ mod tests {
 
     #[test]
     fn a_counter_begins_again_after_a_start() {
-        let counter = Shape::Counter {
-            wave: wave(3.0, 1),
-            boots: BOOTS,
-            per_unit: 100.0,
-        };
+        let counter = Shape::Counter { wave: wave(3.0, 1), boots: BOOTS, per_unit: 100.0 };
         let reboot_ms = 900_000 + 10 * DAY_MS;
         assert!(counter.value(reboot_ms - 1_000) > 2_000_000.0);
         assert_eq!(counter.value(reboot_ms), 0.0);
         let value = counter.value(reboot_ms + 61_000);
-        assert!(
-            value > 30.0 && (value * 100.0 - (value * 100.0).round()).abs() < 1e-6,
-            "{value}"
-        );
+        assert!(value > 30.0 && (value * 100.0 - (value * 100.0).round()).abs() < 1e-6, "{value}");
     }
 
     #[test]
     fn idle_and_busy_time_make_up_all_time() {
         let busy = vec![wave(0.3, 1), wave(0.1, 2)];
-        let idle = Shape::Idle {
-            busy: busy.clone(),
-            boots: BOOTS,
-        };
+        let idle = Shape::Idle { busy: busy.clone(), boots: BOOTS };
         let mut before = 0.0;
         for second in 1..2_000 {
             let at_ms = 900_000 + second * 1_000;
@@ -180,61 +140,30 @@ mod tests {
             before = value;
             let busy_s: f64 = busy
                 .iter()
-                .map(|&wave| {
-                    Shape::Counter {
-                        wave,
-                        boots: BOOTS,
-                        per_unit: 100.0,
-                    }
-                    .value(at_ms)
-                })
+                .map(|&wave| Shape::Counter { wave, boots: BOOTS, per_unit: 100.0 }.value(at_ms))
                 .sum();
-            assert!(
-                (value + busy_s - second as f64).abs() < 0.05,
-                "{value} + {busy_s}"
-            );
+            assert!((value + busy_s - second as f64).abs() < 0.05, "{value} + {busy_s}");
         }
     }
 
     #[test]
     fn a_file_system_fills_until_it_is_cleared_away() {
-        let filling = Filling {
-            one_ms: 0,
-            every_ms: 10 * DAY_MS,
-            least: 0.5,
-            most: 1.0,
-        };
-        let free = Shape::Free {
-            filling,
-            size: 4096.0 * 1000.0,
-            step: 4096.0,
-        };
+        let filling = Filling { one_ms: 0, every_ms: 10 * DAY_MS, least: 0.5, most: 1.0 };
+        let free = Shape::Free { filling, size: 4096.0 * 1000.0, step: 4096.0 };
         assert_eq!(free.value(0), 4096.0 * 500.0);
         assert_eq!(free.value(5 * DAY_MS), 4096.0 * 250.0);
         assert!(free.value(10 * DAY_MS - 1) < 4096.0);
         assert_eq!(free.value(10 * DAY_MS), 4096.0 * 500.0);
         assert_eq!(filling.full_at_ms(3 * DAY_MS), 10 * DAY_MS);
-        let never_quite = Filling {
-            most: 0.75,
-            ..filling
-        };
+        let never_quite = Filling { most: 0.75, ..filling };
         assert_eq!(never_quite.full_at_ms(3 * DAY_MS), 20 * DAY_MS);
     }
 
     #[test]
     fn a_gauge_and_the_rest_keep_to_their_steps() {
         let used = wave(1e9, 1);
-        let gauge = Shape::Gauge {
-            wave: used,
-            step: 1024.0,
-        }
-        .value(7_777);
-        let rest = Shape::Rest {
-            whole: 4e9,
-            parts: vec![used],
-            step: 1024.0,
-        }
-        .value(7_777);
+        let gauge = Shape::Gauge { wave: used, step: 1024.0 }.value(7_777);
+        let rest = Shape::Rest { whole: 4e9, parts: vec![used], step: 1024.0 }.value(7_777);
         assert_eq!((gauge % 1024.0, rest % 1024.0), (0.0, 0.0));
         assert!((gauge + rest - 4e9).abs() <= 2048.0);
     }

@@ -29,9 +29,7 @@ impl Target {
     /// the server's CA, as `sha256:` and 64 hexadecimal digits, only that CA is believed, else any
     /// of this machine's store.
     pub fn parse(url: &str, ca_fingerprint: Option<&str>) -> Result<Self, SimulationError> {
-        let malformed = || SimulationError::Address {
-            url: url.to_owned(),
-        };
+        let malformed = || SimulationError::Address { url: url.to_owned() };
         let (scheme, rest) = url.split_once("://").ok_or_else(malformed)?;
         let secure = match scheme {
             "http" => false,
@@ -49,30 +47,19 @@ impl Target {
             }
             _ => (authority, if secure { 443 } else { 80 }),
         };
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(malformed());
         }
-        let ca_fingerprint = ca_fingerprint
-            .filter(|_| secure)
-            .map(parse_fingerprint)
-            .transpose()?;
+        let ca_fingerprint =
+            ca_fingerprint.filter(|_| secure).map(parse_fingerprint).transpose()?;
         let tls = if secure {
             let config = tls_client_config(ca_fingerprint).map_err(SimulationError::Tls)?;
             Some(TlsConnector::from(Arc::new(config)))
         } else {
             None
         };
-        Ok(Self {
-            url: url.to_owned(),
-            host,
-            port,
-            ca_fingerprint,
-            tls,
-        })
+        Ok(Self { url: url.to_owned(), host, port, ca_fingerprint, tls })
     }
 
     /// The address as it was given.
@@ -103,10 +90,7 @@ impl Target {
             return Ok(Box::new(tcp));
         };
         let name = ServerName::try_from(self.host.clone()).map_err(SimulationError::connection)?;
-        let stream = tls
-            .connect(name, tcp)
-            .await
-            .map_err(SimulationError::connection)?;
+        let stream = tls.connect(name, tcp).await.map_err(SimulationError::connection)?;
         Ok(Box::new(stream))
     }
 }
@@ -136,14 +120,7 @@ mod tests {
         check("https://muster.example", Some("muster.example:443"));
         check("https://[::1]:6868", Some("[::1]:6868"));
         check("http://[::1]", Some("[::1]:80"));
-        for bad in [
-            "",
-            "localhost:6868",
-            "ftp://x",
-            "http://",
-            "http://x:port",
-            "http://x/y",
-        ] {
+        for bad in ["", "localhost:6868", "ftp://x", "http://", "http://x:port", "http://x/y"] {
             check(bad, None);
         }
     }
@@ -166,11 +143,7 @@ mod tests {
             acceptor.accept(tcp).await.is_ok()
         });
         let hash = digest::digest(&digest::SHA256, pinned_to);
-        let hash: Vec<String> = hash
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash: Vec<String> = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let digits = hash.concat();
         let target = Target::parse(&url, Some(&format!("sha256:{digits}"))).unwrap();
         let connected = target.connect().await.is_ok();

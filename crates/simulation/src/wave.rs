@@ -109,13 +109,7 @@ mod tests {
     const ORIGIN_MS: i64 = 1_736_000_100_000;
 
     fn lively(stream: u64) -> Wave {
-        Wave {
-            level: 7.5,
-            daily: 1.0,
-            peak_s: 50_000.0,
-            noise: 1.0,
-            stream,
-        }
+        Wave { level: 7.5, daily: 1.0, peak_s: 50_000.0, noise: 1.0, stream }
     }
 
     #[test]
@@ -142,18 +136,12 @@ mod tests {
 
     #[test]
     fn day_and_night_and_minutes_differ() {
-        let wave = Wave {
-            noise: 0.0,
-            ..lively(3)
-        };
+        let wave = Wave { noise: 0.0, ..lively(3) };
         let midnight_ms = 1_736_035_200_000;
         assert!((wave.rate(midnight_ms + 50_000_000) - 7.5 * 1.5).abs() < 1e-9);
         assert!((wave.rate(midnight_ms + 6_800_000) - 7.5 * 0.5).abs() < 1e-9);
 
-        let wave = Wave {
-            daily: 0.0,
-            ..lively(3)
-        };
+        let wave = Wave { daily: 0.0, ..lively(3) };
         let per_minute: Vec<i64> = (0..10)
             .map(|minute| ORIGIN_MS + 30_000 + minute * 60_000)
             .map(|ms| (wave.rate(ms) * 1000.0) as i64)

@@ -50,17 +50,10 @@ mod tests {
         assert_eq!(first.samples.len(), host.series().len());
         let second = source.collect(Tick::Fast, 1_795_000_001_000);
         assert!(second.new_series.is_empty());
-        let fast = host
-            .series()
-            .iter()
-            .filter(|series| series.pace() == Pace::Fast)
-            .count();
+        let fast = host.series().iter().filter(|series| series.pace() == Pace::Fast).count();
         assert_eq!(second.samples.len(), fast);
         for (number, value) in second.samples {
-            assert_eq!(
-                value,
-                host.series()[number as usize].value(1_795_000_001_000)
-            );
+            assert_eq!(value, host.series()[number as usize].value(1_795_000_001_000));
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Fleets against a server in this process: what is stored is what the model says, and what was
 //! acknowledged is stored, also when connections break.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests fail loudly, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
 
 mod server;
 
@@ -47,9 +44,7 @@ async fn fill_the_past(server: &Server, folder: &Path) -> FleetReport {
     let config = config(server, folder, 3, PAST);
     let fleet = run_fleet(config, clock, Arc::default(), None, stopped);
     let ended = tokio::time::timeout(Duration::from_secs(30), fleet).await;
-    ended
-        .expect("a fleet that loses a batch waits for ever")
-        .unwrap()
+    ended.expect("a fleet that loses a batch waits for ever").unwrap()
 }
 
 #[tokio::test]
@@ -59,10 +54,7 @@ async fn the_past_is_filled_with_what_the_model_says() {
     let report = fill_the_past(&server, folder.path()).await;
     let state = server.state.lock().unwrap();
     assert_eq!(report.samples, state.stored.len() as u64);
-    assert_eq!(
-        (report.connected, report.reconnects, report.lost_batches),
-        (0, 0, 0)
-    );
+    assert_eq!((report.connected, report.reconnects, report.lost_batches), (0, 0, 0));
     assert_eq!(state.keys.len(), 3);
     for number in 0..3 {
         let host = HostModel::new(7, number);
@@ -71,12 +63,7 @@ async fn the_past_is_filled_with_what_the_model_says() {
                 let at_ms = NOW_MS.div_euclid(60_000) * 60_000 - minute * 60_000;
                 let place = (host.instance().to_owned(), series.labels().clone(), at_ms);
                 let stored = &state.stored[&place];
-                assert_eq!(
-                    stored,
-                    &[series.value(at_ms)],
-                    "{} at {at_ms}",
-                    series.labels()
-                );
+                assert_eq!(stored, &[series.value(at_ms)], "{} at {at_ms}", series.labels());
             }
         }
     }
@@ -90,15 +77,10 @@ async fn broken_connections_lose_nothing() {
         let report = fill_the_past(&server, folder.path()).await;
         assert!(report.reconnects > 0, "{fault:?}");
         let state = server.state.lock().unwrap();
-        let expected: usize = (0..3)
-            .map(|number| HostModel::new(7, number).series().len())
-            .sum();
+        let expected: usize = (0..3).map(|number| HostModel::new(7, number).series().len()).sum();
         assert_eq!(state.stored.len(), expected * 60, "{fault:?}");
         for ((_, labels, _), values) in &state.stored {
-            assert!(
-                values.iter().all(|value| *value == values[0]),
-                "{labels} has {values:?}"
-            );
+            assert!(values.iter().all(|value| *value == values[0]), "{labels} has {values:?}");
         }
     }
 }
@@ -113,13 +95,7 @@ async fn what_the_log_of_a_numbered_fleet_names_is_stored() {
     let kind = FleetKind::Numbered { series: 2 };
     let config = config(&server, folder.path(), 2, kind);
     let clock = Arc::new(SystemClock::new());
-    let fleet = tokio::spawn(run_fleet(
-        config,
-        clock,
-        Arc::clone(&totals),
-        Some(sender),
-        stop,
-    ));
+    let fleet = tokio::spawn(run_fleet(config, clock, Arc::clone(&totals), Some(sender), stop));
     let log = tokio::spawn(async move {
         let mut log = Vec::new();
         write_log(&mut log, receiver).await.unwrap();
@@ -130,9 +106,7 @@ async fn what_the_log_of_a_numbered_fleet_names_is_stored() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), enough)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap();
     stop_sender.send_replace(true);
     let report = fleet.await.unwrap().unwrap();
     assert_eq!(report.connected, 0);
@@ -145,12 +119,29 @@ async fn what_the_log_of_a_numbered_fleet_names_is_stored() {
             let pairs = [("__name__", NUMBERED_METRIC), ("series", series)];
             let labels = muster_series::Labels::from_pairs(pairs).unwrap();
             let stored = &state.stored[&(tick.instance.clone(), labels, tick.timestamp_ms)];
-            assert!(
-                stored.iter().all(|value| *value == tick.value),
-                "{tick:?}: {stored:?}"
-            );
+            assert!(stored.iter().all(|value| *value == tick.value), "{tick:?}: {stored:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_host_that_sends_seldom_is_heard_often() {
+    let server = start(Fault::None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (stop_sender, stop) = watch::channel(false);
+    let kind = FleetKind::Numbered { series: 1 };
+    let config = FleetConfig { interval_ms: 3_600_000, ..config(&server, folder.path(), 1, kind) };
+    let clock = Arc::new(SystemClock::new());
+    let fleet = tokio::spawn(run_fleet(config, clock, Arc::default(), None, stop));
+    let twice = async {
+        while server.state.lock().unwrap().pings < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let silence = Duration::from_secs(12);
+    tokio::time::timeout(silence, twice).await.expect("a server counts it as gone by now");
+    stop_sender.send_replace(true);
+    fleet.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -167,14 +158,10 @@ async fn a_bad_token_stops_the_fleet_at_once() {
     let server = start(Fault::None).await;
     let folder = tempfile::tempdir().unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let config = FleetConfig {
-        token: Some("wrong".into()),
-        ..config(&server, folder.path(), 3, PAST)
-    };
+    let config =
+        FleetConfig { token: Some("wrong".into()), ..config(&server, folder.path(), 3, PAST) };
     let clock = Arc::new(ManualClock::at(NOW_MS));
-    let error = run_fleet(config, clock, Arc::default(), None, stopped)
-        .await
-        .unwrap_err();
+    let error = run_fleet(config, clock, Arc::default(), None, stopped).await.unwrap_err();
     assert!(matches!(error, SimulationError::Rejected { .. }), "{error}");
 }
 
@@ -189,10 +176,7 @@ async fn whole_agents_go_on_as_the_agents_that_filled_the_past() {
         backfill_step_ms: 30_000,
         present: Present::WholeAgents,
     };
-    let config = FleetConfig {
-        interval_ms: 100,
-        ..config(&server, folder.path(), 1, kind)
-    };
+    let config = FleetConfig { interval_ms: 100, ..config(&server, folder.path(), 1, kind) };
     let clock = Arc::new(SystemClock::new());
     let started_ms = clock.now_ms();
     let fleet = tokio::spawn(run_fleet(config, clock, Arc::default(), None, stop));
@@ -205,40 +189,22 @@ async fn whole_agents_go_on_as_the_agents_that_filled_the_past() {
         .unwrap();
     let times = || {
         let state = server.state.lock().unwrap();
-        let of_load = state
-            .stored
-            .iter()
-            .filter(|((_, labels, _), _)| labels == load.labels());
-        of_load
-            .map(|((_, _, at_ms), values)| (*at_ms, values.clone()))
-            .collect::<Vec<_>>()
+        let of_load = state.stored.iter().filter(|((_, labels, _), _)| labels == load.labels());
+        of_load.map(|((_, _, at_ms), values)| (*at_ms, values.clone())).collect::<Vec<_>>()
     };
     let enough = async {
-        while times()
-            .iter()
-            .filter(|(at_ms, _)| *at_ms > started_ms)
-            .count()
-            < 5
-        {
+        while times().iter().filter(|(at_ms, _)| *at_ms > started_ms).count() < 5 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), enough)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap();
     stop_sender.send_replace(true);
     fleet.await.unwrap().unwrap();
 
     let times = times();
-    assert!(
-        times.iter().any(|(at_ms, _)| *at_ms < started_ms),
-        "the past is there"
-    );
+    assert!(times.iter().any(|(at_ms, _)| *at_ms < started_ms), "the past is there");
     for (at_ms, values) in times {
-        assert!(
-            values.iter().all(|value| *value == load.value(at_ms)),
-            "{values:?} at {at_ms}"
-        );
+        assert!(values.iter().all(|value| *value == load.value(at_ms)), "{values:?} at {at_ms}");
     }
     assert_eq!(server.state.lock().unwrap().keys.len(), 1);
 }

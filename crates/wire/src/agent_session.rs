@@ -143,10 +143,7 @@ impl AgentSession {
             (State::AwaitChallenge | State::AwaitWelcome, ServerKind::Reject(reject)) => {
                 self.state = State::Closed;
                 let code = RejectCode::from_wire(reject.code);
-                AgentEvent::Rejected {
-                    code,
-                    message: reject.message,
-                }
+                AgentEvent::Rejected { code, message: reject.message }
             }
             (State::Active, ServerKind::Ack(ack)) => {
                 for &sequence in &ack.sequences {
@@ -157,10 +154,7 @@ impl AgentSession {
             (State::Active, ServerKind::Refused(refused)) => {
                 self.check_sequence(refused.sequence)?;
                 let reason = RefuseReason::from_wire(refused.reason);
-                AgentEvent::Refused {
-                    sequence: refused.sequence,
-                    reason,
-                }
+                AgentEvent::Refused { sequence: refused.sequence, reason }
             }
             (State::Active, ServerKind::Settings(settings)) => AgentEvent::Settings {
                 interval_ms: settings.interval_ms,
@@ -169,17 +163,11 @@ impl AgentSession {
             (_, ServerKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
-                AgentEvent::Goodbye {
-                    reason,
-                    message: goodbye.message,
-                }
+                AgentEvent::Goodbye { reason, message: goodbye.message }
             }
             (state, kind) => {
                 let expected = state.expected();
-                return Err(WireError::Unexpected {
-                    message: kind.name(),
-                    expected,
-                });
+                return Err(WireError::Unexpected { message: kind.name(), expected });
             }
         };
         Ok(Some(event))
@@ -190,10 +178,7 @@ impl AgentSession {
         if (1..=self.last_sequence).contains(&sequence) {
             return Ok(());
         }
-        Err(WireError::Sequence {
-            expected: self.last_sequence,
-            got: sequence,
-        })
+        Err(WireError::Sequence { expected: self.last_sequence, got: sequence })
     }
 
     fn challenged(&mut self, challenge: &Challenge) -> Result<AgentEvent, WireError> {
@@ -234,9 +219,7 @@ impl AgentSession {
         if !matches!(self.state, State::Prove) {
             return Err(self.unexpected("proof"));
         }
-        self.outgoing.push_back(AgentKind::Proof(Proof {
-            signature: signature.to_vec(),
-        }));
+        self.outgoing.push_back(AgentKind::Proof(Proof { signature: signature.to_vec() }));
         self.state = State::AwaitWelcome;
         Ok(())
     }
@@ -254,8 +237,7 @@ impl AgentSession {
         }
         let batch = self.batches.encode(groups, labels_of, &self.limits)?;
         for definitions in batch.definitions {
-            self.outgoing
-                .push_back(AgentKind::Series(Series { definitions }));
+            self.outgoing.push_back(AgentKind::Series(Series { definitions }));
         }
         self.last_sequence += 1;
         let sequence = self.last_sequence;
@@ -264,19 +246,13 @@ impl AgentSession {
             urgent,
             groups: batch.groups,
         }));
-        Ok(Sent {
-            sequence,
-            dropped: batch.dropped,
-        })
+        Ok(Sent { sequence, dropped: batch.dropped })
     }
 
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         if self.is_active() {
-            let goodbye = Goodbye {
-                reason: reason.to_wire(),
-                message: String::new(),
-            };
+            let goodbye = Goodbye { reason: reason.to_wire(), message: String::new() };
             self.outgoing.push_back(AgentKind::Goodbye(goodbye));
         }
         self.state = State::Closed;
@@ -297,10 +273,7 @@ impl AgentSession {
 
     /// Ends the session if the server has let the handshake's deadline pass.
     pub fn handle_timeout(&mut self, now_ms: i64) -> Result<(), WireError> {
-        if self
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now_ms)
-        {
+        if self.next_deadline().is_some_and(|deadline| deadline <= now_ms) {
             self.state = State::Closed;
             return Err(WireError::Timeout(HANDSHAKE_TIMEOUT_MS));
         }
@@ -323,10 +296,7 @@ impl AgentSession {
     }
 
     fn unexpected(&self, message: &'static str) -> WireError {
-        WireError::Unexpected {
-            message,
-            expected: self.state.expected(),
-        }
+        WireError::Unexpected { message, expected: self.state.expected() }
     }
 }
 

@@ -36,20 +36,12 @@ impl BatchEncoder {
     ) -> Result<EncodedBatch, WireError> {
         let limit = limits.groups_per_batch;
         if groups.len() > limit {
-            return Err(WireError::Limit {
-                what: "groups of a batch",
-                limit,
-                got: groups.len(),
-            });
+            return Err(WireError::Limit { what: "groups of a batch", limit, got: groups.len() });
         }
         let limit = limits.samples_per_batch;
         let total = groups.iter().map(|group| group.samples.len()).sum();
         if total > limit {
-            return Err(WireError::Limit {
-                what: "samples of a batch",
-                limit,
-                got: total,
-            });
+            return Err(WireError::Limit { what: "samples of a batch", limit, got: total });
         }
         let definitions = self.define_new(groups, labels_of, limits);
         let mut dropped = 0;
@@ -61,20 +53,11 @@ impl BatchEncoder {
                 .filter_map(|&(own, value)| Some((*self.numbers.get(&own)?, value)))
                 .collect();
             dropped += group.samples.len() - known.len();
-            self.codec.encode(
-                &Group {
-                    timestamp_ms: group.timestamp_ms,
-                    samples: known,
-                },
-                &mut bytes,
-            );
+            self.codec
+                .encode(&Group { timestamp_ms: group.timestamp_ms, samples: known }, &mut bytes);
         }
         self.free_ended(groups);
-        Ok(EncodedBatch {
-            definitions,
-            groups: bytes,
-            dropped,
-        })
+        Ok(EncodedBatch { definitions, groups: bytes, dropped })
     }
 
     fn define_new(
@@ -99,9 +82,7 @@ impl BatchEncoder {
             if parts.last().is_none_or(|part| part.len() >= longest) {
                 parts.push(Vec::new());
             }
-            let part = parts
-                .last_mut()
-                .expect("a part was pushed if there was none");
+            let part = parts.last_mut().expect("a part was pushed if there was none");
             definitions::encode(number, &labels, part);
             self.codec.define(number);
             self.numbers.insert(own, number);

@@ -25,11 +25,7 @@ pub(crate) fn check(labels: &Labels, limits: &Limits) -> Result<(), WireError> {
     limit("labels of a series", labels.len(), limits.labels_per_series)?;
     for (name, value) in labels.iter() {
         limit("bytes of a label name", name.len(), limits.label_name_bytes)?;
-        limit(
-            "bytes of a label value",
-            value.len(),
-            limits.label_value_bytes,
-        )?;
+        limit("bytes of a label value", value.len(), limits.label_value_bytes)?;
     }
     Ok(())
 }
@@ -54,16 +50,8 @@ pub(crate) fn decode(
         limit("labels of a series", count, limits.labels_per_series)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            let name = text(
-                &mut reader,
-                "bytes of a label name",
-                limits.label_name_bytes,
-            )?;
-            let value = text(
-                &mut reader,
-                "bytes of a label value",
-                limits.label_value_bytes,
-            )?;
+            let name = text(&mut reader, "bytes of a label name", limits.label_name_bytes)?;
+            let value = text(&mut reader, "bytes of a label value", limits.label_value_bytes)?;
             pairs.push((name, value));
         }
         all.push((reference as u32, Labels::from_pairs(pairs)?));
@@ -84,11 +72,7 @@ fn text<'a>(
 }
 
 fn limit(what: &'static str, got: usize, limit: usize) -> Result<(), WireError> {
-    if got > limit {
-        Err(WireError::Limit { what, limit, got })
-    } else {
-        Ok(())
-    }
+    if got > limit { Err(WireError::Limit { what, limit, got }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -127,41 +111,14 @@ mod tests {
     fn each_limit_is_kept() {
         let two = labels(&[("name", "value"), ("x", "y")]);
         let limits = Limits::default();
-        check_limit(
-            &two,
-            Limits {
-                labels_per_series: 1,
-                ..limits
-            },
-            "labels of a series",
-        );
-        check_limit(
-            &two,
-            Limits {
-                label_name_bytes: 3,
-                ..limits
-            },
-            "bytes of a label name",
-        );
-        check_limit(
-            &two,
-            Limits {
-                label_value_bytes: 4,
-                ..limits
-            },
-            "bytes of a label value",
-        );
+        check_limit(&two, Limits { labels_per_series: 1, ..limits }, "labels of a series");
+        check_limit(&two, Limits { label_name_bytes: 3, ..limits }, "bytes of a label name");
+        check_limit(&two, Limits { label_value_bytes: 4, ..limits }, "bytes of a label value");
         let mut bytes = Vec::new();
         encode(0, &two, &mut bytes);
         encode(1, &two, &mut bytes);
-        let few = Limits {
-            series: 1,
-            ..limits
-        };
-        assert!(matches!(
-            decode(&bytes, 0, &few),
-            Err(WireError::Limit { .. })
-        ));
+        let few = Limits { series: 1, ..limits };
+        assert!(matches!(decode(&bytes, 0, &few), Err(WireError::Limit { .. })));
     }
 
     #[test]
@@ -175,12 +132,7 @@ mod tests {
     #[test]
     fn bad_labels_are_refused() {
         assert!(
-            decode(
-                &[0, 2, 1, b'a', 1, b'x', 1, b'a', 1, b'y'],
-                0,
-                &Limits::default()
-            )
-            .is_err()
+            decode(&[0, 2, 1, b'a', 1, b'x', 1, b'a', 1, b'y'], 0, &Limits::default()).is_err()
         );
         assert!(decode(&[0, 1, 1, 0xff, 1, b'x'], 0, &Limits::default()).is_err());
     }

@@ -92,11 +92,7 @@ pub enum WireError {
 }
 
 fn version_advice(agent: (u32, u32), server: (u32, u32)) -> String {
-    let side = if agent.1 < server.0 {
-        "agent"
-    } else {
-        "server"
-    };
+    let side = if agent.1 < server.0 { "agent" } else { "server" };
     format!(
         "the agent speaks protocol {} to {}, the server {} to {}; upgrade the {side}",
         agent.0, agent.1, server.0, server.1
@@ -109,18 +105,12 @@ mod tests {
 
     #[test]
     fn the_older_side_is_told_to_upgrade() {
-        let old_agent = WireError::Version {
-            agent: (1, 1),
-            server: (2, 3),
-        };
+        let old_agent = WireError::Version { agent: (1, 1), server: (2, 3) };
         assert_eq!(
             old_agent.to_string(),
             "the agent speaks protocol 1 to 1, the server 2 to 3; upgrade the agent"
         );
-        let old_server = WireError::Version {
-            agent: (4, 5),
-            server: (2, 3),
-        };
+        let old_server = WireError::Version { agent: (4, 5), server: (2, 3) };
         assert!(old_server.to_string().ends_with("upgrade the server"));
     }
 }

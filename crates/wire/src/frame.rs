@@ -71,34 +71,22 @@ mod tests {
     fn a_bomb_is_refused_by_its_claim() {
         let bomb = encode(&vec![0; LIMIT + 1]);
         assert!(bomb.len() < 1_000);
-        assert_eq!(
-            decode(&bomb, LIMIT),
-            Err(WireError::FrameTooLarge { limit: LIMIT })
-        );
+        assert_eq!(decode(&bomb, LIMIT), Err(WireError::FrameTooLarge { limit: LIMIT }));
     }
 
     #[test]
     fn a_bomb_that_hides_its_size_is_refused() {
         let hidden = zstd::stream::encode_all(&vec![0; LIMIT * 2][..], LEVEL).unwrap();
         let error = decode(&with_flags(FLAG_ZSTD, &hidden), LIMIT).unwrap_err();
-        assert!(matches!(
-            error,
-            WireError::Decompress(_) | WireError::FrameTooLarge { .. }
-        ));
+        assert!(matches!(error, WireError::Decompress(_) | WireError::FrameTooLarge { .. }));
     }
 
     #[test]
     fn refusals() {
         assert_eq!(decode(&[], LIMIT), Err(WireError::EmptyFrame));
         assert_eq!(decode(&[2, 1], LIMIT), Err(WireError::UnknownFlags(2)));
-        assert_eq!(
-            decode(&[0; 11], 10),
-            Err(WireError::FrameTooLarge { limit: 10 })
-        );
-        assert!(matches!(
-            decode(&[1, 2, 3], LIMIT),
-            Err(WireError::Decompress(_))
-        ));
+        assert_eq!(decode(&[0; 11], 10), Err(WireError::FrameTooLarge { limit: 10 }));
+        assert!(matches!(decode(&[1, 2, 3], LIMIT), Err(WireError::Decompress(_))));
     }
 
     #[test]

@@ -44,15 +44,8 @@ impl GroupCodec {
     /// Appends one group. Of a series that is in it twice the last sample counts.
     pub(crate) fn encode(&mut self, group: &Group, bytes: &mut Vec<u8>) {
         let samples = sorted(&group.samples);
-        debug_assert!(
-            samples
-                .last()
-                .is_none_or(|last| (last.0 as usize) < self.values.len())
-        );
-        varint::put(
-            bytes,
-            varint::zigzag(group.timestamp_ms.wrapping_sub(self.timestamp_ms)),
-        );
+        debug_assert!(samples.last().is_none_or(|last| (last.0 as usize) < self.values.len()));
+        varint::put(bytes, varint::zigzag(group.timestamp_ms.wrapping_sub(self.timestamp_ms)));
         self.timestamp_ms = group.timestamp_ms;
         self.encode_layout(&samples, bytes);
 
@@ -109,11 +102,7 @@ impl GroupCodec {
         while !reader.is_empty() {
             if groups.len() >= limits.groups_per_batch {
                 let limit = limits.groups_per_batch;
-                return Err(WireError::Limit {
-                    what: "groups of a batch",
-                    limit,
-                    got: limit + 1,
-                });
+                return Err(WireError::Limit { what: "groups of a batch", limit, got: limit + 1 });
             }
             let step = varint::unzigzag(reader.varint()?);
             self.timestamp_ms = self.timestamp_ms.wrapping_add(step);
@@ -121,17 +110,10 @@ impl GroupCodec {
             total += layout.len();
             if total > limits.samples_per_batch {
                 let limit = limits.samples_per_batch;
-                return Err(WireError::Limit {
-                    what: "samples of a batch",
-                    limit,
-                    got: total,
-                });
+                return Err(WireError::Limit { what: "samples of a batch", limit, got: total });
             }
             let samples = self.decode_samples(&layout, &mut reader)?;
-            groups.push(Group {
-                timestamp_ms: self.timestamp_ms,
-                samples,
-            });
+            groups.push(Group { timestamp_ms: self.timestamp_ms, samples });
         }
         Ok(groups)
     }
@@ -150,10 +132,7 @@ impl GroupCodec {
             let end = first.saturating_add(reader.count()?);
             if end > self.values.len() {
                 let reference = u32::try_from(end - 1).unwrap_or(u32::MAX);
-                return Err(WireError::UnknownSeries {
-                    reference,
-                    defined: self.values.len(),
-                });
+                return Err(WireError::UnknownSeries { reference, defined: self.values.len() });
             }
             if first == end {
                 return Err(reader.malformed("a run of series is empty"));
@@ -216,10 +195,7 @@ mod tests {
 
     fn bits(groups: &[Group]) -> Vec<(i64, Vec<(u32, u64)>)> {
         let one = |samples: &[(u32, f64)]| samples.iter().map(|s| (s.0, s.1.to_bits())).collect();
-        groups
-            .iter()
-            .map(|group| (group.timestamp_ms, one(&group.samples)))
-            .collect()
+        groups.iter().map(|group| (group.timestamp_ms, one(&group.samples))).collect()
     }
 
     #[test]
@@ -242,55 +218,25 @@ mod tests {
         let (mut sender, mut receiver) = pair(3);
         let mut bytes = Vec::new();
         let samples = vec![(2, 1.0), (0, 5.0), (2, 7.0)];
-        sender.encode(
-            &Group {
-                timestamp_ms: 1,
-                samples,
-            },
-            &mut bytes,
-        );
+        sender.encode(&Group { timestamp_ms: 1, samples }, &mut bytes);
         let groups = receiver.decode(&bytes, &Limits::default()).unwrap();
-        assert_eq!(
-            groups,
-            [Group {
-                timestamp_ms: 1,
-                samples: vec![(0, 5.0), (2, 7.0)]
-            }]
-        );
+        assert_eq!(groups, [Group { timestamp_ms: 1, samples: vec![(0, 5.0), (2, 7.0)] }]);
     }
 
     #[test]
     fn limits_and_unknown_series_are_named() {
         let (mut sender, mut receiver) = pair(9);
         let mut bytes = Vec::new();
-        let group = Group {
-            timestamp_ms: 1,
-            samples: (0..9).map(|r| (r, 1.0)).collect(),
-        };
+        let group = Group { timestamp_ms: 1, samples: (0..9).map(|r| (r, 1.0)).collect() };
         sender.encode(&group, &mut bytes);
         sender.encode(&group, &mut bytes);
-        let few = Limits {
-            samples_per_batch: 17,
-            ..Limits::default()
-        };
-        assert!(matches!(
-            receiver.decode(&bytes, &few),
-            Err(WireError::Limit { .. })
-        ));
-        let one = Limits {
-            groups_per_batch: 1,
-            ..Limits::default()
-        };
+        let few = Limits { samples_per_batch: 17, ..Limits::default() };
+        assert!(matches!(receiver.decode(&bytes, &few), Err(WireError::Limit { .. })));
+        let one = Limits { groups_per_batch: 1, ..Limits::default() };
         let (_, mut receiver) = pair(9);
-        assert!(matches!(
-            receiver.decode(&bytes, &one),
-            Err(WireError::Limit { .. })
-        ));
+        assert!(matches!(receiver.decode(&bytes, &one), Err(WireError::Limit { .. })));
         let (_, mut receiver) = pair(8);
-        let unknown = WireError::UnknownSeries {
-            reference: 8,
-            defined: 8,
-        };
+        let unknown = WireError::UnknownSeries { reference: 8, defined: 8 };
         assert_eq!(receiver.decode(&bytes, &Limits::default()), Err(unknown));
     }
 

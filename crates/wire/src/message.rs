@@ -199,15 +199,9 @@ impl AgentKind {
     pub(crate) fn from_payload(payload: &[u8]) -> Result<Self, WireError> {
         let what = "message of the agent";
         AgentMessage::decode(payload)
-            .map_err(|error| WireError::Malformed {
-                what,
-                reason: error.to_string(),
-            })?
+            .map_err(|error| WireError::Malformed { what, reason: error.to_string() })?
             .kind
-            .ok_or_else(|| WireError::Malformed {
-                what,
-                reason: "its kind is unknown".into(),
-            })
+            .ok_or_else(|| WireError::Malformed { what, reason: "its kind is unknown".into() })
     }
 }
 
@@ -234,15 +228,9 @@ impl ServerKind {
     pub(crate) fn from_payload(payload: &[u8]) -> Result<Self, WireError> {
         let what = "message of the server";
         ServerMessage::decode(payload)
-            .map_err(|error| WireError::Malformed {
-                what,
-                reason: error.to_string(),
-            })?
+            .map_err(|error| WireError::Malformed { what, reason: error.to_string() })?
             .kind
-            .ok_or_else(|| WireError::Malformed {
-                what,
-                reason: "its kind is unknown".into(),
-            })
+            .ok_or_else(|| WireError::Malformed { what, reason: "its kind is unknown".into() })
     }
 }
 
@@ -251,21 +239,13 @@ pub(crate) fn fixed<const N: usize>(
     bytes: &[u8],
     what: &'static str,
 ) -> Result<[u8; N], WireError> {
-    bytes.try_into().map_err(|_| WireError::FieldSize {
-        what,
-        expected: N,
-        got: bytes.len(),
-    })
+    bytes.try_into().map_err(|_| WireError::FieldSize { what, expected: N, got: bytes.len() })
 }
 
 /// Refuses a text field of more than `limit` bytes.
 pub(crate) fn check_text(text: &str, limit: usize, what: &'static str) -> Result<(), WireError> {
     if text.len() > limit {
-        return Err(WireError::Limit {
-            what,
-            limit,
-            got: text.len(),
-        });
+        return Err(WireError::Limit { what, limit, got: text.len() });
     }
     Ok(())
 }

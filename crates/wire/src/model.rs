@@ -167,6 +167,8 @@ codes! {
         Protocol = 7,
         /// The server cannot take more agents now.
         Busy = 8,
+        /// The name that the agent asks for cannot be one.
+        BadName = 9,
     }
 }
 
@@ -179,7 +181,8 @@ impl RejectCode {
             | Self::UnknownAgent
             | Self::Revoked
             | Self::InstanceTaken
-            | Self::BadSignature => true,
+            | Self::BadSignature
+            | Self::BadName => true,
             Self::Other | Self::Protocol | Self::Busy => false,
         }
     }
@@ -200,13 +203,18 @@ codes! {
         DiskFull = 4,
         /// The server has too much to do.
         Overloaded = 5,
+        /// All of it lies further in the future, by the server's clock, than the server stores.
+        ClockAhead = 6,
     }
 }
 
 impl RefuseReason {
     /// Whether the same batch may be accepted later; else it is to be dropped and counted.
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Other | Self::DiskFull | Self::Overloaded)
+        match self {
+            Self::Other | Self::DiskFull | Self::Overloaded | Self::ClockAhead => true,
+            Self::Poison | Self::Limit | Self::TooOld => false,
+        }
     }
 }
 
@@ -255,11 +263,12 @@ mod tests {
     #[test]
     fn codes_of_a_newer_version_have_a_meaning() {
         assert_eq!(RejectCode::from_wire(99), RejectCode::Other);
-        assert_eq!(
-            RejectCode::from_wire(RejectCode::Busy.to_wire()),
-            RejectCode::Busy
-        );
+        assert_eq!(RejectCode::from_wire(RejectCode::Busy.to_wire()), RejectCode::Busy);
         assert_eq!(RefuseReason::from_wire(5), RefuseReason::Overloaded);
+        assert_eq!(RefuseReason::from_wire(6), RefuseReason::ClockAhead);
+        assert!(RefuseReason::ClockAhead.is_temporary());
+        assert_eq!(RejectCode::from_wire(9), RejectCode::BadName);
+        assert!(RejectCode::BadName.is_permanent());
         assert!(RefuseReason::from_wire(77).is_temporary());
     }
 

@@ -71,11 +71,7 @@ impl RecordDecoder {
         let length = reader.count()?;
         let new_series = self.batches.define(reader.take(length)?, &limits)?;
         let groups = self.batches.decode(reader.rest(), &limits)?;
-        Ok(Record {
-            new_series,
-            urgent,
-            groups,
-        })
+        Ok(Record { new_series, urgent, groups })
     }
 }
 
@@ -92,26 +88,16 @@ mod tests {
     #[test]
     fn records_build_upon_each_other() {
         let (mut encoder, mut decoder) = (RecordEncoder::new(), RecordDecoder::new());
-        let group = |timestamp_ms, value| Group {
-            timestamp_ms,
-            samples: vec![(7, value), (9, 2.0)],
-        };
+        let group =
+            |timestamp_ms, value| Group { timestamp_ms, samples: vec![(7, value), (9, 2.0)] };
         let first = encoder.encode(true, &[group(5, 1.0)], labels).unwrap();
-        let second = encoder
-            .encode(false, &[group(6, 1.5), group(7, 1.0)], labels)
-            .unwrap();
+        let second = encoder.encode(false, &[group(6, 1.5), group(7, 1.0)], labels).unwrap();
         let first = decoder.decode(&first).unwrap();
         assert_eq!(first.new_series.len(), 2);
         assert!(first.urgent);
         let second = decoder.decode(&second).unwrap();
         assert!(second.new_series.is_empty() && !second.urgent);
-        assert_eq!(
-            second.groups[0],
-            Group {
-                timestamp_ms: 6,
-                samples: vec![(0, 1.5), (1, 2.0)]
-            }
-        );
+        assert_eq!(second.groups[0], Group { timestamp_ms: 6, samples: vec![(0, 1.5), (1, 2.0)] });
         assert_eq!(second.groups[1].samples[0], (0, 1.0));
     }
 

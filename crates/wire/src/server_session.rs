@@ -123,10 +123,9 @@ impl ServerSession {
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
                 Ok(Some(ServerEvent::Goodbye(reason)))
             }
-            (state, kind) => Err(WireError::Unexpected {
-                message: kind.name(),
-                expected: state.expected(),
-            }),
+            (state, kind) => {
+                Err(WireError::Unexpected { message: kind.name(), expected: state.expected() })
+            }
         }
     }
 
@@ -139,16 +138,9 @@ impl ServerSession {
         let agent_nonce = message::fixed(&hello.nonce, "agent's nonce")?;
         if hello.instance.is_empty() {
             let reason = "the name of the host is empty".into();
-            return Err(WireError::Malformed {
-                what: "hello",
-                reason,
-            });
+            return Err(WireError::Malformed { what: "hello", reason });
         }
-        message::check_text(
-            &hello.instance,
-            MAX_INSTANCE_BYTES,
-            "bytes of the host's name",
-        )?;
+        message::check_text(&hello.instance, MAX_INSTANCE_BYTES, "bytes of the host's name")?;
         for (text, what) in [
             (&hello.agent_version, "bytes of the agent's version"),
             (&hello.boot_id, "bytes of the boot id"),
@@ -160,27 +152,17 @@ impl ServerSession {
         }
         let token = hello.enroll_token.as_deref().unwrap_or("");
         message::check_text(token, MAX_TEXT_BYTES, "bytes of the join token")?;
-        self.outgoing.push_back(ServerKind::Challenge(Challenge {
-            nonce: self.nonce.to_vec(),
-            protocol,
-        }));
-        self.state = State::AwaitProof {
-            hello: Box::new(hello),
-            public_key,
-            agent_nonce,
-            protocol,
-        };
+        self.outgoing
+            .push_back(ServerKind::Challenge(Challenge { nonce: self.nonce.to_vec(), protocol }));
+        self.state =
+            State::AwaitProof { hello: Box::new(hello), public_key, agent_nonce, protocol };
         Ok(())
     }
 
     fn identify(&mut self, proof: &Proof) -> Result<ServerEvent, WireError> {
         let signature = message::fixed(&proof.signature, "signature")?;
-        let State::AwaitProof {
-            hello,
-            public_key,
-            agent_nonce,
-            protocol,
-        } = std::mem::replace(&mut self.state, State::Identified)
+        let State::AwaitProof { hello, public_key, agent_nonce, protocol } =
+            std::mem::replace(&mut self.state, State::Identified)
         else {
             unreachable!("a proof is only read while one is awaited");
         };
@@ -214,18 +196,11 @@ impl ServerSession {
     fn batch(&mut self, batch: &BatchMessage) -> Result<ServerEvent, WireError> {
         let expected = self.last_sequence + 1;
         if batch.sequence != expected {
-            return Err(WireError::Sequence {
-                expected,
-                got: batch.sequence,
-            });
+            return Err(WireError::Sequence { expected, got: batch.sequence });
         }
         let groups = self.batches.decode(&batch.groups, &self.limits)?;
         self.last_sequence = expected;
-        Ok(ServerEvent::Batch(Batch {
-            sequence: expected,
-            urgent: batch.urgent,
-            groups,
-        }))
+        Ok(ServerEvent::Batch(Batch { sequence: expected, urgent: batch.urgent, groups }))
     }
 
     /// Lets an identified agent in. Anything else is ignored: the session may have ended meanwhile.
@@ -255,10 +230,7 @@ impl ServerSession {
 
     /// Sends an agent away and ends the session. `message` is shown to the person at the agent.
     pub fn reject(&mut self, code: RejectCode, message: &str) {
-        let reject = Reject {
-            code: code.to_wire(),
-            message: message.into(),
-        };
+        let reject = Reject { code: code.to_wire(), message: message.into() };
         self.end_with(ServerKind::Reject(reject));
     }
 
@@ -272,10 +244,7 @@ impl ServerSession {
     /// The batch was not stored.
     pub fn refuse(&mut self, sequence: u64, reason: RefuseReason) {
         if matches!(self.state, State::Active) {
-            let refused = Refused {
-                sequence,
-                reason: reason.to_wire(),
-            };
+            let refused = Refused { sequence, reason: reason.to_wire() };
             self.outgoing.push_back(ServerKind::Refused(refused));
         }
     }
@@ -284,19 +253,13 @@ impl ServerSession {
     /// its own interval by itself. A new request replaces the last; a lease of 0 ends it now.
     pub fn settings(&mut self, interval_ms: i64, lease_ms: i64) {
         if matches!(self.state, State::Active) {
-            self.outgoing.push_back(ServerKind::Settings(Settings {
-                interval_ms,
-                lease_ms,
-            }));
+            self.outgoing.push_back(ServerKind::Settings(Settings { interval_ms, lease_ms }));
         }
     }
 
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
-        let goodbye = Goodbye {
-            reason: reason.to_wire(),
-            message: String::new(),
-        };
+        let goodbye = Goodbye { reason: reason.to_wire(), message: String::new() };
         self.end_with(ServerKind::Goodbye(goodbye));
     }
 
@@ -305,9 +268,7 @@ impl ServerSession {
         let next = if self.acknowledged.is_empty() {
             self.outgoing.pop_front()?
         } else {
-            ServerKind::Ack(Ack {
-                sequences: std::mem::take(&mut self.acknowledged),
-            })
+            ServerKind::Ack(Ack { sequences: std::mem::take(&mut self.acknowledged) })
         };
         Some(frame::encode(&next.into_payload()))
     }
@@ -323,10 +284,7 @@ impl ServerSession {
 
     /// Ends the session if the agent has let its deadline pass.
     pub fn handle_timeout(&mut self, now_ms: i64) -> Result<(), WireError> {
-        if self
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now_ms)
-        {
+        if self.next_deadline().is_some_and(|deadline| deadline <= now_ms) {
             let error = WireError::Timeout(now_ms - self.heard_ms);
             self.close_after(&error);
             return Err(error);
@@ -351,19 +309,13 @@ impl ServerSession {
                 WireError::Timeout(_) => GoodbyeReason::Idle,
                 _ => GoodbyeReason::Protocol,
             };
-            ServerKind::Goodbye(Goodbye {
-                reason: reason.to_wire(),
-                message,
-            })
+            ServerKind::Goodbye(Goodbye { reason: reason.to_wire(), message })
         } else {
             let code = match error {
                 WireError::Version { .. } => RejectCode::Version,
                 _ => RejectCode::Protocol,
             };
-            ServerKind::Reject(Reject {
-                code: code.to_wire(),
-                message,
-            })
+            ServerKind::Reject(Reject { code: code.to_wire(), message })
         };
         self.end_with(last);
     }

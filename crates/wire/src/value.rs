@@ -122,24 +122,14 @@ mod tests {
         check(&[(12345.67, 6), (12345.68, 1), (12346.0, 1)]);
         check(&[(0.1, 3), (0.3, 1), (0.25, 3), (0.1, 1)]);
         check(&[(5.0, 1), (stale_marker(), 10), (5.0, 1)]);
-        check(&[
-            (-0.0, 10),
-            (0.0, 1),
-            (f64::INFINITY, 10),
-            (f64::NAN, 10),
-            (1e300, 10),
-        ]);
+        check(&[(-0.0, 10), (0.0, 1), (f64::INFINITY, 10), (f64::NAN, 10), (1e300, 10)]);
         check(&[(std::f64::consts::PI, 10), (9.007_199_254_740_99e15, 8)]);
     }
 
     #[test]
     fn bad_tokens_are_errors() {
         for bytes in [&[0][..], &[0, 10, 0], &[0, 255, 1, 2], &[0, 3]] {
-            assert!(
-                ValueState::default()
-                    .decode(&mut Reader::new(bytes, "test"))
-                    .is_err()
-            );
+            assert!(ValueState::default().decode(&mut Reader::new(bytes, "test")).is_err());
         }
     }
 

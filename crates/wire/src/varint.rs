@@ -45,10 +45,8 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or_else(|| self.malformed("it ends too early"))?;
+        let (taken, rest) =
+            self.rest.split_at_checked(count).ok_or_else(|| self.malformed("it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -82,10 +80,7 @@ impl<'a> Reader<'a> {
 
     /// The error that these bytes are not what they should be.
     pub(crate) fn malformed(&self, reason: &str) -> WireError {
-        WireError::Malformed {
-            what: self.what,
-            reason: reason.into(),
-        }
+        WireError::Malformed { what: self.what, reason: reason.into() }
     }
 }
 

@@ -12,7 +12,6 @@ use crate::spool::Spool;
 struct Pipe {
     exchange: Exchange,
     spool: Spool,
-    last_read: u64,
     server: Option<ServerSession>,
     names: Vec<Labels>,
     now_ms: i64,
@@ -30,7 +29,6 @@ impl Pipe {
         Self {
             exchange: Exchange::new(key, memory_limit),
             spool: Spool::open(disk, std::path::Path::new("/spool"), 1 << 20).unwrap(),
-            last_read: 0,
             server: None,
             names: Vec::new(),
             now_ms: 0,
@@ -49,13 +47,8 @@ impl Pipe {
             (number("steady"), timestamp_ms as f64),
             (number(&format!("volatile_{timestamp_ms}")), 1.0),
         ];
-        self.exchange.push(
-            false,
-            Group {
-                timestamp_ms,
-                samples,
-            },
-        );
+        let group = Group { timestamp_ms, samples };
+        self.exchange.push(false, group, self.now_ms);
     }
 
     fn connect(&mut self) {
@@ -83,15 +76,20 @@ impl Pipe {
         for number in self.exchange.take_finished_segments() {
             self.spool.remove(number).unwrap();
         }
-        while let Some(segment) = self.exchange.poll_spool() {
-            assert_eq!(self.spool.write(&segment).unwrap(), 0);
+        while let Some(spill) = self.exchange.poll_spool(self.now_ms) {
+            assert_eq!(self.spool.append(&spill).unwrap(), 0);
         }
-        if self.exchange.wants_segment()
-            && let Some(number) = self.spool.next_after(self.last_read)
-        {
-            self.last_read = number;
-            self.exchange
-                .push_segment(number, self.spool.read(number).unwrap());
+        if self.exchange.wants_segment(self.now_ms) {
+            self.read_segment();
+        }
+    }
+
+    fn read_segment(&mut self) {
+        let exchange = &self.exchange;
+        let next = self.spool.numbers().find(|number| !exchange.has_segment(*number));
+        if let Some(number) = next {
+            let segment = self.spool.read(number).unwrap();
+            self.exchange.push_segment(number, segment, self.now_ms);
         }
     }
 
@@ -135,11 +133,7 @@ impl Pipe {
                 }
             }
             while let Some(frame) = server.poll_transmit() {
-                notices.extend(
-                    self.exchange
-                        .handle_frame(&frame, 5_000, self.now_ms)
-                        .unwrap(),
-                );
+                notices.extend(self.exchange.handle_frame(&frame, 5_000, self.now_ms).unwrap());
             }
         }
         notices
@@ -182,10 +176,7 @@ fn live_batches_flow_and_the_offset_is_known() {
     let mut pipe = Pipe::new(1 << 20);
     pipe.connect();
     let notices = pipe.exchange(3, |_| Answer::Acknowledge);
-    let welcomed = Notice::Welcomed {
-        instance: "web-1".into(),
-        interval_ms: 0,
-    };
+    let welcomed = Notice::Welcomed { instance: "web-1".into(), interval_ms: 0 };
     assert_eq!(notices, [welcomed]);
     assert_eq!(pipe.exchange.clock_offset_ms(), Some(2_500));
     for at in 0..5 {
@@ -193,10 +184,7 @@ fn live_batches_flow_and_the_offset_is_known() {
         pipe.exchange(3, |_| Answer::Acknowledge);
     }
     assert_eq!(pipe.arrived, [0, 1, 2, 3, 4]);
-    assert_eq!(
-        (pipe.exchange.queued(), pipe.exchange.counts()),
-        (0, (5, 0, 0, 1))
-    );
+    assert_eq!((pipe.exchange.queued(), pipe.exchange.counts()), (0, (5, 0, 0, 1)));
 }
 
 #[test]
@@ -213,12 +201,7 @@ fn after_an_outage_live_comes_first_and_the_backlog_oldest_first() {
     let live = pipe.arrived.iter().position(|at| *at == 101).unwrap();
     assert!(live <= 3, "{:?}", pipe.arrived);
     pipe.drain();
-    let backlog: Vec<i64> = pipe
-        .arrived
-        .iter()
-        .copied()
-        .filter(|at| *at < 100)
-        .collect();
+    let backlog: Vec<i64> = pipe.arrived.iter().copied().filter(|at| *at < 100).collect();
     assert_eq!(backlog, (0..20).collect::<Vec<_>>());
 }
 
@@ -241,9 +224,7 @@ fn what_memory_cannot_hold_waits_on_disk_and_nothing_is_lost() {
 fn any_series_of_cuts_loses_nothing_that_was_collected() {
     let mut random: u64 = 42;
     let mut below = |end: u64| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (random >> 33) % end
     };
     let mut pipe = Pipe::new(10_000);
@@ -276,10 +257,7 @@ fn a_poisonous_batch_is_dropped_and_counted_and_others_flow() {
         1 => Answer::Refuse(RefuseReason::Poison),
         _ => Answer::Acknowledge,
     });
-    assert_eq!(
-        (pipe.exchange.queued(), pipe.exchange.counts()),
-        (0, (2, 1, 0, 1))
-    );
+    assert_eq!((pipe.exchange.queued(), pipe.exchange.counts()), (0, (2, 1, 0, 1)));
 }
 
 #[test]
@@ -290,16 +268,12 @@ fn everything_undelivered_can_be_saved_at_the_end() {
     (0..5).for_each(|at| pipe.collect(at));
     pipe.exchange(20, |_| Answer::Silence);
     pipe.cut();
-    while let Some(segment) = pipe.exchange.take_for_spool() {
-        pipe.spool.write(&segment).unwrap();
+    while let Some(spill) = pipe.exchange.take_for_spool() {
+        pipe.spool.append(&spill).unwrap();
     }
     assert_eq!(pipe.exchange.queued(), 0);
     let segment = pipe.spool.read(1).unwrap();
-    let saved: Vec<i64> = segment
-        .batches
-        .iter()
-        .map(|groups| groups[0].timestamp_ms)
-        .collect();
+    let saved: Vec<i64> = segment.batches.iter().map(|groups| groups[0].timestamp_ms).collect();
     assert_eq!(saved, [0, 1, 2, 3, 4]);
 }
 
@@ -308,13 +282,100 @@ fn series_that_nothing_uses_are_forgotten() {
     let mut pipe = Pipe::new(1 << 30);
     (0..5_000).for_each(|at| pipe.collect(at));
     pipe.exchange.forget_idle_series([0].into_iter());
-    assert_eq!(
-        pipe.exchange.table().len(),
-        5_001,
-        "batches that wait need their names"
-    );
+    assert_eq!(pipe.exchange.table().len(), 5_001, "batches that wait need their names");
     pipe.connect();
     pipe.drain();
     pipe.exchange.forget_idle_series([0].into_iter());
     assert_eq!(pipe.exchange.table().len(), 1);
+}
+
+#[test]
+fn what_waits_for_ten_seconds_is_on_disk_whether_there_is_a_session_or_not() {
+    for connected in [false, true] {
+        let mut pipe = Pipe::new(1 << 30);
+        if connected {
+            pipe.connect();
+            pipe.exchange(3, |_| Answer::Acknowledge);
+        }
+        for second in 0..60 {
+            pipe.collect(second);
+            pipe.exchange(3, |_| Answer::Silence);
+            pipe.tend_spool();
+            pipe.now_ms += 1_000;
+        }
+        // Here the process is killed: what the folder holds is all there is.
+        let numbers: Vec<u64> = pipe.spool.numbers().collect();
+        let saved: BTreeSet<i64> = numbers
+            .iter()
+            .flat_map(|number| pipe.spool.read(*number).unwrap().batches)
+            .map(|groups| groups[0].timestamp_ms)
+            .collect();
+        assert!(saved.len() >= 50, "{connected}: {saved:?}");
+        assert!(saved.iter().copied().eq(0..saved.len() as i64));
+        assert_eq!(numbers.len(), 1, "one file, not one for each batch");
+    }
+}
+
+#[test]
+fn batches_that_were_saved_while_on_their_way_arrive() {
+    let mut pipe = Pipe::new(1 << 20);
+    pipe.connect();
+    pipe.exchange(3, |_| Answer::Acknowledge);
+    for second in 0..40 {
+        pipe.collect(second);
+        pipe.exchange(3, |_| Answer::Silence);
+        pipe.now_ms += 1_000;
+    }
+    pipe.connect();
+    pipe.drain();
+    assert_eq!(pipe.acknowledged, (0..40).collect());
+    assert_eq!(pipe.exchange.counts().1, 0);
+}
+
+#[test]
+fn a_server_whose_clock_is_behind_gets_everything_in_the_end() {
+    let mut pipe = Pipe::new(1 << 20);
+    pipe.connect();
+    pipe.exchange(3, |_| Answer::Acknowledge);
+    for second in 0..600 {
+        pipe.collect(second);
+        // The server takes what is older than 100 s, and so everything, but late.
+        let answer = |at: i64| {
+            if at + 100 <= second {
+                Answer::Acknowledge
+            } else {
+                Answer::Refuse(RefuseReason::ClockAhead)
+            }
+        };
+        pipe.exchange(6, answer);
+        pipe.now_ms += 1_000;
+    }
+    let live = pipe.arrived.iter().filter(|at| **at == 599).count();
+    assert!(live >= 1, "live batches are tried");
+    assert!(pipe.arrived.len() < 1_500, "{}", pipe.arrived.len());
+    assert!(pipe.acknowledged.contains(&400), "{:?}", pipe.acknowledged);
+    pipe.now_ms += 60_000;
+    pipe.drain();
+    assert_eq!(pipe.acknowledged, (0..600).collect());
+    assert_eq!(pipe.exchange.counts().1, 0);
+}
+
+#[test]
+fn a_spool_that_fails_costs_nothing_while_memory_lasts() {
+    let mut pipe = Pipe::new(20_000);
+    let mut lost = 0;
+    for second in 0..300 {
+        pipe.collect(second);
+        pipe.now_ms += 1_000;
+        while let Some(spill) = pipe.exchange.poll_spool(pipe.now_ms) {
+            lost += pipe.exchange.spool_failed(spill.into_taken(), pipe.now_ms);
+        }
+        assert!(pipe.exchange.queue.memory_bytes() <= 20_000);
+        assert!(lost == 0 || second > 50, "there was room");
+    }
+    assert_eq!(lost + pipe.exchange.queued() as u64, 300);
+    pipe.now_ms += 60_000;
+    pipe.connect();
+    pipe.drain();
+    assert_eq!(pipe.acknowledged, (lost as i64..300).collect());
 }

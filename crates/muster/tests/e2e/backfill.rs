@@ -23,15 +23,11 @@ fn a_minute_without_a_network_leaves_no_gap_and_no_double() {
     let relay = Relay::start(server.address);
     let token = server.token(&["enroll-token"]);
     let _agent = Agent::start(relay.address, &token, &state.path().display().to_string());
-    wait_for("samples", || {
-        Some(points(&server)).filter(|points| points.len() >= 3)
-    });
+    wait_for("samples", || Some(points(&server)).filter(|points| points.len() >= 3));
 
     relay.cut(true);
     let (cut, cut_at_ms) = (Instant::now(), now_ms());
-    wait_for("`up` to be 0", || {
-        server.query("up == 0").into_iter().next()
-    });
+    wait_for("`up` to be 0", || server.query("up == 0").into_iter().next());
     std::thread::sleep(CUT_FOR.saturating_sub(cut.elapsed()));
     let before = points(&server);
     let outage_ms = i64::try_from(cut.elapsed().as_millis()).unwrap();
@@ -46,24 +42,43 @@ fn a_minute_without_a_network_leaves_no_gap_and_no_double() {
     for two in after.windows(2) {
         assert!(two[1].0 - two[0].0 >= INTERVAL_MS / 2, "a double: {two:?}");
     }
-    let during = after
-        .iter()
-        .filter(|(at, _)| (0..outage_ms).contains(&(at - cut_at_ms)))
-        .count();
-    assert!(
-        during as i64 >= outage_ms / INTERVAL_MS * 9 / 10,
-        "{during} in {outage_ms} ms"
-    );
+    let during = after.iter().filter(|(at, _)| (0..outage_ms).contains(&(at - cut_at_ms))).count();
+    assert!(during as i64 >= outage_ms / INTERVAL_MS * 9 / 10, "{during} in {outage_ms} ms");
     println!("{} samples before, {} after", before.len(), after.len());
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn an_agent_that_is_killed_in_an_outage_loses_seconds() {
+    const LONGEST_LOSS_MS: i64 = 15_000;
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::alone(dir.path());
+    let relay = Relay::start(server.address);
+    let token = server.token(&["enroll-token"]);
+    let state_dir = state.path().display().to_string();
+    let agent = Agent::start(relay.address, &token, &state_dir);
+    wait_for("samples", || Some(points(&server)).filter(|points| points.len() >= 3));
+
+    relay.cut(true);
+    let cut_at_ms = now_ms();
+    std::thread::sleep(Duration::from_secs(40));
+    drop(agent);
+    let killed_at_ms = now_ms();
+    let _agent = Agent::start(relay.address, &token, &state_dir);
+    relay.cut(false);
+    wait_for("the backlog", || {
+        let now = points(&server);
+        (now.last()?.0 > killed_at_ms && widest(&now) <= LONGEST_LOSS_MS).then_some(())
+    });
+    let outage = cut_at_ms..killed_at_ms;
+    let during = points(&server).iter().filter(|(at, _)| outage.contains(at)).count();
+    assert!(during >= 25, "{during} samples of 40 s");
+    println!("the widest gap is {} ms", widest(&points(&server)));
 }
 
 /// The longest time between two samples, in milliseconds.
 fn widest(points: &[(i64, f64)]) -> i64 {
-    points
-        .windows(2)
-        .map(|two| two[1].0 - two[0].0)
-        .max()
-        .unwrap_or(i64::MAX)
+    points.windows(2).map(|two| two[1].0 - two[0].0).max().unwrap_or(i64::MAX)
 }
 
 fn points(server: &Server) -> Vec<(i64, f64)> {
@@ -110,11 +125,7 @@ impl Relay {
     fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let address = listener.local_addr().expect("a listener has an address");
-        let relay = Self {
-            address,
-            cut: Arc::default(),
-            open: Arc::default(),
-        };
+        let relay = Self { address, cut: Arc::default(), open: Arc::default() };
         let (cut, open) = (Arc::clone(&relay.cut), Arc::clone(&relay.open));
         std::thread::spawn(move || {
             for from in listener.incoming().map_while(Result::ok) {

@@ -25,50 +25,28 @@ fn tokens_are_made_beside_the_server_and_through_its_api() {
     let admin = server.token(&["token", "create", "root", "--role", "admin"]);
     let url = format!("http://{}", server.address);
     let remote = ["--server", &url, "--api-token", &admin];
-    let mut create = vec![
-        "token",
-        "create",
-        "grafana",
-        "--role",
-        "viewer",
-        "--expires",
-        "90d",
-    ];
+    let mut create = vec!["token", "create", "grafana", "--role", "viewer", "--expires", "90d"];
     create.extend(remote);
     let made = muster(&create);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let token = text(&made.stdout).lines().last().unwrap().to_owned();
-    assert_eq!(
-        get(server.address, "/api/v1/query?query=1", &token).status,
-        200
-    );
+    assert_eq!(get(server.address, "/api/v1/query?query=1", &token).status, 200);
 
     let mut again = create.clone();
     again.truncate(3);
     again.extend(remote);
-    assert!(
-        text(&muster(&again).stderr).contains("already"),
-        "a name is given once"
-    );
+    assert!(text(&muster(&again).stderr).contains("already"), "a name is given once");
 
     let listed = server.beside(&["token", "list", "--json"]);
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    let names: Vec<_> = listed["tokens"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|t| &t["name"])
-        .collect();
+    let names: Vec<_> = listed["tokens"].as_array().unwrap().iter().map(|t| &t["name"]).collect();
     assert_eq!(names, ["grafana", "root"]);
     assert!(!listed.to_string().contains(&token));
 
     let mut revoke = vec!["token", "revoke", "grafana"];
     revoke.extend(remote);
     assert!(muster(&revoke).status.success());
-    assert_eq!(
-        get(server.address, "/api/v1/query?query=1", &token).status,
-        401
-    );
+    assert_eq!(get(server.address, "/api/v1/query?query=1", &token).status, 401);
 }
 
 #[test]
@@ -77,36 +55,18 @@ fn a_server_that_cannot_start_says_what_to_do() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Server::alone(dir.path());
     let (listen, any) = (server.address.to_string(), "127.0.0.1:0");
-    let (data, free) = (
-        dir.path().display().to_string(),
-        other.path().display().to_string(),
-    );
+    let (data, free) = (dir.path().display().to_string(), other.path().display().to_string());
     let file = dir.path().join("a-file");
     std::fs::write(&file, "").unwrap();
     let under_file = file.join("data").display().to_string();
     let config = dir.path().join("muster.toml").display().to_string();
     std::fs::write(&config, "retension = '30d'").unwrap();
 
-    check(
-        &["server", "--listen", &listen, "--data-dir", &free],
-        "--listen",
-    );
-    check(
-        &["server", "--listen", any, "--data-dir", &data],
-        "--data-dir",
-    );
-    check(
-        &["server", "--listen", any, "--data-dir", &under_file],
-        "--data-dir",
-    );
-    check(
-        &["server", "--config", &config],
-        "did you mean \"retention\"?",
-    );
-    check(
-        &["server", "--tls", "on", "--data-dir", &free],
-        "off, auto nor CERTIFICATE,KEY",
-    );
+    check(&["server", "--listen", &listen, "--data-dir", &free], "--listen");
+    check(&["server", "--listen", any, "--data-dir", &data], "--data-dir");
+    check(&["server", "--listen", any, "--data-dir", &under_file], "--data-dir");
+    check(&["server", "--config", &config], "did you mean \"retention\"?");
+    check(&["server", "--tls", "on", "--data-dir", &free], "off, auto nor CERTIFICATE,KEY");
     check(&["server", "--retention", "5", "--data-dir", &free], "400d");
 }
 
@@ -131,10 +91,7 @@ fn a_data_folder_of_somebody_else_is_told_by_name() {
     };
     let error = text(&output.stderr);
     assert!(!output.status.success());
-    assert!(
-        error.contains(&data) && error.contains("--data-dir"),
-        "{error}"
-    );
+    assert!(error.contains(&data) && error.contains("--data-dir"), "{error}");
 }
 
 #[test]
@@ -142,35 +99,18 @@ fn a_data_folder_of_somebody_else_is_told_by_name() {
 fn a_command_that_cannot_work_says_what_to_do() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let _server = Server::alone(dir.path());
-    let (data, free) = (
-        dir.path().display().to_string(),
-        other.path().display().to_string(),
-    );
+    let (data, free) = (dir.path().display().to_string(), other.path().display().to_string());
     let nowhere = "http://127.0.0.1:1";
 
     check(&["query", "up", "--data-dir", &free], "no server runs");
     check(&["query", "sum(", "--data-dir", &data], "query");
     check(&["query", "up", "--server", nowhere], "--api-token");
+    check(&["query", "up", "--server", nowhere, "--api-token", "x"], "cannot reach");
     check(
-        &["query", "up", "--server", nowhere, "--api-token", "x"],
-        "cannot reach",
-    );
-    check(
-        &[
-            "token",
-            "create",
-            "x",
-            "--role",
-            "king",
-            "--data-dir",
-            &data,
-        ],
+        &["token", "create", "x", "--role", "king", "--data-dir", &data],
         "viewer, operator, admin",
     );
-    check(
-        &["enroll-token", "--uses", "0", "--data-dir", &data],
-        "--uses",
-    );
+    check(&["enroll-token", "--uses", "0", "--data-dir", &data], "--uses");
     check(&["agent", "--state-dir", &free], "muster enroll-token");
 }
 

@@ -42,10 +42,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged() {
     let mut samples = 0;
     for (number, feeder) in feeders.into_iter().enumerate() {
         let acknowledged = feeder.join().unwrap();
-        assert!(
-            acknowledged.len() > KILLS,
-            "hardly anything was acknowledged: no load"
-        );
+        assert!(acknowledged.len() > KILLS, "hardly anything was acknowledged: no load");
         samples += check(&server, number, &acknowledged);
     }
     println!("{samples} acknowledged samples survived {KILLS} kills");
@@ -55,10 +52,7 @@ fn ten_kills_under_load_lose_nothing_that_was_acknowledged() {
 /// Sends numbered batches until told to stop, resends what was not acknowledged after each crash, and gives
 /// the number of the batch by its timestamp for all that were acknowledged.
 fn feed(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> BTreeMap<i64, u64> {
-    let agent = TestAgent::new(
-        &format!("crash-{number}"),
-        numbered("crash_counter", SERIES),
-    );
+    let agent = TestAgent::new(&format!("crash-{number}"), numbered("crash_counter", SERIES));
     let mut acknowledged = BTreeMap::new();
     let mut waiting: BTreeMap<i64, u64> = BTreeMap::new();
     let mut next = 1;
@@ -69,9 +63,7 @@ fn feed(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> B
         };
         let mut under_way = BTreeMap::new();
         let resend: Vec<_> = waiting.clone().into_iter().collect();
-        if resend
-            .iter()
-            .any(|&(at, batch)| send(&mut session, at, batch, &mut under_way).is_none())
+        if resend.iter().any(|&(at, batch)| send(&mut session, at, batch, &mut under_way).is_none())
         {
             continue;
         }
@@ -122,17 +114,12 @@ fn value(batch: u64, series: usize) -> f64 {
 
 /// Every acknowledged sample is stored once with its value; gives their number.
 fn check(server: &Server, number: usize, acknowledged: &BTreeMap<i64, u64>) -> usize {
-    let stored = server.samples(&format!(
-        "crash_counter{{instance=\"crash-{number}\"}}[30m]"
-    ));
+    let stored = server.samples(&format!("crash_counter{{instance=\"crash-{number}\"}}[30m]"));
     assert_eq!(stored.len(), SERIES);
     let mut count = 0;
     for (labels, points) in stored {
         let series: usize = labels["n"].as_str().unwrap().parse().unwrap();
-        assert!(
-            points.windows(2).all(|two| two[0].0 < two[1].0),
-            "a timestamp is there twice"
-        );
+        assert!(points.windows(2).all(|two| two[0].0 < two[1].0), "a timestamp is there twice");
         let points: BTreeMap<i64, f64> = points.into_iter().collect();
         for (at, batch) in acknowledged {
             let found = points.get(at).copied();

@@ -12,9 +12,7 @@ fn this_machine_is_there_in_seconds_and_stays_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let started = Instant::now();
     let mut server = Server::up(dir.path());
-    let load = wait_for("node_load1", || {
-        server.query("node_load1").into_iter().next()
-    });
+    let load = wait_for("node_load1", || server.query("node_load1").into_iter().next());
     let seconds = started.elapsed().as_secs_f64();
     println!("first sample {seconds:.2} s after the start of the binary");
     assert_eq!(load.0["job"], "node");
@@ -24,11 +22,7 @@ fn this_machine_is_there_in_seconds_and_stays_after_a_restart() {
         .next()
         .and_then(|number| number.parse().ok())
         .unwrap();
-    assert!(
-        (load.1 - shown).abs() < 2.0,
-        "{} is not near {shown}",
-        load.1
-    );
+    assert!((load.1 - shown).abs() < 2.0, "{} is not near {shown}", load.1);
     let boots = server.query("node_boot_time_seconds");
     wait_for("up", || server.query("up == 1").into_iter().next());
 
@@ -42,11 +36,7 @@ fn this_machine_is_there_in_seconds_and_stays_after_a_restart() {
     assert_eq!(sign_in(again.address, "admin", PASSWORD).status, 200);
     let kept = again.query("last_over_time(node_boot_time_seconds[10m])");
     assert_eq!(kept[0].1, boots[0].1);
-    assert_eq!(
-        again.query("count(count by (instance) (up))")[0].1,
-        1.0,
-        "it joined once"
-    );
+    assert_eq!(again.query("count(count by (instance) (up))")[0].1, 1.0, "it joined once");
 }
 
 #[test]
@@ -62,10 +52,8 @@ fn a_password_is_made_printed_once_and_works() {
         .output()
         .unwrap();
     let printed = crate::server::text(&output.stdout);
-    let password = printed
-        .lines()
-        .find_map(|line| line.strip_prefix("password: "))
-        .expect("it is printed");
+    let password =
+        printed.lines().find_map(|line| line.strip_prefix("password: ")).expect("it is printed");
     let logged = crate::server::text(&output.stderr);
     assert!(!logged.contains(password), "the password is in the log");
     let server = Server::up(dir.path());
@@ -79,11 +67,7 @@ fn nothing_but_health_and_page_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::alone(dir.path());
     for path in ["/-/healthy", "/-/ready", "/", "/hosts/any"] {
-        assert_eq!(
-            request(server.address, "GET", path, &[], "").status,
-            200,
-            "{path}"
-        );
+        assert_eq!(request(server.address, "GET", path, &[], "").status, 200, "{path}");
     }
     for path in [
         "/metrics",
@@ -97,38 +81,17 @@ fn nothing_but_health_and_page_is_open() {
         "/api/muster/v1/session",
         "/api/muster/v1/about",
     ] {
-        assert_eq!(
-            request(server.address, "GET", path, &[], "").status,
-            401,
-            "{path}"
-        );
-        assert_eq!(
-            get(server.address, path, "muster_t_wrong").status,
-            401,
-            "{path}"
-        );
+        assert_eq!(request(server.address, "GET", path, &[], "").status, 401, "{path}");
+        assert_eq!(get(server.address, path, "muster_t_wrong").status, 401, "{path}");
     }
     let viewer = server.token(&["token", "create", "v", "--role", "viewer"]);
     let writer = server.token(&["token", "create", "w", "--role", "writer"]);
     assert_eq!(get(server.address, "/metrics", &viewer).status, 200);
-    assert_eq!(
-        get(server.address, "/api/v1/query?query=1", &viewer).status,
-        200
-    );
-    assert_eq!(
-        get(server.address, "/api/v1/query?query=1", &writer).status,
-        403
-    );
-    assert_eq!(
-        get(server.address, "/api/muster/v1/tokens", &viewer).status,
-        403
-    );
+    assert_eq!(get(server.address, "/api/v1/query?query=1", &viewer).status, 200);
+    assert_eq!(get(server.address, "/api/v1/query?query=1", &writer).status, 403);
+    assert_eq!(get(server.address, "/api/muster/v1/tokens", &viewer).status, 403);
     server.beside(&["token", "revoke", "v"]);
-    assert_eq!(
-        get(server.address, "/metrics", &viewer).status,
-        401,
-        "revoked at once"
-    );
+    assert_eq!(get(server.address, "/metrics", &viewer).status, 401, "revoked at once");
 }
 
 #[test]
@@ -142,38 +105,19 @@ fn a_session_ends_when_one_signs_out_and_guessing_is_slowed() {
         .lines()
         .find_map(|line| line.strip_prefix("set-cookie: "))
         .expect("a cookie is set");
-    assert!(
-        cookie.contains("httponly") && cookie.contains("samesite=lax"),
-        "{cookie}"
-    );
+    assert!(cookie.contains("httponly") && cookie.contains("samesite=lax"), "{cookie}");
     // Heads are shown in lower case, but a secret is not: it is taken from a second, raw look.
     let secret = raw_cookie(&server);
-    let session = [
-        ("cookie", secret.as_str()),
-        ("content-type", "application/json"),
-    ];
+    let session = [("cookie", secret.as_str()), ("content-type", "application/json")];
     let path = "/api/muster/v1/session";
-    assert_eq!(
-        request(server.address, "GET", path, &session, "").status,
-        200
-    );
+    assert_eq!(request(server.address, "GET", path, &session, "").status, 200);
     let other_site = [session[0], ("sec-fetch-site", "cross-site")];
-    assert_eq!(
-        request(server.address, "DELETE", path, &other_site, "").status,
-        403
-    );
-    assert_eq!(
-        request(server.address, "DELETE", path, &session, "").status,
-        204
-    );
-    assert_eq!(
-        request(server.address, "GET", path, &session, "").status,
-        401
-    );
+    assert_eq!(request(server.address, "DELETE", path, &other_site, "").status, 403);
+    assert_eq!(request(server.address, "DELETE", path, &session, "").status, 204);
+    assert_eq!(request(server.address, "GET", path, &session, "").status, 401);
 
-    let statuses: Vec<u16> = (0..8)
-        .map(|_| sign_in(server.address, "admin", "wrong").status)
-        .collect();
+    let statuses: Vec<u16> =
+        (0..8).map(|_| sign_in(server.address, "admin", "wrong").status).collect();
     assert_eq!(statuses[..5], [401; 5]);
     assert!(statuses[5..].contains(&429), "{statuses:?}");
 }
@@ -190,9 +134,6 @@ fn raw_cookie(server: &Server) -> String {
     .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let cookie = text
-        .lines()
-        .find_map(|line| line.strip_prefix("set-cookie: "))
-        .unwrap();
+    let cookie = text.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
     cookie.split(';').next().unwrap().to_owned()
 }

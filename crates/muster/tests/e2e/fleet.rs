@@ -73,10 +73,7 @@ fn check_figures(model: &HostModel, row: &Value, now_ms: i64) {
     let newest_ms = row["last_sample_ms"].as_i64().unwrap();
     let tick = |at_ms: &i64| at_ms % INTERVAL_MS == 0;
     let fresh = now_ms - 30_000..now_ms + INTERVAL_MS;
-    assert!(
-        tick(&newest_ms) && fresh.contains(&newest_ms),
-        "at {now_ms}: {row}"
-    );
+    assert!(tick(&newest_ms) && fresh.contains(&newest_ms), "at {now_ms}: {row}");
     // A sample may have come before or after a figure was computed, but is of no later time.
     let before_ms = newest_ms.min(now_ms - INTERVAL_MS);
     let fast: Vec<i64> = (before_ms..=now_ms).filter(tick).collect();
@@ -90,10 +87,7 @@ fn check_figures(model: &HostModel, row: &Value, now_ms: i64) {
         let actual = row[figure].as_f64();
         let values: Vec<f64> = moments.iter().map(|&at_ms| expected(at_ms)).collect();
         let agrees = |value: &f64| actual.is_some_and(|actual| near(actual, *value));
-        assert!(
-            values.iter().any(agrees),
-            "{figure} is none of {values:?}: {row}"
-        );
+        assert!(values.iter().any(agrees), "{figure} is none of {values:?}: {row}");
     };
     check("cpus", &slow, &|_| cpus);
     check("cpu_percent", &fast, &|at_ms| {
@@ -108,17 +102,14 @@ fn check_figures(model: &HostModel, row: &Value, now_ms: i64) {
     check("swap_percent", &fast, &|at_ms| {
         100.0 * (1.0 - memory("SwapFree", at_ms) / memory("SwapTotal", at_ms))
     });
-    for (figure, direction) in [
-        ("receive_bytes_per_second", "receive"),
-        ("transmit_bytes_per_second", "transmit"),
-    ] {
+    for (figure, direction) in
+        [("receive_bytes_per_second", "receive"), ("transmit_bytes_per_second", "transmit")]
+    {
         let name = format!("node_network_{direction}_bytes_total");
         let outer = named(model, &name, &[("device", "eth0")]);
         check(figure, &fast, &|at_ms| rate(outer[0], at_ms));
     }
-    check("boot_time_ms", &slow, &|at_ms| {
-        (of("node_boot_time_seconds", at_ms) * 1_000.0).trunc()
-    });
+    check("boot_time_ms", &slow, &|at_ms| (of("node_boot_time_seconds", at_ms) * 1_000.0).trunc());
     check_worst_disk(model, &row["worst_disk"], &slow);
 }
 
@@ -126,10 +117,8 @@ fn check_figures(model: &HostModel, row: &Value, now_ms: i64) {
 #[track_caller]
 fn check_worst_disk(model: &HostModel, disk: &Value, moments: &[i64]) {
     let sizes = named(model, "node_filesystem_size_bytes", &[]);
-    let mountpoints: BTreeSet<&str> = sizes
-        .iter()
-        .map(|series| series.labels().get("mountpoint").unwrap())
-        .collect();
+    let mountpoints: BTreeSet<&str> =
+        sizes.iter().map(|series| series.labels().get("mountpoint").unwrap()).collect();
     let used_percent = |mountpoint: &str, at_ms| {
         let part = |name: &str| {
             let name = format!("node_filesystem_{name}_bytes");
@@ -166,9 +155,7 @@ fn named<'a>(
         .filter(|series| {
             let own = series.labels();
             own.metric_name() == Some(name)
-                && labels
-                    .iter()
-                    .all(|(label, text)| own.get(label) == Some(text))
+                && labels.iter().all(|(label, text)| own.get(label) == Some(text))
         })
         .collect();
     assert!(!found.is_empty(), "the model has no {name}");

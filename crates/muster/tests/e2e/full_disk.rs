@@ -49,11 +49,7 @@ fn a_full_disk_stops_writing_only_and_only_while_it_is_full() {
 
     let ballast = disk.0.join("ballast");
     let _ = Command::new("dd")
-        .args([
-            "if=/dev/zero",
-            "bs=1M",
-            &format!("of={}", ballast.display()),
-        ])
+        .args(["if=/dev/zero", "bs=1M", &format!("of={}", ballast.display())])
         .output()
         .expect("dd is everywhere");
     wait_for("a refusal", || {
@@ -66,19 +62,9 @@ fn a_full_disk_stops_writing_only_and_only_while_it_is_full() {
             Verdict::Acknowledged(_) => None,
         }
     });
-    wait_for("a log line", || {
-        server.log().contains("is full").then_some(())
-    });
-    let answer = get(
-        server.address,
-        "/api/v1/query?query=count(full_disk)",
-        &reader,
-    );
-    assert_eq!(
-        answer.json()["data"]["result"][0]["value"][1],
-        "10",
-        "reading goes on"
-    );
+    wait_for("a log line", || server.log().contains("is full").then_some(()));
+    let answer = get(server.address, "/api/v1/query?query=count(full_disk)", &reader);
+    assert_eq!(answer.json()["data"]["result"][0]["value"][1], "10", "reading goes on");
 
     std::fs::remove_file(&ballast).unwrap();
     wait_for("writing to resume", || {

@@ -31,9 +31,7 @@ pub(crate) fn request(
     body: &str,
 ) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .expect("a timeout can be set");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").expect("a string takes all");
@@ -41,34 +39,18 @@ pub(crate) fn request(
     if !body.is_empty() {
         write!(head, "content-length: {}\r\n", body.len()).expect("a string takes all");
     }
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .expect("the server reads");
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).expect("the server reads");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("the server answers");
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .expect("a status");
-    Answer {
-        status,
-        head: head.to_lowercase(),
-        body: body.to_owned(),
-    }
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
 /// A GET with a bearer token.
 pub(crate) fn get(address: SocketAddr, path: &str, token: &str) -> Answer {
-    request(
-        address,
-        "GET",
-        path,
-        &[("authorization", &format!("Bearer {token}"))],
-        "",
-    )
+    request(address, "GET", path, &[("authorization", &format!("Bearer {token}"))], "")
 }
 
 /// Signs in; gives the answer.

@@ -9,6 +9,7 @@ mod http;
 mod server;
 mod test_agent;
 
+mod agent_state;
 mod backfill;
 mod bad_input;
 mod command_line;

@@ -66,12 +66,7 @@ impl Server {
     pub(crate) fn start(command: &str, data_dir: &Path, listen: &str, more: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .arg(command)
-            .args([
-                "--data-dir",
-                &data_dir.display().to_string(),
-                "--listen",
-                listen,
-            ])
+            .args(["--data-dir", &data_dir.display().to_string(), "--listen", listen])
             .args(more)
             .env("MUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdout(Stdio::piped())
@@ -91,33 +86,13 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
         while !greeting.contains("page: ") {
             let read = lines.read_line(&mut greeting).expect("its output is text");
-            assert!(
-                read > 0,
-                "it ended before it listened:\n{greeting}{}",
-                log.lock().unwrap()
-            );
+            assert!(read > 0, "it ended before it listened:\n{greeting}{}", log.lock().unwrap());
         }
-        let url = greeting
-            .split("page: ")
-            .nth(1)
-            .expect("just seen")
-            .trim()
-            .trim_end_matches('/');
-        let address = url
-            .split("://")
-            .nth(1)
-            .expect("a URL")
-            .parse()
-            .expect("an address");
+        let url = greeting.split("page: ").nth(1).expect("just seen").trim().trim_end_matches('/');
+        let address = url.split("://").nth(1).expect("a URL").parse().expect("an address");
         // The rest of its output is of no interest, but the pipe must not fill up.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-        Self {
-            child,
-            address,
-            data_dir: data_dir.into(),
-            greeting,
-            log,
-        }
+        Self { child, address, data_dir: data_dir.into(), greeting, log }
     }
 
     /// `muster up` on a free port.
@@ -132,10 +107,7 @@ impl Server {
 
     /// Everything logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log
-            .lock()
-            .expect("no reader of the log panics")
-            .clone()
+        self.log.lock().expect("no reader of the log panics").clone()
     }
 
     /// Sends `signal` to this process.
@@ -155,9 +127,7 @@ impl Server {
     pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         self.signal(rustix::process::Signal::TERM);
-        let status = wait_for("the end of the process", || {
-            self.child.try_wait().expect("ours")
-        });
+        let status = wait_for("the end of the process", || self.child.try_wait().expect("ours"));
         (status, started.elapsed())
     }
 
@@ -173,46 +143,27 @@ impl Server {
     pub(crate) fn token(&self, arguments: &[&str]) -> String {
         let output = self.beside(arguments);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout)
-            .lines()
-            .last()
-            .expect("it prints the token")
-            .to_owned()
+        text(&output.stdout).lines().last().expect("it prints the token").to_owned()
     }
 
     /// The result of an instant query: labels and value of each series.
     pub(crate) fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
         let output = self.beside(&["query", expression, "--json"]);
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            text(&output.stderr),
-            self.log()
-        );
+        assert!(output.status.success(), "{}\n{}", text(&output.stderr), self.log());
         let data: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let number = |value: &serde_json::Value| value.as_str()?.parse().ok();
         data["result"]
             .as_array()
             .expect("a vector")
             .iter()
-            .map(|one| {
-                (
-                    one["metric"].clone(),
-                    number(&one["value"][1]).expect("a number"),
-                )
-            })
+            .map(|one| (one["metric"].clone(), number(&one["value"][1]).expect("a number")))
             .collect()
     }
 
     /// The samples of the series that a range selector like `up[1m]` gives: labels, and (ms, value) pairs.
     pub(crate) fn samples(&self, selector: &str) -> Vec<(serde_json::Value, Vec<(i64, f64)>)> {
         let output = self.beside(&["query", selector, "--json"]);
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            text(&output.stderr),
-            self.log()
-        );
+        assert!(output.status.success(), "{}\n{}", text(&output.stderr), self.log());
         let data: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let point = |pair: &serde_json::Value| {
             let ms = (pair[0].as_f64()? * 1_000.0).round() as i64;
@@ -224,10 +175,7 @@ impl Server {
             .iter()
             .map(|one| {
                 let points = one["values"].as_array().expect("points");
-                (
-                    one["metric"].clone(),
-                    points.iter().map(|p| point(p).expect("a point")).collect(),
-                )
+                (one["metric"].clone(), points.iter().map(|p| point(p).expect("a point")).collect())
             })
             .collect()
     }

@@ -41,11 +41,7 @@ pub(crate) enum Verdict {
 impl TestAgent {
     pub(crate) fn new(instance: &str, series: Vec<Labels>) -> Self {
         let key = Ed25519KeyPair::generate().expect("the system has random numbers");
-        Self {
-            key,
-            instance: instance.into(),
-            series,
-        }
+        Self { key, instance: instance.into(), series }
     }
 
     /// Connects and is let in, or not.
@@ -89,21 +85,12 @@ impl TestAgent {
 impl Session {
     /// Sends `values`, one for each series, as taken at `timestamp_ms`; gives the batch's number.
     pub(crate) fn send(&mut self, timestamp_ms: i64, values: &[f64]) -> Result<u64, Ended> {
-        let samples = values
-            .iter()
-            .enumerate()
-            .map(|(at, value)| (at as u32, *value))
-            .collect();
-        let groups = [Group {
-            timestamp_ms,
-            samples,
-        }];
+        let samples = values.iter().enumerate().map(|(at, value)| (at as u32, *value)).collect();
+        let groups = [Group { timestamp_ms, samples }];
         let series = &self.series;
         let sent = self
             .wire
-            .send_batch(false, &groups, |number| {
-                series.get(number as usize).cloned()
-            })
+            .send_batch(false, &groups, |number| series.get(number as usize).cloned())
             .map_err(|_| Ended::Lost)?;
         self.flush()?;
         Ok(sent.sequence)
@@ -111,9 +98,7 @@ impl Session {
 
     /// Sends bytes that are no frame.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        self.socket
-            .send(Message::Binary(bytes.to_vec().into()))
-            .map_err(|_| Ended::Lost)
+        self.socket.send(Message::Binary(bytes.to_vec().into())).map_err(|_| Ended::Lost)
     }
 
     /// Waits for the server's next word on a batch.
@@ -134,9 +119,7 @@ impl Session {
 
     fn flush(&mut self) -> Result<(), Ended> {
         while let Some(frame) = self.wire.poll_transmit() {
-            self.socket
-                .send(Message::Binary(frame.into()))
-                .map_err(|_| Ended::Lost)?;
+            self.socket.send(Message::Binary(frame.into())).map_err(|_| Ended::Lost)?;
         }
         Ok(())
     }
@@ -164,14 +147,10 @@ pub(crate) fn exchange(address: SocketAddr, frame: &[u8]) -> Option<Vec<u8>> {
 
 fn web_socket(address: SocketAddr) -> Option<WebSocket<MaybeTlsStream<TcpStream>>> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     stream.set_nodelay(true).ok()?;
     let url = format!("ws://{address}{CONNECT_PATH}");
-    client(url, MaybeTlsStream::Plain(stream))
-        .ok()
-        .map(|(socket, _)| socket)
+    client(url, MaybeTlsStream::Plain(stream)).ok().map(|(socket, _)| socket)
 }
 
 /// `count` series named `name`, numbered by the label `n`.

@@ -9,11 +9,7 @@ use crate::server::{Server, binary, muster, text, wait_for};
 fn agents_and_commands_trust_the_servers_own_ca_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start("server", dir.path(), "127.0.0.1:0", &["--tls", "auto"]);
-    assert!(
-        server.greeting.contains("page: https://"),
-        "{}",
-        server.greeting
-    );
+    assert!(server.greeting.contains("page: https://"), "{}", server.greeting);
     let fingerprint = server
         .greeting
         .lines()
@@ -28,10 +24,7 @@ fn agents_and_commands_trust_the_servers_own_ca_and_no_other() {
     let url = format!("https://{}", server.address);
     let admin = server.token(&["token", "create", "remote", "--role", "admin"]);
     let remote = ["query", "1", "--server", &url, "--api-token", &admin];
-    assert!(
-        !muster(&remote).status.success(),
-        "an unknown CA is not trusted"
-    );
+    assert!(!muster(&remote).status.success(), "an unknown CA is not trusted");
     let mut pinned = remote.to_vec();
     pinned.extend(["--ca-fingerprint", &fingerprint]);
     let output = muster(&pinned);
@@ -39,15 +32,7 @@ fn agents_and_commands_trust_the_servers_own_ca_and_no_other() {
 
     let token = server.token(&["enroll-token"]);
     let state = dir.path().join("agent-state").display().to_string();
-    let base = [
-        "agent",
-        "--server",
-        &url,
-        "--token",
-        &token,
-        "--state-dir",
-        &state,
-    ];
+    let base = ["agent", "--server", &url, "--token", &token, "--state-dir", &state];
     let wrong = format!("sha256:{}", "00".repeat(32));
     for trust in [vec![], vec!["--ca-fingerprint", wrong.as_str()]] {
         let output = Command::new("timeout")
@@ -58,20 +43,12 @@ fn agents_and_commands_trust_the_servers_own_ca_and_no_other() {
             .output()
             .unwrap();
         let log = text(&output.stderr);
-        assert!(
-            log.contains("ertificate"),
-            "it says what it does not trust: {log}"
-        );
+        assert!(log.contains("ertificate"), "it says what it does not trust: {log}");
     }
     assert_eq!(server.query("up"), [], "nobody joined");
-    let mut child = Command::new(binary())
-        .args(base)
-        .args(["--ca-fingerprint", &fingerprint])
-        .spawn()
-        .unwrap();
-    wait_for("samples over TLS", || {
-        server.query("node_load1").into_iter().next()
-    });
+    let mut child =
+        Command::new(binary()).args(base).args(["--ca-fingerprint", &fingerprint]).spawn().unwrap();
+    wait_for("samples over TLS", || server.query("node_load1").into_iter().next());
     child.kill().unwrap();
     child.wait().unwrap();
 }

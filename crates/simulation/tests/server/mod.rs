@@ -31,6 +31,7 @@ pub(crate) type Stored = HashMap<(String, Labels, i64), Vec<f64>>;
 pub(crate) struct State {
     pub(crate) stored: Stored,
     pub(crate) keys: HashSet<[u8; 32]>,
+    pub(crate) pings: u64,
     batches: u64,
 }
 
@@ -52,10 +53,7 @@ pub(crate) async fn start(fault: Fault) -> Server {
             tokio::spawn(serve(stream, Arc::clone(&shared), fault));
         }
     });
-    Server {
-        state,
-        target: Target::parse(&url, None).unwrap(),
-    }
+    Server { state, target: Target::parse(&url, None).unwrap() }
 }
 
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
@@ -65,6 +63,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
     let mut series: HashMap<u32, Labels> = HashMap::new();
     while let Some(Ok(message)) = socket.next().await {
         let Message::Binary(frame) = message else {
+            state.lock().unwrap().pings += u64::from(message.is_ping());
             continue;
         };
         match session.handle_frame(&frame, 0).unwrap() {
@@ -98,8 +97,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
 
 fn admit(session: &mut ServerSession, identity: &Identity, state: &mut State) {
     let key = UnparsedPublicKey::new(&ED25519, identity.public_key);
-    key.verify(&identity.signed_message, &identity.signature)
-        .expect("the signature is right");
+    key.verify(&identity.signed_message, &identity.signature).expect("the signature is right");
     let joins = identity.enroll_token.as_deref() == Some(TOKEN);
     if !joins && !state.keys.contains(&identity.public_key) {
         session.reject(RejectCode::BadToken, "no such token");
@@ -107,12 +105,7 @@ fn admit(session: &mut ServerSession, identity: &Identity, state: &mut State) {
     }
     state.keys.insert(identity.public_key);
     let instance = identity.instance.clone();
-    session.accept(Welcome {
-        session: 1,
-        server_time_ms: 0,
-        instance,
-        interval_ms: 0,
-    });
+    session.accept(Welcome { session: 1, server_time_ms: 0, instance, interval_ms: 0 });
 }
 
 fn store(stored: &mut Stored, instance: &str, series: &HashMap<u32, Labels>, batch: &Batch) {

@@ -24,14 +24,8 @@ const ACK: &str = "0022030a0101";
 
 fn groups() -> [Group; 2] {
     [
-        Group {
-            timestamp_ms: 1_700_000_000_000,
-            samples: vec![(0, 1.5), (1, -0.0)],
-        },
-        Group {
-            timestamp_ms: 1_700_000_005_000,
-            samples: vec![(0, 1.25), (1, -0.0)],
-        },
+        Group { timestamp_ms: 1_700_000_000_000, samples: vec![(0, 1.5), (1, -0.0)] },
+        Group { timestamp_ms: 1_700_000_005_000, samples: vec![(0, 1.25), (1, -0.0)] },
     ]
 }
 
@@ -49,18 +43,13 @@ fn what_this_version_sends() {
     both.server.accept(welcome());
     frames.extend(both.server.poll_transmit());
     both.agent.handle_frame(&frames[3], 0).unwrap();
-    both.agent
-        .send_batch(true, &groups(), |own| Some(series(&format!("s{own}"))))
-        .unwrap();
+    both.agent.send_batch(true, &groups(), |own| Some(series(&format!("s{own}")))).unwrap();
     frames.extend(both.agent.poll_transmit());
     frames.extend(both.agent.poll_transmit());
     both.up().unwrap();
     both.server.acknowledge(1);
     frames.extend(both.server.poll_transmit());
-    assert_eq!(
-        frames,
-        [HELLO, CHALLENGE, PROOF, WELCOME, SERIES, BATCH, ACK].map(unhex)
-    );
+    assert_eq!(frames, [HELLO, CHALLENGE, PROOF, WELCOME, SERIES, BATCH, ACK].map(unhex));
 }
 
 #[test]
@@ -68,9 +57,7 @@ fn what_protocol_1_agents_send_is_read() {
     let mut server = ServerSession::new(Limits::default(), [2; 32], 0);
     assert_eq!(server.handle_frame(&unhex(HELLO), 0), Ok(None));
     let identified = server.handle_frame(&unhex(PROOF), 0).unwrap();
-    let Some(ServerEvent::Identified(identity)) = identified else {
-        panic!("{identified:?}")
-    };
+    let Some(ServerEvent::Identified(identity)) = identified else { panic!("{identified:?}") };
     assert_eq!(identity.instance, "web-1");
     server.accept(welcome());
     let named = ServerEvent::Series(vec![(0, series("s0")), (1, series("s1"))]);

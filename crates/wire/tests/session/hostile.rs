@@ -28,10 +28,7 @@ fn recorded() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
             1 => {
                 for tick in 0..3 {
                     let samples = (0..40).map(|s| (s, f64::from(tick * s) / 10.0)).collect();
-                    let groups = [Group {
-                        timestamp_ms: i64::from(tick),
-                        samples,
-                    }];
+                    let groups = [Group { timestamp_ms: i64::from(tick), samples }];
                     let labels = |own| Some(series(&format!("series_{own}")));
                     both.agent.send_batch(false, &groups, labels).unwrap();
                 }
@@ -65,10 +62,9 @@ fn replay_to_agent(frames: &[Vec<u8>]) {
 #[test]
 fn every_flipped_bit_is_survived() {
     let (up, down) = recorded();
-    for (frames, replay) in [
-        (up, replay_to_server as fn(&[Vec<u8>])),
-        (down, replay_to_agent as fn(&[Vec<u8>])),
-    ] {
+    for (frames, replay) in
+        [(up, replay_to_server as fn(&[Vec<u8>])), (down, replay_to_agent as fn(&[Vec<u8>]))]
+    {
         for at in 0..frames.len() {
             for bit in 0..frames[at].len() * 8 {
                 let mut bad = frames.clone();
@@ -105,13 +101,7 @@ proptest! {
 #[track_caller]
 fn check_ended(both: &mut TwoSides, error: &WireError) {
     let told = both.down().unwrap();
-    let [
-        AgentEvent::Goodbye {
-            reason: GoodbyeReason::Protocol,
-            message,
-        },
-    ] = &told[..]
-    else {
+    let [AgentEvent::Goodbye { reason: GoodbyeReason::Protocol, message }] = &told[..] else {
         panic!("{told:?}")
     };
     assert_eq!(message, &error.to_string());
@@ -126,107 +116,52 @@ fn a_batch_that_comes_twice_ends_the_session() {
     let frame = both.agent.poll_transmit().unwrap();
     both.server.handle_frame(&frame, 0).unwrap();
     let error = both.server.handle_frame(&frame, 0).unwrap_err();
-    assert_eq!(
-        error,
-        WireError::Sequence {
-            expected: 2,
-            got: 1
-        }
-    );
+    assert_eq!(error, WireError::Sequence { expected: 2, got: 1 });
     check_ended(&mut both, &error);
 }
 
 #[test]
 fn an_agent_that_ignores_the_limits_is_told_which() {
     let mut generous = TwoSides::welcomed(Limits::default());
-    let mut strict = TwoSides::welcomed(Limits {
-        series: 1,
-        ..Limits::default()
-    });
-    let groups = [Group {
-        timestamp_ms: 1,
-        samples: vec![(1, 1.0), (2, 2.0)],
-    }];
-    generous
-        .agent
-        .send_batch(false, &groups, |_| Some(series("s")))
-        .unwrap();
+    let mut strict = TwoSides::welcomed(Limits { series: 1, ..Limits::default() });
+    let groups = [Group { timestamp_ms: 1, samples: vec![(1, 1.0), (2, 2.0)] }];
+    generous.agent.send_batch(false, &groups, |_| Some(series("s"))).unwrap();
     let frame = generous.agent.poll_transmit().unwrap();
     let error = strict.server.handle_frame(&frame, 0).unwrap_err();
-    let expected = WireError::Limit {
-        what: "series of a session",
-        limit: 1,
-        got: 2,
-    };
+    let expected = WireError::Limit { what: "series of a session", limit: 1, got: 2 };
     assert_eq!(error, expected);
     check_ended(&mut strict, &error);
 }
 
 #[test]
 fn the_agent_keeps_to_the_servers_limits() {
-    let limits = Limits {
-        samples_per_batch: 1,
-        groups_per_batch: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { samples_per_batch: 1, groups_per_batch: 1, ..Limits::default() };
     let mut both = TwoSides::welcomed(limits);
     assert_eq!(*both.agent.limits(), limits);
-    let group = Group {
-        timestamp_ms: 1,
-        samples: vec![(1, 1.0), (2, 2.0)],
-    };
+    let group = Group { timestamp_ms: 1, samples: vec![(1, 1.0), (2, 2.0)] };
     let mut send = |groups: &[Group]| both.agent.send_batch(false, groups, |_| None);
     assert!(matches!(send(&[group]), Err(WireError::Limit { .. })));
-    let empty = Group {
-        timestamp_ms: 1,
-        samples: vec![],
-    };
-    assert!(matches!(
-        send(&[empty.clone(), empty]),
-        Err(WireError::Limit { .. })
-    ));
+    let empty = Group { timestamp_ms: 1, samples: vec![] };
+    assert!(matches!(send(&[empty.clone(), empty]), Err(WireError::Limit { .. })));
 }
 
 #[test]
 fn a_server_that_acknowledges_what_it_never_got_is_refused() {
     let mut both = TwoSides::welcomed(Limits::default());
     both.server.acknowledge(1);
-    assert_eq!(
-        both.down(),
-        Err(WireError::Sequence {
-            expected: 0,
-            got: 1
-        })
-    );
+    assert_eq!(both.down(), Err(WireError::Sequence { expected: 0, got: 1 }));
     assert!(both.agent.is_closed());
 }
 
 #[test]
 fn a_hello_without_a_name_is_rejected_in_words() {
-    let mut agent = AgentSession::new(
-        muster_wire::AgentHello {
-            instance: String::new(),
-            ..hello()
-        },
-        0,
-    );
+    let mut agent =
+        AgentSession::new(muster_wire::AgentHello { instance: String::new(), ..hello() }, 0);
     let mut server = ServerSession::new(Limits::default(), [2; 32], 0);
-    assert!(
-        server
-            .handle_frame(&agent.poll_transmit().unwrap(), 0)
-            .is_err()
-    );
-    let told = agent
-        .handle_frame(&server.poll_transmit().unwrap(), 0)
-        .unwrap();
+    assert!(server.handle_frame(&agent.poll_transmit().unwrap(), 0).is_err());
+    let told = agent.handle_frame(&server.poll_transmit().unwrap(), 0).unwrap();
     let message = "a hello is malformed: the name of the host is empty".into();
-    assert_eq!(
-        told,
-        Some(AgentEvent::Rejected {
-            code: RejectCode::Protocol,
-            message
-        })
-    );
+    assert_eq!(told, Some(AgentEvent::Rejected { code: RejectCode::Protocol, message }));
 }
 
 #[test]

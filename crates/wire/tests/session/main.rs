@@ -1,8 +1,5 @@
 //! Both sides of a session against each other, frame by frame.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failing step fails the test, in its parts too"
-)]
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
 mod golden;
 mod hostile;

@@ -13,10 +13,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, end: u64) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % end) as f64
     }
 }
@@ -44,10 +42,7 @@ fn a_second_of_500_series_is_under_a_kilobyte() {
     let mut values: Vec<f64> = (0..SERIES).map(|_| 4_096.0 * dice.below(1 << 22)).collect();
     let labels_of = |own: u32| {
         Labels::from_pairs([
-            (
-                "__name__".to_owned(),
-                format!("node_subsystem_metric_{}_total", own / 8),
-            ),
+            ("__name__".to_owned(), format!("node_subsystem_metric_{}_total", own / 8)),
             ("device".to_owned(), format!("dev{}", own % 8)),
             ("instance".to_owned(), "web-1.example.org".to_owned()),
             ("job".to_owned(), "node".to_owned()),
@@ -58,10 +53,7 @@ fn a_second_of_500_series_is_under_a_kilobyte() {
     for second in 0..=SECONDS {
         tick(&mut values, &mut dice);
         let samples: Vec<(u32, f64)> = (0..SERIES).zip(values.iter().copied()).collect();
-        let groups = [Group {
-            timestamp_ms: 1_700_000_000_000 + second * 1_000,
-            samples,
-        }];
+        let groups = [Group { timestamp_ms: 1_700_000_000_000 + second * 1_000, samples }];
         both.agent.send_batch(false, &groups, labels_of).unwrap();
         assert_eq!(batches(both.up().unwrap())[0].groups, groups);
         if second == 0 {

@@ -30,12 +30,7 @@ pub(crate) fn hello() -> AgentHello {
 }
 
 pub(crate) fn welcome() -> Welcome {
-    Welcome {
-        session: 4,
-        server_time_ms: 1_000,
-        instance: "web-1".into(),
-        interval_ms: 5_000,
-    }
+    Welcome { session: 4, server_time_ms: 1_000, instance: "web-1".into(), interval_ms: 5_000 }
 }
 
 pub(crate) fn series(name: &str) -> Labels {
@@ -46,11 +41,7 @@ impl TwoSides {
     pub(crate) fn new(limits: Limits) -> Self {
         let agent = AgentSession::new(hello(), 0);
         let server = ServerSession::new(limits, [2; 32], 0);
-        Self {
-            agent,
-            server,
-            bytes_up: 0,
-        }
+        Self { agent, server, bytes_up: 0 }
     }
 
     /// Two ends after the welcome.
@@ -66,14 +57,10 @@ impl TwoSides {
     pub(crate) fn identify(&mut self) -> Result<Box<Identity>, WireError> {
         assert_eq!(self.up()?, []);
         let told = self.down()?;
-        let [AgentEvent::Challenged { message }] = &told[..] else {
-            panic!("{told:?}")
-        };
+        let [AgentEvent::Challenged { message }] = &told[..] else { panic!("{told:?}") };
         self.agent.prove([5; 64])?;
         let mut told = self.up()?;
-        let Some(ServerEvent::Identified(identity)) = told.pop() else {
-            panic!("{told:?}")
-        };
+        let Some(ServerEvent::Identified(identity)) = told.pop() else { panic!("{told:?}") };
         assert_eq!(&identity.signed_message, message);
         Ok(identity)
     }
