@@ -21,9 +21,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// The machine's clock; its monotonic time starts now.
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 }
 
@@ -34,10 +32,7 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that asks the machine"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
     fn now_ms(&self) -> i64 {
         match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
@@ -60,10 +55,7 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at `now_ms`.
     pub fn at(now_ms: i64) -> Self {
-        Self {
-            wall_ms: AtomicI64::new(now_ms),
-            monotonic_ms: AtomicI64::new(0),
-        }
+        Self { wall_ms: AtomicI64::new(now_ms), monotonic_ms: AtomicI64::new(0) }
     }
 
     /// Lets `ms` milliseconds pass.

@@ -52,10 +52,7 @@ pub struct FailingDisk<D> {
 impl<D: Disk> FailingDisk<D> {
     /// A disk that does not fail yet.
     pub fn new(inner: D) -> Self {
-        Self {
-            inner,
-            faults: Arc::default(),
-        }
+        Self { inner, faults: Arc::default() }
     }
 
     /// Operations so far.
@@ -132,19 +129,13 @@ impl<D: Disk> Disk for FailingDisk<D> {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         self.faults.pass(Effect::NeedsNone)?;
         let inner = self.inner.open(path)?;
-        Ok(Box::new(FailingFile {
-            faults: Arc::clone(&self.faults),
-            inner,
-        }))
+        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), inner }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         self.faults.pass(Effect::NeedsRoom)?;
         let inner = self.inner.create(path)?;
-        Ok(Box::new(FailingFile {
-            faults: Arc::clone(&self.faults),
-            inner,
-        }))
+        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), inner }))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -170,10 +161,7 @@ impl<D: Disk> Disk for FailingDisk<D> {
     fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
         let space = self.inner.space(dir)?;
         let full = self.faults.full.load(Ordering::SeqCst);
-        Ok(DiskSpace {
-            available: if full { 0 } else { space.available },
-            ..space
-        })
+        Ok(DiskSpace { available: if full { 0 } else { space.available }, ..space })
     }
 
     fn lock(&self, file: &Path) -> Result<Box<dyn DirLock>, LockError> {

@@ -76,10 +76,7 @@ impl MemoryDisk {
             .into_iter()
             .map(|(path, inode)| {
                 let bytes = surviving_bytes(&inode.lock(), crash, &mut random);
-                let inode = Inode {
-                    written: bytes.clone(),
-                    synced: bytes,
-                };
+                let inode = Inode { written: bytes.clone(), synced: bytes };
                 (path, Arc::new(Mutex::new(inode)))
             })
             .collect();
@@ -89,9 +86,7 @@ impl MemoryDisk {
             names,
             locked: BTreeSet::new(),
         };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Every file, by path.
@@ -109,12 +104,7 @@ impl MemoryDisk {
     }
 
     fn inode(&self, path: &Path) -> io::Result<Shared> {
-        self.state
-            .lock()
-            .names
-            .get(path)
-            .cloned()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.state.lock().names.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -129,11 +119,7 @@ fn surviving_bytes(inode: &Inode, crash: Crash, random: &mut Random) -> Vec<u8> 
             let from = bytes.len() - damaged;
             let fill_with_zeros = random.next().is_multiple_of(2);
             for byte in &mut bytes[from..] {
-                *byte = if fill_with_zeros {
-                    0
-                } else {
-                    random.next() as u8
-                };
+                *byte = if fill_with_zeros { 0 } else { random.next() as u8 };
             }
             bytes
         }
@@ -217,27 +203,16 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         let name = |path: &Path| path.file_name().and_then(|n| n.to_str()).map(String::from);
-        let files = state
-            .names
-            .iter()
-            .filter(|(path, _)| path.parent() == Some(dir));
+        let files = state.names.iter().filter(|(path, _)| path.parent() == Some(dir));
         let dirs = state.dirs.iter().filter(|path| path.parent() == Some(dir));
         let mut entries: Vec<DirEntry> = files
             .filter_map(|(path, inode)| {
                 let len = inode.lock().written.len() as u64;
-                Some(DirEntry {
-                    name: name(path)?,
-                    len,
-                    is_dir: false,
-                })
+                Some(DirEntry { name: name(path)?, len, is_dir: false })
             })
-            .chain(dirs.filter_map(|path| {
-                Some(DirEntry {
-                    name: name(path)?,
-                    len: 0,
-                    is_dir: true,
-                })
-            }))
+            .chain(
+                dirs.filter_map(|path| Some(DirEntry { name: name(path)?, len: 0, is_dir: true })),
+            )
             .collect();
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -280,16 +255,12 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let removed = self.state.lock().names.remove(path);
-        removed
-            .map(drop)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state
-            .durable_names
-            .retain(|path, _| path.parent() != Some(dir));
+        state.durable_names.retain(|path, _| path.parent() != Some(dir));
         let current: Vec<(PathBuf, Shared)> = state
             .names
             .iter()
@@ -301,22 +272,14 @@ impl Disk for MemoryDisk {
     }
 
     fn space(&self, _dir: &Path) -> io::Result<DiskSpace> {
-        Ok(DiskSpace {
-            available: 1 << 40,
-            total: 1 << 41,
-        })
+        Ok(DiskSpace { available: 1 << 40, total: 1 << 41 })
     }
 
     fn lock(&self, file: &Path) -> Result<Box<dyn DirLock>, LockError> {
         if !self.state.lock().locked.insert(file.into()) {
-            return Err(LockError::Held {
-                pid: Some(std::process::id()),
-            });
+            return Err(LockError::Held { pid: Some(std::process::id()) });
         }
-        Ok(Box::new(MemoryLock {
-            disk: self.clone(),
-            path: file.into(),
-        }))
+        Ok(Box::new(MemoryLock { disk: self.clone(), path: file.into() }))
     }
 }
 
@@ -357,22 +320,14 @@ mod tests {
         let after = disk.crash_image(Crash::LoseUnsynced);
         assert_eq!(after.files(), [dir.join("a")]);
         disk.sync_dir(&dir).unwrap();
-        assert_eq!(
-            disk.crash_image(Crash::LoseUnsynced).files(),
-            [dir.join("b")]
-        );
+        assert_eq!(disk.crash_image(Crash::LoseUnsynced).files(), [dir.join("b")]);
     }
 
     #[test]
     fn a_lock_does_not_survive_a_crash() {
         let (disk, dir) = disk_with_folder();
         let _held = disk.lock(&dir.join("LOCK")).unwrap();
-        assert!(matches!(
-            disk.lock(&dir.join("LOCK")),
-            Err(LockError::Held { .. })
-        ));
-        disk.crash_image(Crash::LoseUnsynced)
-            .lock(&dir.join("LOCK"))
-            .unwrap();
+        assert!(matches!(disk.lock(&dir.join("LOCK")), Err(LockError::Held { .. })));
+        disk.crash_image(Crash::LoseUnsynced).lock(&dir.join("LOCK")).unwrap();
     }
 }

@@ -1,13 +1,17 @@
 //! The machine's file system.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use crate::disk::{DirEntry, DirLock, Disk, DiskSpace, LockError, ReadFile, WriteFile};
 
-/// The machine's file system.
+/// Modes of what is made: label values tell much about a company's machines, so nobody else may read them.
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
+/// The machine's file system. Files and folders that it makes are for this user alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
@@ -42,7 +46,7 @@ impl DirLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -77,7 +81,13 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        Ok(Box::new(RealFile(File::create(path)?)))
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE)
+            .open(path)?;
+        Ok(Box::new(RealFile(file)))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -112,6 +122,7 @@ impl Disk for RealDisk {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(FILE_MODE)
             .open(path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -145,11 +156,7 @@ mod tests {
         replace_file(&RealDisk, &dir, "x", b"second").unwrap();
         assert_eq!(read_all(&RealDisk, &dir.join("x")).unwrap(), b"second");
         RealDisk.truncate(&dir.join("x"), 3).unwrap();
-        let entry = DirEntry {
-            name: "x".into(),
-            len: 3,
-            is_dir: false,
-        };
+        let entry = DirEntry { name: "x".into(), len: 3, is_dir: false };
         assert_eq!(RealDisk.list(&dir).unwrap(), [entry]);
         RealDisk.remove(&dir.join("x")).unwrap();
         assert!(!RealDisk.exists(&dir.join("x")).unwrap());
@@ -157,13 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_is_for_this_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("a/b");
+        RealDisk.create_dir_all(&dir).unwrap();
+        RealDisk.create(&dir.join("file")).unwrap();
+        replace_file(&RealDisk, &dir, "replaced", b"x").unwrap();
+        let _lock = RealDisk.lock(&dir.join("LOCK")).unwrap();
+        let mode = |path: &str| {
+            let metadata = fs::metadata(folder.path().join(path)).unwrap();
+            metadata.permissions().mode() & 0o777
+        };
+        assert_eq!(["a", "a/b"].map(mode), [0o700; 2]);
+        assert_eq!(["a/b/file", "a/b/replaced", "a/b/LOCK"].map(mode), [0o600; 3]);
+    }
+
+    #[test]
     fn the_second_to_lock_learns_who_was_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("LOCK");
         let first = RealDisk.lock(&path).unwrap();
-        let Err(LockError::Held { pid }) = RealDisk.lock(&path) else {
-            panic!("locked twice")
-        };
+        let Err(LockError::Held { pid }) = RealDisk.lock(&path) else { panic!("locked twice") };
         assert_eq!(pid, Some(std::process::id()));
         drop(first);
         RealDisk.lock(&path).unwrap();

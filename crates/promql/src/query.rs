@@ -51,27 +51,26 @@ impl fmt::Debug for Query {
 /// What this engine does not implement is refused here, by name, not at evaluation.
 pub fn parse(text: &str) -> Result<Query, ParseError> {
     guard::check_text(text)?;
-    let tree = promql_parser::parser::parse(text).map_err(|message| ParseError {
-        message,
-        position: None,
-    })?;
+    let tree = parse_tree(text)?;
     let root = lower::lower(&tree, text)?;
-    Ok(Query {
-        text: text.into(),
-        root,
-    })
+    Ok(Query { text: text.into(), root })
+}
+
+/// The parser's tree. The parser panics at durations that it cannot hold, as in `up offset 1e400`; that ends here.
+fn parse_tree(text: &str) -> Result<promql_parser::parser::Expr, ParseError> {
+    let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(text));
+    let result = parsed.unwrap_or_else(|_| {
+        Err("the query holds a duration or a time that is too large; write one like 5m or 30d".into())
+    });
+    result.map_err(|message| ParseError { message, position: None })
 }
 
 /// The matchers of a series selector such as `up{job="node"}`, as `match[]` holds it: no range, offset or `@`.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     match parse(text)?.root {
-        Node::Selector(Selector {
-            matchers,
-            when: When {
-                at: None,
-                offset_ms: 0,
-            },
-        }) => Ok(matchers),
+        Node::Selector(Selector { matchers, when: When { at: None, offset_ms: 0 } }) => {
+            Ok(matchers)
+        }
         _ => Err(ParseError {
             message: format!("{text:?} is no series selector; write one like up{{job=\"node\"}}"),
             position: None,
@@ -82,6 +81,13 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_that_nobody_can_hold_is_refused() {
+        for text in ["up offset 1e400", "up[1e30]", "up @ 1e400", "up[5m:1e300]", "up offset -1e400"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_selector_is_its_matchers_and_nothing_else_is_one() {

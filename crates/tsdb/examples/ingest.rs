@@ -21,14 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scrapes = arguments.next().transpose()?.unwrap_or(240);
     let folder = tempfile::tempdir()?;
     let clock = Arc::new(ManualClock::at(START_MS + scrapes as i64 * 15_000));
-    let open = || {
-        Db::open(
-            folder.path(),
-            Arc::new(RealDisk),
-            clock.clone(),
-            Options::default(),
-        )
-    };
+    let open = || Db::open(folder.path(), Arc::new(RealDisk), clock.clone(), Options::default());
     let (db, _) = open()?;
     let series = register(&db, hosts)?;
 
@@ -37,9 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for scrape in 0..scrapes {
         for (host, series) in series.iter().enumerate() {
             let sender = sender.clone();
-            let batch = WriteBatch {
-                groups: vec![scraped(scrape, host, series)],
-            };
+            let batch = WriteBatch { groups: vec![scraped(scrape, host, series)] };
             db.append(batch, move |result| {
                 let _ = sender.send(result.map(|appended| appended.samples));
             });
@@ -51,14 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = started.elapsed().as_secs_f64();
     let samples = (hosts * SERIES_PER_HOST * scrapes) as f64;
     let stats = db.stats();
-    println!(
-        "{samples} samples in {seconds:.2} s: {:.0} a second",
-        samples / seconds
-    );
-    println!(
-        "log: {:.2} bytes a sample",
-        stats.wal_written_bytes as f64 / samples
-    );
+    println!("{samples} samples in {seconds:.2} s: {:.0} a second", samples / seconds);
+    println!("log: {:.2} bytes a sample", stats.wal_written_bytes as f64 / samples);
     println!(
         "head: {:.2} bytes a sample",
         stats.head_bytes as f64 / stats.head_samples.max(1) as f64
@@ -67,20 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     db.close()?;
     let started = Instant::now();
     let (db, report) = open()?;
-    println!(
-        "start with {} samples: {:?}",
-        report.replayed_samples,
-        started.elapsed()
-    );
+    println!("start with {} samples: {:?}", report.replayed_samples, started.elapsed());
     query(&db, "head")?;
     let started = Instant::now();
     db.flush()?;
     let stats = db.stats();
     println!("flush: {:?}", started.elapsed());
-    println!(
-        "blocks: {:.3} bytes a sample",
-        stats.block_bytes as f64 / stats.block_samples as f64
-    );
+    println!("blocks: {:.3} bytes a sample", stats.block_bytes as f64 / stats.block_samples as f64);
     query(&db, "blocks, first")?;
     query(&db, "blocks, again")?;
     Ok(())
@@ -116,15 +94,8 @@ fn scraped(scrape: usize, host: usize, series: &[SeriesId]) -> SampleGroup {
             _ => (4_000_000 + noise % 4096 * 4) as f64,
         }
     };
-    let samples = series
-        .iter()
-        .enumerate()
-        .map(|(number, &id)| (id, value(number)))
-        .collect();
-    SampleGroup {
-        timestamp_ms: START_MS + (scrape * 15_000 + jitter) as i64,
-        samples,
-    }
+    let samples = series.iter().enumerate().map(|(number, &id)| (id, value(number))).collect();
+    SampleGroup { timestamp_ms: START_MS + (scrape * 15_000 + jitter) as i64, samples }
 }
 
 fn query(db: &Db, what: &str) -> Result<(), Box<dyn Error>> {
@@ -134,10 +105,7 @@ fn query(db: &Db, what: &str) -> Result<(), Box<dyn Error>> {
         let found = db.select(&[matcher], TimeRange::ALL, &SelectLimits::default())?;
         let samples: usize = found.iter().map(muster_series::SeriesColumns::len).sum();
         let took = started.elapsed();
-        println!(
-            "{what}: {name}={value}: {} series, {samples} samples, {took:?}",
-            found.len()
-        );
+        println!("{what}: {name}={value}: {} series, {samples} samples, {took:?}", found.len());
     }
     Ok(())
 }

@@ -51,10 +51,14 @@ pub(crate) struct BlockMeta {
 impl BlockMeta {
     /// The block's file name, which no other block has.
     pub(crate) fn file_name(&self) -> String {
-        format!(
-            "{}_{}-{}.blk",
-            self.partition, self.first_head, self.last_head
-        )
+        format!("{}_{}-{}.blk", self.partition, self.first_head, self.last_head)
+    }
+
+    /// Whether a head went into both blocks.
+    pub(crate) fn overlaps_heads(&self, other: &Self) -> bool {
+        self.partition == other.partition
+            && self.first_head <= other.last_head
+            && other.first_head <= self.last_head
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {

@@ -6,11 +6,13 @@
 //! as a whole, so a reader never waits for either.
 
 mod db;
+mod inventory;
 mod maintenance;
 mod merge;
 mod open;
 mod query;
 mod queue;
+mod replay;
 mod stats;
 mod writer;
 
@@ -76,6 +78,8 @@ struct Shared {
     manifest: Mutex<Manifest>,
     /// Blocks found damaged while they were read: out of the view, not yet out of the manifest.
     damaged_blocks: Mutex<Vec<Arc<Block>>>,
+    /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
+    clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.
     wake: (Mutex<bool>, Condvar),
     stopping: AtomicBool,

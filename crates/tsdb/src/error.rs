@@ -63,6 +63,18 @@ pub enum TsdbError {
         /// How many are allowed.
         limit: usize,
     },
+    /// Something is larger than the files of the store can hold. Nothing is damaged by it.
+    #[error(
+        "{what} takes {bytes} bytes, and at most {limit} can be stored; use fewer or shorter labels"
+    )]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// How long it is.
+        bytes: u64,
+        /// How long it may be.
+        limit: u64,
+    },
     /// A query needs more than it is allowed.
     #[error("the query needs more than {limit} {what}; narrow its selectors or its time range")]
     QueryLimit {
@@ -82,20 +94,9 @@ pub enum TsdbError {
 impl TsdbError {
     /// An error of the system; a lack of room becomes [`TsdbError::DiskFull`].
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        if matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
-            return Self::DiskFull {
-                path: path.into(),
-                available: 0,
-                needed: 0,
-            };
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::DiskFull { path: path.into(), available: 0, needed: 0 };
         }
-        Self::Io {
-            action,
-            path: path.into(),
-            source: Arc::new(source),
-        }
+        Self::Io { action, path: path.into(), source: Arc::new(source) }
     }
 }

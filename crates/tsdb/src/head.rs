@@ -29,10 +29,7 @@ pub(crate) enum Pushed {
 struct HeadSeries {
     stream: Stream,
     /// Samples not newer than the stream's last when they came, in the order of their coming.
-    #[expect(
-        clippy::box_collection,
-        reason = "most series have none, and there are many series"
-    )]
+    #[expect(clippy::box_collection, reason = "most series have none, and there are many series")]
     late: Option<Box<Vec<(i64, f64)>>>,
 }
 
@@ -57,41 +54,36 @@ impl HeadSeries {
         late.push((timestamp, value));
         if late.len() > LATE_LEAST.max(self.stream.len() / 4) {
             let mut merged = Stream::default();
-            for (timestamp, value) in self.samples() {
+            for (timestamp, value) in self.samples(TimeRange::ALL) {
                 merged.push(timestamp, value);
             }
-            *self = Self {
-                stream: merged,
-                late: None,
-            };
+            *self = Self { stream: merged, late: None };
         }
     }
 
-    /// All samples in time order; of several at a time the last written.
-    fn samples(&self) -> Vec<(i64, f64)> {
-        let mut samples: Vec<(i64, f64)> = self.stream.iter().collect();
+    /// The samples of the range in time order; of several at a time the last written.
+    fn samples(&self, range: TimeRange) -> Vec<(i64, f64)> {
+        let in_order = self.stream.iter_from(range.start_ms);
+        let mut samples: Vec<(i64, f64)> =
+            in_order.take_while(|sample| sample.0 <= range.end_ms).collect();
         if let Some(late) = &self.late {
-            samples.extend_from_slice(late);
-            sort_last_wins(&mut samples);
+            let before = samples.len();
+            samples.extend(late.iter().filter(|sample| range.contains(sample.0)));
+            if samples.len() > before {
+                sort_last_wins(&mut samples);
+            }
         }
         samples
     }
 
     fn range(&self) -> Option<TimeRange> {
         let (first, (last, _)) = (self.stream.first_timestamp()?, self.stream.last()?);
-        let late = self
-            .late
-            .iter()
-            .flat_map(|late| late.iter().map(|sample| sample.0));
+        let late = self.late.iter().flat_map(|late| late.iter().map(|sample| sample.0));
         Some(TimeRange::new(late.fold(first, i64::min), last))
     }
 
     fn allocated(&self) -> usize {
-        self.stream.allocated()
-            + self
-                .late
-                .as_ref()
-                .map_or(0, |late| late.capacity() * 16 + 24)
+        self.stream.allocated() + self.late.as_ref().map_or(0, |late| late.capacity() * 16 + 24)
     }
 }
 
@@ -164,10 +156,7 @@ impl Head {
         let mut rest = samples;
         while let Some(&(id, _)) = rest.first() {
             let page_number = id >> PAGE_BITS;
-            let here = rest
-                .iter()
-                .take_while(|(id, _)| id >> PAGE_BITS == page_number)
-                .count();
+            let here = rest.iter().take_while(|(id, _)| id >> PAGE_BITS == page_number).count();
             let (of_page, after) = rest.split_at(here);
             new += self.push_page(page_number, timestamp, of_page);
             rest = after;
@@ -224,18 +213,7 @@ impl Head {
         if !series.range().is_some_and(|own| own.overlaps(&range)) {
             return Vec::new();
         }
-        if series.late.is_some() {
-            let mut samples = series.samples();
-            samples.retain(|sample| range.contains(sample.0));
-            return samples;
-        }
-        let samples = series
-            .stream
-            .iter()
-            .skip_while(|sample| sample.0 < range.start_ms);
-        samples
-            .take_while(|sample| sample.0 <= range.end_ms)
-            .collect()
+        series.samples(range)
     }
 
     /// From the oldest to the newest sample of a series, if it has one here.

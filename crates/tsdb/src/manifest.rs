@@ -24,6 +24,9 @@ pub(crate) struct Manifest {
     /// Log segments below this number hold nothing that is not in a block.
     pub(crate) first_segment: u64,
     pub(crate) blocks: Vec<BlockMeta>,
+    /// File names of the blocks that the last change took out and whose files it removes: one that is still there
+    /// after a crash is of no use. Other blocks without an entry here were put there by somebody.
+    pub(crate) removed: Vec<String>,
 }
 
 impl Manifest {
@@ -34,6 +37,8 @@ impl Manifest {
         varint::put(&mut bytes, self.first_segment);
         varint::put(&mut bytes, self.blocks.len() as u64);
         self.blocks.iter().for_each(|block| block.put(&mut bytes));
+        varint::put(&mut bytes, self.removed.len() as u64);
+        self.removed.iter().for_each(|name| varint::put_bytes(&mut bytes, name.as_bytes()));
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -49,16 +54,10 @@ impl Manifest {
         let bytes = read_all(disk, &path).map_err(failed)?;
         match decode(&bytes) {
             Ok((VERSION, manifest)) => Ok(Some(manifest)),
-            Ok((found, _)) => Err(TsdbError::Version {
-                path,
-                found,
-                known: VERSION,
-            }),
-            Err(Malformed) => Err(TsdbError::Corrupt {
-                path,
-                offset: 0,
-                reason: "the manifest does not check",
-            }),
+            Ok((found, _)) => Err(TsdbError::Version { path, found, known: VERSION }),
+            Err(Malformed) => {
+                Err(TsdbError::Corrupt { path, offset: 0, reason: "the manifest does not check" })
+            }
         }
     }
 
@@ -84,14 +83,13 @@ fn decode(bytes: &[u8]) -> Result<(u32, Manifest), Malformed> {
     for _ in 0..reader.count()? {
         blocks.push(BlockMeta::read(&mut reader)?);
     }
-    Ok((
-        version,
-        Manifest {
-            next_head,
-            first_segment,
-            blocks,
-        },
-    ))
+    let mut removed = Vec::new();
+    // The list was added later; without it the manifest is whole as well.
+    let count = if reader.is_empty() { 0 } else { reader.count()? };
+    for _ in 0..count {
+        removed.push(reader.text()?.to_owned());
+    }
+    Ok((version, Manifest { next_head, first_segment, blocks, removed }))
 }
 
 #[cfg(test)]
@@ -118,17 +116,14 @@ mod tests {
             next_head: 5,
             first_segment: 9,
             blocks: vec![block],
+            removed: vec!["0_1-1.blk".to_owned()],
         };
         manifest.store(&disk, dir).unwrap();
         assert_eq!(Manifest::load(&disk, dir).unwrap(), Some(manifest.clone()));
         for at in 0..manifest.encode().len() {
             manifest.store(&disk, dir).unwrap();
-            disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| bytes[at] ^= 1)
-                .unwrap();
-            assert!(matches!(
-                Manifest::load(&disk, dir),
-                Err(TsdbError::Corrupt { .. })
-            ));
+            disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| bytes[at] ^= 1).unwrap();
+            assert!(matches!(Manifest::load(&disk, dir), Err(TsdbError::Corrupt { .. })));
         }
     }
 }

@@ -8,7 +8,8 @@ mod replay;
 mod writer;
 
 pub(crate) use record::ResolvedGroup;
-pub(crate) use replay::{ReplaySink, replay_segment};
+pub(crate) use record::segment_header;
+pub(crate) use replay::{Cut, ReplaySink, replay_segment};
 pub(crate) use writer::WalWriter;
 
 /// First bytes of a segment (docs/format/wal.md, "Segment").

@@ -10,7 +10,7 @@ use crate::codec::varint::{self, Malformed, Reader};
 
 /// Length of a page's first bytes (docs/format/block.md, "Page").
 pub(super) const PAGE_HEADER_LEN: usize = 9;
-/// Longest page, packed or not; a longer length is damage.
+/// Longest page, packed or not; a longer one is neither written nor read.
 pub(super) const MAX_PAGE_LEN: u32 = 256 << 20;
 const ZSTD_LEVEL: i32 = 1;
 
@@ -25,7 +25,7 @@ pub(super) enum PageKind {
 }
 
 /// Where a page is in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PageRef {
     pub(super) offset: u64,
     pub(super) len: u32,
@@ -38,16 +38,30 @@ impl PageRef {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            offset: reader.varint()?,
-            len: reader.index()?,
-        })
+        Ok(Self { offset: reader.varint()?, len: reader.index()? })
     }
 }
 
-/// The bytes of a page on disk.
-pub(super) fn pack(kind: PageKind, raw: &[u8]) -> std::io::Result<Vec<u8>> {
-    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
+/// Why a page was not made, or cannot be used.
+#[derive(Debug)]
+pub(super) enum PageFault {
+    /// It does not hold what was written.
+    Damaged(&'static str),
+    /// It is whole, and has so many bytes that no memory is given to it.
+    TooLarge(u64),
+    /// It could not be packed.
+    Pack(std::io::Error),
+}
+
+/// The bytes of a page on disk, which has at most `limit` bytes, packed or not.
+pub(super) fn pack(kind: PageKind, raw: &[u8], limit: u32) -> Result<Vec<u8>, PageFault> {
+    let bounded = |len: usize| match u32::try_from(len) {
+        Ok(short) if short <= limit => Ok(()),
+        _ => Err(PageFault::TooLarge(len as u64)),
+    };
+    bounded(raw.len())?;
+    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL).map_err(PageFault::Pack)?;
+    bounded(PAGE_HEADER_LEN + packed.len())?;
     let mut page = Vec::with_capacity(PAGE_HEADER_LEN + packed.len());
     page.extend_from_slice(&[0; 4]);
     page.push(kind as u8);
@@ -59,21 +73,25 @@ pub(super) fn pack(kind: PageKind, raw: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// What [`pack`] was given, or what is wrong with the page.
-pub(super) fn unpack(kind: PageKind, page: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn unpack(kind: PageKind, page: &[u8]) -> Result<Vec<u8>, PageFault> {
     let mut reader = Reader::new(page);
     let mut header = || -> Result<(u32, u8, u32), Malformed> {
         let crc = u32::from_le_bytes(reader.array()?);
         Ok((crc, reader.byte()?, u32::from_le_bytes(reader.array()?)))
     };
-    let (crc, found_kind, len) = header().map_err(|Malformed| "a page is too short")?;
+    let damaged = PageFault::Damaged;
+    let (crc, found_kind, len) = header().map_err(|Malformed| damaged("a page is too short"))?;
     if crc != crc32fast::hash(&page[4..]) {
-        return Err("a page does not match its checksum");
+        return Err(damaged("a page does not match its checksum"));
     }
-    if found_kind != kind as u8 || len > MAX_PAGE_LEN {
-        return Err("a page is not of the kind that it should be");
+    if found_kind != kind as u8 {
+        return Err(damaged("a page is not of the kind that it should be"));
+    }
+    if len > MAX_PAGE_LEN {
+        return Err(PageFault::TooLarge(u64::from(len)));
     }
     zstd::bulk::decompress(&page[PAGE_HEADER_LEN..], len as usize)
-        .map_err(|_| "a page does not unpack")
+        .map_err(|_| damaged("a page does not unpack"))
 }
 
 /// Many columns packed together: timestamps or values of chunks.
@@ -118,7 +136,7 @@ impl ColumnsPage {
     }
 }
 
-/// The series of each value of one label in one block.
+/// The series of each value of one label in one block; a label of many values has several such pages.
 #[derive(Debug, Default)]
 pub(super) struct LabelPage {
     /// By value.
@@ -137,11 +155,13 @@ impl LabelPage {
         Ok(Self { values })
     }
 
+    /// Whether the value is on this page or a later one of its label.
+    pub(super) fn starts_by(&self, value: &str) -> bool {
+        self.values.first().is_some_and(|(own, _)| **own <= *value)
+    }
+
     pub(super) fn get(&self, value: &str) -> Option<&roaring::RoaringBitmap> {
-        let at = self
-            .values
-            .binary_search_by(|(own, _)| (**own).cmp(value))
-            .ok()?;
+        let at = self.values.binary_search_by(|(own, _)| (**own).cmp(value)).ok()?;
         Some(&self.values[at].1)
     }
 }
@@ -194,10 +214,7 @@ struct Generations {
 impl PageCache {
     /// A cache that holds at most about this many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self {
-            half_bytes: bytes / 2,
-            generations: Mutex::default(),
-        }
+        Self { half_bytes: bytes / 2, generations: Mutex::default() }
     }
 
     /// Bytes held now.
@@ -220,9 +237,7 @@ impl PageCache {
     pub(super) fn insert(&self, key: PageKey, page: CachedPage) {
         let weight = page.weight();
         if weight <= self.half_bytes {
-            self.generations
-                .lock()
-                .keep(self.half_bytes, key, page, weight);
+            self.generations.lock().keep(self.half_bytes, key, page, weight);
         }
     }
 }
@@ -245,10 +260,7 @@ mod tests {
     use super::*;
 
     fn page(len: usize) -> CachedPage {
-        CachedPage::Columns(Arc::new(ColumnsPage {
-            bytes: vec![0; len],
-            ends: Vec::new(),
-        }))
+        CachedPage::Columns(Arc::new(ColumnsPage { bytes: vec![0; len], ends: Vec::new() }))
     }
 
     #[test]
@@ -266,9 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn a_page_over_the_limit_is_not_made_and_is_no_damage_when_read() {
+        let too_large =
+            |made: Result<Vec<u8>, PageFault>| matches!(made, Err(PageFault::TooLarge(_)));
+        assert!(!too_large(pack(PageKind::Label, &[0; 100], 100)));
+        assert!(too_large(pack(PageKind::Label, &[0; 101], 100)));
+        let mut page = pack(PageKind::Label, &[0; 100], 100).unwrap();
+        page[5..9].copy_from_slice(&(MAX_PAGE_LEN + 1).to_le_bytes());
+        let crc = crc32fast::hash(&page[4..]);
+        page[..4].copy_from_slice(&crc.to_le_bytes());
+        assert!(too_large(unpack(PageKind::Label, &page)));
+    }
+
+    #[test]
     fn every_flipped_byte_of_a_page_is_noticed() {
         let raw = ColumnsPage::put(&[b"abc".to_vec(), Vec::new(), b"d".to_vec()]);
-        let packed = pack(PageKind::Columns, &raw).unwrap();
+        let packed = pack(PageKind::Columns, &raw, MAX_PAGE_LEN).unwrap();
         let columns = ColumnsPage::read(&unpack(PageKind::Columns, &packed).unwrap()).unwrap();
         assert_eq!(columns.column(0), Ok(&b"abc"[..]));
         assert_eq!(columns.column(2), Ok(&b"d"[..]));

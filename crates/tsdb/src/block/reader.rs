@@ -1,5 +1,6 @@
 //! Reads a block: its contents at opening, its pages when they are asked for.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use muster_series::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::BlockMeta;
-use super::page::{self, CachedPage, ColumnsPage, LabelPage, PageCache, PageKind, PageRef};
+use super::page::{
+    self, CachedPage, ColumnsPage, LabelPage, PageCache, PageFault, PageKind, PageRef,
+};
 use super::series_page::{ChunkRef, ColumnRef, SERIES_PER_PAGE, SeriesPage};
 use crate::TsdbError;
 use crate::codec::column;
@@ -17,7 +20,9 @@ use crate::index::resolve::LabelIndex;
 
 /// Last bytes of a block (docs/format/block.md, "Trailer").
 const MAGIC: [u8; 8] = *b"MUSTRBLK";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+/// The first version: every series page but the last has [`SERIES_PER_PAGE`] series.
+const VERSION_EVEN_PAGES: u32 = 1;
 pub(super) const TRAILER_LEN: usize = 28;
 
 /// The last bytes of a block, which say where its table of contents is.
@@ -52,7 +57,15 @@ pub(crate) struct Block {
     pub(crate) meta: BlockMeta,
     pub(crate) path: PathBuf,
     file: Box<dyn ReadFile>,
-    series_pages: Vec<PageRef>,
+    index: IndexPages,
+}
+
+/// Where the pages of a block's index are.
+#[derive(Default)]
+struct IndexPages {
+    /// The number of the first series of each page, and the page.
+    series: Vec<(u32, PageRef)>,
+    /// By name; the pages of one name by the values on them.
     labels: Vec<(Box<str>, PageRef)>,
 }
 
@@ -72,10 +85,7 @@ pub(crate) struct SamplesRead {
 impl SeriesAt {
     /// Whether the series has a chunk that overlaps the range.
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        self.page
-            .chunks(self.at)
-            .iter()
-            .any(|chunk| chunk.range.overlaps(&range))
+        self.page.chunks(self.at).iter().any(|chunk| chunk.range.overlaps(&range))
     }
 }
 
@@ -83,41 +93,24 @@ impl Block {
     /// Opens a block and checks its table of contents. `number` must be new in this process.
     pub(crate) fn open(disk: &dyn Disk, path: &Path, number: u64) -> Result<Self, TsdbError> {
         let failed = |error| TsdbError::io("read", path, error);
-        let corrupt = |offset, reason| TsdbError::Corrupt {
-            path: path.into(),
-            offset,
-            reason,
-        };
+        let corrupt = |offset, reason| TsdbError::Corrupt { path: path.into(), offset, reason };
         let file = disk.open(path).map_err(failed)?;
         let len = file.len().map_err(failed)?;
         let trailer_offset = len
             .checked_sub(TRAILER_LEN as u64)
             .ok_or_else(|| corrupt(0, "the file is too short"))?;
         let mut bytes = [0; TRAILER_LEN];
-        file.read_exact_at(&mut bytes, trailer_offset)
-            .map_err(failed)?;
+        file.read_exact_at(&mut bytes, trailer_offset).map_err(failed)?;
         let (contents, found) = read_trailer(bytes)
             .map_err(|_| corrupt(trailer_offset, "the trailer does not check"))?;
-        if found != VERSION {
-            return Err(TsdbError::Version {
-                path: path.into(),
-                found,
-                known: VERSION,
-            });
+        if found != VERSION && found != VERSION_EVEN_PAGES {
+            return Err(TsdbError::Version { path: path.into(), found, known: VERSION });
         }
         let raw = read_page(&*file, path, PageKind::Contents, contents)?;
-        let parsed = read_contents(&raw)
+        let (mut meta, index) = read_contents(&raw, found)
             .map_err(|Malformed| corrupt(contents.offset, "the contents do not decode"))?;
-        let (mut meta, series_pages, labels) = parsed;
         meta.bytes = len;
-        Ok(Self {
-            number,
-            meta,
-            path: path.into(),
-            file,
-            series_pages,
-            labels,
-        })
+        Ok(Self { number, meta, path: path.into(), file, index })
     }
 
     /// The block's index, read through the cache.
@@ -127,19 +120,45 @@ impl Block {
 
     /// The label names that occur.
     pub(crate) fn label_names(&self) -> impl Iterator<Item = &str> {
-        self.labels.iter().map(|(name, _)| &**name)
+        let pages = self.index.labels.chunk_by(|a, b| a.0 == b.0);
+        pages.map(|of_name| &*of_name[0].0)
+    }
+
+    /// Reads every page and checks it. `go_on` is asked before each, so that whoever waits can stop it by an error.
+    pub(crate) fn verify(
+        &self,
+        go_on: &mut dyn FnMut() -> Result<(), TsdbError>,
+    ) -> Result<(), TsdbError> {
+        let mut columns = BTreeSet::new();
+        for (_, at) in &self.index.series {
+            go_on()?;
+            if let CachedPage::Series(page) = self.read(*at, PageKind::Series)? {
+                columns.extend(page.columns_pages());
+            }
+        }
+        for at in columns {
+            go_on()?;
+            self.read(at, PageKind::Columns)?;
+        }
+        for (_, at) in &self.index.labels {
+            go_on()?;
+            self.read(*at, PageKind::Label)?;
+        }
+        Ok(())
     }
 
     /// The series with this number, below the count of series in the block; numbers rise with the label sets.
     pub(crate) fn series(&self, number: u32, cache: &PageCache) -> Result<SeriesAt, TsdbError> {
-        let at = self
-            .series_pages
-            .get((number / SERIES_PER_PAGE) as usize)
+        let pages = &self.index.series;
+        let after = pages.partition_point(|(first, _)| *first <= number);
+        let &(first, at) = after
+            .checked_sub(1)
+            .and_then(|at| pages.get(at))
             .ok_or_else(|| self.corrupt(0, "the index names a series that is not there"))?;
-        let CachedPage::Series(page) = self.cached(*at, PageKind::Series, cache)? else {
+        let CachedPage::Series(page) = self.cached(at, PageKind::Series, cache)? else {
             return Err(self.corrupt(at.offset, "a page is not of the kind that it should be"));
         };
-        let place = (number % SERIES_PER_PAGE) as usize;
+        let place = (number - first) as usize;
         if place >= page.len() {
             return Err(self.corrupt(at.offset, "the index names a series that is not there"));
         }
@@ -194,15 +213,8 @@ impl Block {
             return Err(self.corrupt(offset, "a column is not as long as it should be"));
         }
         let first = times.partition_point(|&time| time < range.start_ms);
-        let end = times
-            .partition_point(|&time| time <= range.end_ms)
-            .max(first);
-        samples.extend(
-            times[first..end]
-                .iter()
-                .copied()
-                .zip(values[first..end].iter().copied()),
-        );
+        let end = times.partition_point(|&time| time <= range.end_ms).max(first);
+        samples.extend(times[first..end].iter().copied().zip(values[first..end].iter().copied()));
         Ok(())
     }
 
@@ -229,6 +241,12 @@ impl Block {
         if let Some(page) = cache.get(key) {
             return Ok(page);
         }
+        let page = self.read(at, kind)?;
+        cache.insert(key, page.clone());
+        Ok(page)
+    }
+
+    fn read(&self, at: PageRef, kind: PageKind) -> Result<CachedPage, TsdbError> {
         let raw = read_page(&*self.file, &self.path, kind, at)?;
         let page = match kind {
             PageKind::Series => {
@@ -240,32 +258,26 @@ impl Block {
             }
             PageKind::Contents => Err(Malformed),
         };
-        let page = page.map_err(|Malformed| self.corrupt(at.offset, "a page does not decode"))?;
-        cache.insert(key, page.clone());
-        Ok(page)
+        page.map_err(|Malformed| self.corrupt(at.offset, "a page does not decode"))
     }
 
-    fn label_page(
-        &self,
-        name: &str,
-        cache: &PageCache,
-    ) -> Result<Option<Arc<LabelPage>>, TsdbError> {
-        let Ok(place) = self.labels.binary_search_by(|(own, _)| (**own).cmp(name)) else {
-            return Ok(None);
-        };
-        let at = self.labels[place].1;
+    /// The pages of a label, by the values on them; none if no series has it.
+    fn label_pages(&self, name: &str) -> &[(Box<str>, PageRef)] {
+        let labels = &self.index.labels;
+        let start = labels.partition_point(|(own, _)| **own < *name);
+        let end = labels.partition_point(|(own, _)| **own <= *name);
+        &labels[start..end]
+    }
+
+    fn label_page(&self, at: PageRef, cache: &PageCache) -> Result<Arc<LabelPage>, TsdbError> {
         match self.cached(at, PageKind::Label, cache)? {
-            CachedPage::Label(page) => Ok(Some(page)),
+            CachedPage::Label(page) => Ok(page),
             _ => Err(self.corrupt(at.offset, "a page is not of the kind that it should be")),
         }
     }
 
     fn corrupt(&self, offset: u64, reason: &'static str) -> TsdbError {
-        TsdbError::Corrupt {
-            path: self.path.clone(),
-            offset,
-            reason,
-        }
+        TsdbError::Corrupt { path: self.path.clone(), offset, reason }
     }
 }
 
@@ -275,40 +287,50 @@ fn read_page(
     kind: PageKind,
     at: PageRef,
 ) -> Result<Vec<u8>, TsdbError> {
-    let corrupt = |reason| TsdbError::Corrupt {
-        path: path.into(),
-        offset: at.offset,
-        reason,
+    let corrupt = |reason| TsdbError::Corrupt { path: path.into(), offset: at.offset, reason };
+    let too_large = |bytes| TsdbError::TooLarge {
+        what: "a page of a block",
+        bytes,
+        limit: u64::from(page::MAX_PAGE_LEN),
     };
     if at.len > page::MAX_PAGE_LEN {
-        return Err(corrupt("a page is too long"));
+        // Whoever names the page has passed its own checksum.
+        return Err(too_large(u64::from(at.len)));
     }
     let mut bytes = vec![0; at.len as usize];
-    file.read_exact_at(&mut bytes, at.offset)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => corrupt("a page lies beyond the end of the file"),
-            _ => TsdbError::io("read", path, error),
-        })?;
-    page::unpack(kind, &bytes).map_err(corrupt)
+    file.read_exact_at(&mut bytes, at.offset).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => corrupt("a page lies beyond the end of the file"),
+        _ => TsdbError::io("read", path, error),
+    })?;
+    page::unpack(kind, &bytes).map_err(|fault| match fault {
+        PageFault::Damaged(reason) => corrupt(reason),
+        PageFault::TooLarge(bytes) => too_large(bytes),
+        PageFault::Pack(error) => TsdbError::io("unpack", path, error),
+    })
 }
 
-type Contents = (BlockMeta, Vec<PageRef>, Vec<(Box<str>, PageRef)>);
-
-fn read_contents(raw: &[u8]) -> Result<Contents, Malformed> {
+/// Reads the contents of a block of a version that is known.
+fn read_contents(raw: &[u8], version: u32) -> Result<(BlockMeta, IndexPages), Malformed> {
     let mut reader = Reader::new(raw);
     let meta = BlockMeta::read(&mut reader)?;
-    let mut series_pages = Vec::new();
+    let mut pages = IndexPages::default();
+    let mut first = 0_u32;
     for _ in 0..reader.count()? {
-        series_pages.push(PageRef::read(&mut reader)?);
+        let series = match version {
+            VERSION_EVEN_PAGES => SERIES_PER_PAGE,
+            _ => reader.index()?,
+        };
+        pages.series.push((first, PageRef::read(&mut reader)?));
+        first = first.checked_add(series).ok_or(Malformed)?;
     }
-    let mut labels = Vec::new();
     for _ in 0..reader.count()? {
-        labels.push((reader.text()?.into(), PageRef::read(&mut reader)?));
+        let name = reader.text()?.into();
+        pages.labels.push((name, PageRef::read(&mut reader)?));
     }
     if meta.series > u64::from(u32::MAX) {
         return Err(Malformed);
     }
-    Ok((meta, series_pages, labels))
+    Ok((meta, pages))
 }
 
 /// A block's index with the cache that it is read through.
@@ -323,10 +345,17 @@ impl LabelIndex for BlockIndex<'_> {
     }
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {
-        let page = self.block.label_page(name, self.cache)?;
-        Ok(page
-            .and_then(|page| page.get(value).cloned())
-            .unwrap_or_default())
+        let mut pages = self.block.label_pages(name);
+        while pages.len() > 1 {
+            let (before, after) = pages.split_at(pages.len() / 2);
+            let page = self.block.label_page(after[0].1, self.cache)?;
+            pages = if page.starts_by(value) { after } else { before };
+        }
+        let Some((_, at)) = pages.first() else {
+            return Ok(RoaringBitmap::new());
+        };
+        let page = self.block.label_page(*at, self.cache)?;
+        Ok(page.get(value).cloned().unwrap_or_default())
     }
 
     fn each_value(
@@ -334,10 +363,9 @@ impl LabelIndex for BlockIndex<'_> {
         name: &str,
         visit: &mut dyn FnMut(&str, &RoaringBitmap),
     ) -> Result<(), TsdbError> {
-        if let Some(page) = self.block.label_page(name, self.cache)? {
-            page.values
-                .iter()
-                .for_each(|(value, series)| visit(value, series));
+        for (_, at) in self.block.label_pages(name) {
+            let page = self.block.label_page(*at, self.cache)?;
+            page.values.iter().for_each(|(value, series)| visit(value, series));
         }
         Ok(())
     }
@@ -369,7 +397,7 @@ mod tests {
         for number in 0..series {
             writer.add(&labels(number), &samples(number)).unwrap();
         }
-        let meta = writer.finish().unwrap().unwrap();
+        let meta = writer.finish(&mut || Ok(())).unwrap().unwrap();
         assert_eq!(meta.samples, u64::from(series) * 1440);
         (disk, dir.join(meta.file_name()))
     }
@@ -383,16 +411,42 @@ mod tests {
         assert!(per_sample < 0.2, "{per_sample} bytes a sample");
         let matcher = Matcher::parse_pair("host", "=~", "web-059.").unwrap();
         let found = resolve(&block.index(&cache), &[matcher]).unwrap();
-        assert_eq!(
-            found.iter().collect::<Vec<_>>(),
-            (590..600).collect::<Vec<_>>()
-        );
+        assert_eq!(found.iter().collect::<Vec<_>>(), (590..600).collect::<Vec<_>>());
         let range = TimeRange::new(14_340_000, 14_460_000);
         for number in found {
             let series = block.series(number, &cache).unwrap();
             assert_eq!(block.labels(&series).unwrap(), labels(number));
             let read = block.samples(&series, range, &cache).unwrap();
             assert_eq!(read.samples, samples(number)[239..=241]);
+        }
+    }
+
+    #[test]
+    fn a_block_of_version_1_is_read_for_ever() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/v1.blk"));
+        disk.create_dir_all(Path::new("/")).unwrap();
+        let golden = include_bytes!("../../tests/golden/block-v1.blk");
+        disk.create(path).unwrap().write_all(golden).unwrap();
+        let (block, cache) = (Block::open(&disk, path, 0).unwrap(), PageCache::new(1 << 20));
+        block.verify(&mut || Ok(())).unwrap();
+        assert_eq!((block.meta.series, block.meta.samples), (300, 900));
+        let found = resolve(&block.index(&cache), &[Matcher::equal("host", "web-299")]).unwrap();
+        let series = block.series(found.min().unwrap(), &cache).unwrap();
+        let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
+        let values: Vec<f64> = read.samples.iter().map(|sample| sample.1).collect();
+        assert_eq!(values, [299.0, 299.1, 299.2]);
+    }
+
+    #[test]
+    fn every_flipped_byte_fails_the_reading_back() {
+        let (disk, path) = written(3);
+        let whole = muster_environment::read_all(&disk, &path).unwrap();
+        let check = || Block::open(&disk, &path, 0)?.verify(&mut || Ok(()));
+        check().unwrap();
+        for at in 0..whole.len() {
+            disk.corrupt(&path, |bytes| bytes[at] ^= 0x10).unwrap();
+            assert!(check().is_err(), "byte {at}");
+            disk.corrupt(&path, |bytes| bytes[at] ^= 0x10).unwrap();
         }
     }
 
@@ -416,10 +470,7 @@ mod tests {
                 };
                 assert_eq!(block.labels(&series).unwrap(), labels(number));
                 let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
-                assert!(
-                    read.samples == samples(number) || read.damaged_chunks > 0,
-                    "byte {at}"
-                );
+                assert!(read.samples == samples(number) || read.damaged_chunks > 0, "byte {at}");
             }
         }
     }

@@ -7,7 +7,7 @@ use muster_series::{Labels, TimeRange};
 use super::page::PageRef;
 use crate::codec::varint::{self, Malformed, Reader};
 
-/// Series in a page; the last page of a block may have fewer.
+/// Most series in a page.
 pub(super) const SERIES_PER_PAGE: u32 = 256;
 
 /// Some samples of one series, and the two columns that hold them.
@@ -67,6 +67,11 @@ impl SeriesPage {
         &self.chunks[self.start(at).1 as usize..self.ends[at].1 as usize]
     }
 
+    /// The pages that hold its chunks' columns, some of them several times.
+    pub(super) fn columns_pages(&self) -> impl Iterator<Item = PageRef> + '_ {
+        self.chunks.iter().flat_map(|chunk| [chunk.times.page, chunk.values.page])
+    }
+
     /// Adds a series; the page becomes what [`SeriesPage::put`] writes.
     pub(super) fn push(
         &mut self,
@@ -85,8 +90,7 @@ impl SeriesPage {
             self.pairs.push(pair);
         }
         self.chunks.extend_from_slice(chunks);
-        self.ends
-            .push((self.pairs.len() as u32, self.chunks.len() as u32));
+        self.ends.push((self.pairs.len() as u32, self.chunks.len() as u32));
     }
 
     pub(super) fn put(&self) -> Vec<u8> {
@@ -108,10 +112,7 @@ impl SeriesPage {
         }
         for chunk in &self.chunks {
             varint::put_signed(&mut raw, chunk.range.start_ms);
-            varint::put_signed(
-                &mut raw,
-                chunk.range.end_ms.wrapping_sub(chunk.range.start_ms),
-            );
+            varint::put_signed(&mut raw, chunk.range.end_ms.wrapping_sub(chunk.range.start_ms));
             varint::put(&mut raw, u64::from(chunk.len));
             for column in [chunk.times, chunk.values] {
                 column.page.put(&mut raw);
@@ -144,11 +145,7 @@ impl SeriesPage {
         for _ in 0..chunk_count {
             page.chunks.push(read_chunk(&mut reader)?);
         }
-        if reader.is_empty() {
-            Ok(page)
-        } else {
-            Err(Malformed)
-        }
+        if reader.is_empty() { Ok(page) } else { Err(Malformed) }
     }
 }
 
@@ -156,12 +153,7 @@ fn read_chunk(reader: &mut Reader<'_>) -> Result<ChunkRef, Malformed> {
     let start_ms = reader.signed()?;
     let end_ms = start_ms.wrapping_add(reader.signed()?);
     let len = reader.index()?;
-    let mut column = || {
-        Ok(ColumnRef {
-            page: PageRef::read(reader)?,
-            slot: reader.index()?,
-        })
-    };
+    let mut column = || Ok(ColumnRef { page: PageRef::read(reader)?, slot: reader.index()? });
     Ok(ChunkRef {
         range: TimeRange::new(start_ms, end_ms),
         len,

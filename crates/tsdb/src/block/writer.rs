@@ -4,7 +4,7 @@
 //!    window, so that one page holds many series over one window.
 //! 2. Timestamps go to pages of their own, each distinct column once: series scraped together share one.
 //! 3. When a page of series is full, the open pages are written, and then the page, which refers to them.
-//! 4. At the end come a page for each label name, the table of contents, and a trailer that says where that is.
+//! 4. At the end come pages for each label name, the table of contents, and a trailer that says where that is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use muster_series::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::page::{self, ColumnsPage, PageKind, PageRef};
-use super::reader::{TRAILER_LEN, VERSION, trailer};
+use super::page::{self, ColumnsPage, PageFault, PageKind, PageRef};
+use super::reader::{Block, TRAILER_LEN, VERSION, trailer};
 use super::series_page::{ChunkRef, ColumnRef, SERIES_PER_PAGE, SeriesPage};
 use super::{BlockMeta, CHUNK_WINDOW_MS};
 use crate::TsdbError;
@@ -25,6 +25,19 @@ use crate::codec::varint;
 /// A columns page is ended when it has this many columns or bytes, whatever comes first.
 const COLUMNS_PER_PAGE: usize = 64;
 const COLUMN_BYTES_PER_PAGE: usize = 256 << 10;
+/// About what a chunk takes in a page of series.
+const CHUNK_REF_BYTES: usize = 32;
+
+/// How long pages may be, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct PageSizes {
+    /// A page of series or of a label is ended when it has so many.
+    end_at: usize,
+    /// No page has more.
+    most: u32,
+}
+
+const PAGE_SIZES: PageSizes = PageSizes { end_at: 1 << 20, most: page::MAX_PAGE_LEN };
 
 /// A columns page that still grows; its place in the file is known when it is written.
 #[derive(Debug, Default)]
@@ -62,8 +75,11 @@ pub(crate) struct BlockWriter<'a> {
     open_values: BTreeMap<i64, OpenPage>,
     open_times: Option<OpenPage>,
     known_times: HashMap<u128, OpenColumn>,
+    sizes: PageSizes,
     open_series: Vec<(Labels, Vec<OpenChunk>)>,
-    series_pages: Vec<PageRef>,
+    open_series_bytes: usize,
+    /// How many series each has, and where it is.
+    series_pages: Vec<(u32, PageRef)>,
     postings: BTreeMap<Box<str>, BTreeMap<Box<str>, RoaringBitmap>>,
     finished: bool,
 }
@@ -86,9 +102,8 @@ impl<'a> BlockWriter<'a> {
             bytes: 0,
         };
         let temporary = dir.join(format!("{}.tmp", meta.file_name()));
-        let file = disk
-            .create(&temporary)
-            .map_err(|error| TsdbError::io("create", &temporary, error))?;
+        let file =
+            disk.create(&temporary).map_err(|error| TsdbError::io("create", &temporary, error))?;
         Ok(Self {
             disk,
             dir: dir.into(),
@@ -100,7 +115,9 @@ impl<'a> BlockWriter<'a> {
             open_values: BTreeMap::new(),
             open_times: None,
             known_times: HashMap::new(),
+            sizes: PAGE_SIZES,
             open_series: Vec::new(),
+            open_series_bytes: 0,
             series_pages: Vec::new(),
             postings: BTreeMap::new(),
             finished: false,
@@ -134,8 +151,12 @@ impl<'a> BlockWriter<'a> {
                 chunks.push(self.add_chunk(part)?);
             }
         }
+        let label_bytes: usize = labels.iter().map(|(n, v)| n.len() + v.len()).sum();
+        self.open_series_bytes += label_bytes + chunks.len() * CHUNK_REF_BYTES;
         self.open_series.push((labels.clone(), chunks));
-        if self.open_series.len() == SERIES_PER_PAGE as usize {
+        if self.open_series.len() == SERIES_PER_PAGE as usize
+            || self.open_series_bytes >= self.sizes.end_at
+        {
             self.end_series_page()?;
         }
         Ok(())
@@ -174,10 +195,7 @@ impl<'a> BlockWriter<'a> {
     fn add_values(&mut self, window: i64, values: &[f64]) -> Result<OpenColumn, TsdbError> {
         let mut column = Vec::new();
         column::put_values(&mut column, values);
-        let mut page = self
-            .open_values
-            .remove(&window)
-            .unwrap_or_else(|| self.open_page());
+        let mut page = self.open_values.remove(&window).unwrap_or_else(|| self.open_page());
         let added = page.push(column);
         if page.is_full() {
             self.write_columns(&page)?;
@@ -189,10 +207,7 @@ impl<'a> BlockWriter<'a> {
 
     fn open_page(&mut self) -> OpenPage {
         self.columns_pages.push(None);
-        OpenPage {
-            number: self.columns_pages.len() - 1,
-            ..OpenPage::default()
-        }
+        OpenPage { number: self.columns_pages.len() - 1, ..OpenPage::default() }
     }
 
     fn write_columns(&mut self, page: &OpenPage) -> Result<(), TsdbError> {
@@ -220,34 +235,39 @@ impl<'a> BlockWriter<'a> {
                 .collect();
             page.push(&labels, &chunks, &mut numbers);
         }
+        self.open_series_bytes = 0;
         let written = self.write_page(PageKind::Series, &page.put())?;
-        self.series_pages.push(written);
+        self.series_pages.push((page.len() as u32, written));
         Ok(())
     }
 
     fn column_ref(&self, column: OpenColumn) -> ColumnRef {
         let page = self.columns_pages[column.page].expect("open pages were written before");
-        ColumnRef {
-            page,
-            slot: column.slot,
-        }
+        ColumnRef { page, slot: column.slot }
     }
 
     fn write_page(&mut self, kind: PageKind, raw: &[u8]) -> Result<PageRef, TsdbError> {
-        let page = page::pack(kind, raw).and_then(|page| {
-            self.file.write_all(&page)?;
-            Ok(PageRef {
-                offset: self.offset,
-                len: page.len() as u32,
-            })
-        });
-        let page = page.map_err(|error| TsdbError::io("write", &self.temporary, error))?;
-        self.offset += u64::from(page.len);
-        Ok(page)
+        let failed = |error| TsdbError::io("write", &self.temporary, error);
+        let limit = self.sizes.most;
+        let page = page::pack(kind, raw, limit).map_err(|fault| match fault {
+            PageFault::TooLarge(bytes) => {
+                TsdbError::TooLarge { what: "a page of a block", bytes, limit: u64::from(limit) }
+            }
+            PageFault::Pack(error) => failed(error),
+            PageFault::Damaged(reason) => failed(std::io::Error::other(reason)),
+        })?;
+        self.file.write_all(&page).map_err(failed)?;
+        let (offset, len) = (self.offset, page.len() as u32);
+        self.offset += u64::from(len);
+        Ok(PageRef { offset, len })
     }
 
-    /// Completes the file, makes it durable and gives it its name; `None` if there was no series.
-    pub(crate) fn finish(mut self) -> Result<Option<BlockMeta>, TsdbError> {
+    /// Completes the file, makes it durable, reads all of it back and gives it its name; `None` if there was no series.
+    /// An error of `go_on`, which is asked again and again, ends it.
+    pub(crate) fn finish(
+        mut self,
+        go_on: &mut dyn FnMut() -> Result<(), TsdbError>,
+    ) -> Result<Option<BlockMeta>, TsdbError> {
         if self.meta.series == 0 {
             return Ok(None);
         }
@@ -258,9 +278,10 @@ impl<'a> BlockWriter<'a> {
         let mut contents = Vec::new();
         self.meta.put(&mut contents);
         varint::put(&mut contents, self.series_pages.len() as u64);
-        self.series_pages
-            .iter()
-            .for_each(|page| page.put(&mut contents));
+        for (count, page) in &self.series_pages {
+            varint::put(&mut contents, u64::from(*count));
+            page.put(&mut contents);
+        }
         varint::put(&mut contents, labels.len() as u64);
         for (name, page) in labels {
             varint::put_bytes(&mut contents, name.as_bytes());
@@ -269,32 +290,48 @@ impl<'a> BlockWriter<'a> {
         let contents = self.write_page(PageKind::Contents, &contents)?;
         self.meta.bytes = self.offset + TRAILER_LEN as u64;
         let path = self.dir.join(self.meta.file_name());
+        let failed = |error| TsdbError::io("write", &path, error);
         self.file
             .write_all(&trailer(contents, VERSION))
             .and_then(|()| self.file.sync_data())
-            .and_then(|()| self.disk.rename(&self.temporary, &path))
+            .map_err(failed)?;
+        // Read back under the temporary name, so that what a crash leaves here is no block.
+        Block::open(self.disk, &self.temporary, 0)?.verify(go_on)?;
+        self.disk
+            .rename(&self.temporary, &path)
             .and_then(|()| self.disk.sync_dir(&self.dir))
-            .map_err(|error| TsdbError::io("write", &path, error))?;
+            .map_err(failed)?;
         self.finished = true;
         Ok(Some(self.meta.clone()))
     }
 
+    /// Writes the values of each label name, in several pages where they are many.
     fn write_labels(&mut self) -> Result<Vec<(Box<str>, PageRef)>, TsdbError> {
         let mut labels = Vec::new();
         for (name, values) in std::mem::take(&mut self.postings) {
-            let mut raw = Vec::new();
-            varint::put(&mut raw, values.len() as u64);
-            for (value, series) in values {
-                varint::put_bytes(&mut raw, value.as_bytes());
+            let (mut count, mut entries) = (0, Vec::new());
+            let mut values = values.into_iter().peekable();
+            while let Some((value, series)) = values.next() {
+                varint::put_bytes(&mut entries, value.as_bytes());
                 let mut bitmap = Vec::with_capacity(series.serialized_size());
-                series
-                    .serialize_into(&mut bitmap)
-                    .expect("memory takes every write");
-                varint::put_bytes(&mut raw, &bitmap);
+                series.serialize_into(&mut bitmap).expect("memory takes every write");
+                varint::put_bytes(&mut entries, &bitmap);
+                count += 1;
+                if entries.len() >= self.sizes.end_at || values.peek().is_none() {
+                    let page = self.write_label_page(count, &entries)?;
+                    labels.push((name.clone(), page));
+                    (count, entries) = (0, Vec::new());
+                }
             }
-            labels.push((name, self.write_page(PageKind::Label, &raw)?));
         }
         Ok(labels)
+    }
+
+    fn write_label_page(&mut self, count: u64, entries: &[u8]) -> Result<PageRef, TsdbError> {
+        let mut raw = Vec::with_capacity(entries.len() + 10);
+        varint::put(&mut raw, count);
+        raw.extend_from_slice(entries);
+        self.write_page(PageKind::Label, &raw)
     }
 }
 
@@ -315,10 +352,7 @@ impl OpenPage {
     fn push(&mut self, column: Vec<u8>) -> OpenColumn {
         self.bytes += column.len();
         self.columns.push(column);
-        OpenColumn {
-            page: self.number,
-            slot: self.columns.len() as u32 - 1,
-        }
+        OpenColumn { page: self.number, slot: self.columns.len() as u32 - 1 }
     }
 
     fn is_full(&self) -> bool {
@@ -328,4 +362,60 @@ impl OpenPage {
 
 fn window(timestamp: i64) -> i64 {
     timestamp.div_euclid(CHUNK_WINDOW_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::PageCache;
+    use crate::index::resolve::resolve;
+    use muster_environment::MemoryDisk;
+    use muster_series::Matcher;
+
+    fn labels(number: u32) -> Labels {
+        let host = format!("web-{number:04}");
+        Labels::from_pairs([("__name__", "up"), ("host", &host)]).unwrap()
+    }
+
+    fn write(disk: &MemoryDisk, sizes: PageSizes) -> Result<BlockMeta, TsdbError> {
+        let dir = Path::new("/blocks");
+        disk.create_dir_all(dir).unwrap();
+        let mut writer = BlockWriter::create(disk, dir, 0, (1, 1))?;
+        writer.sizes = sizes;
+        for number in 0..600 {
+            writer.add(&labels(number), &[(1, f64::from(number))])?;
+        }
+        Ok(writer.finish(&mut || Ok(()))?.expect("it has series"))
+    }
+
+    #[test]
+    fn an_index_of_many_small_pages_answers_like_one_of_few() {
+        let disk = MemoryDisk::new();
+        let meta = write(&disk, PageSizes { end_at: 500, most: 4_000 }).unwrap();
+        let block = Block::open(&disk, &Path::new("/blocks").join(meta.file_name()), 0).unwrap();
+        let cache = PageCache::new(1 << 20);
+        block.verify(&mut || Ok(())).unwrap();
+        assert_eq!(block.label_names().collect::<Vec<_>>(), ["__name__", "host"]);
+        for number in 0..600 {
+            let matcher = Matcher::equal("host", &format!("web-{number:04}"));
+            let found = resolve(&block.index(&cache), &[matcher]).unwrap();
+            assert_eq!(found.iter().collect::<Vec<_>>(), [number]);
+            let series = block.series(number, &cache).unwrap();
+            assert_eq!(block.labels(&series).unwrap(), labels(number));
+        }
+        let count = |op: &str, value: &str| {
+            let matcher = Matcher::parse_pair("host", op, value).unwrap();
+            resolve(&block.index(&cache), &[matcher]).unwrap().len()
+        };
+        assert_eq!((count("=~", "web-0.*"), count("=", "a"), count("=", "z")), (600, 0, 0));
+        assert!(block.series(600, &cache).is_err());
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_read_back_fails_the_block() {
+        let disk = MemoryDisk::new();
+        let written = write(&disk, PageSizes { end_at: 100_000, most: 4_000 });
+        assert!(matches!(written, Err(TsdbError::TooLarge { limit: 4_000, .. })));
+        assert_eq!(disk.files(), [] as [PathBuf; 0]);
+    }
 }

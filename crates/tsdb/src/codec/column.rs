@@ -42,10 +42,7 @@ pub(crate) fn read_times(bytes: &[u8]) -> Result<Vec<i64>, Malformed> {
 pub(crate) fn put_values(out: &mut Vec<u8>, values: &[f64]) {
     varint::put(out, values.len() as u64);
     let Some(first) = values.first() else { return };
-    if values
-        .iter()
-        .all(|value| value.to_bits() == first.to_bits())
-    {
+    if values.iter().all(|value| value.to_bits() == first.to_bits()) {
         out.push(CONSTANT);
         out.extend_from_slice(&first.to_bits().to_le_bytes());
         return;
@@ -87,11 +84,7 @@ impl Decimals {
             }
             mantissas.push(previous);
         }
-        (exceptions.len() <= most_exceptions).then_some(Self {
-            exponent,
-            mantissas,
-            exceptions,
-        })
+        (exceptions.len() <= most_exceptions).then_some(Self { exponent, mantissas, exceptions })
     }
 
     fn put(&self, out: &mut Vec<u8>) {
@@ -103,22 +96,14 @@ impl Decimals {
             varint::put_signed(&mut twice, delta - step);
             (previous, step) = (mantissa, delta);
         }
-        out.push(if twice.len() < once.len() {
-            DELTA_OF_DELTA
-        } else {
-            DELTA
-        });
+        out.push(if twice.len() < once.len() { DELTA_OF_DELTA } else { DELTA });
         out.push(self.exponent);
         varint::put(out, self.exceptions.len() as u64);
         for &(at, bits) in &self.exceptions {
             varint::put(out, at as u64);
             out.extend_from_slice(&bits.to_le_bytes());
         }
-        out.extend_from_slice(if twice.len() < once.len() {
-            &twice
-        } else {
-            &once
-        });
+        out.extend_from_slice(if twice.len() < once.len() { &twice } else { &once });
     }
 }
 
@@ -147,10 +132,7 @@ pub(crate) fn read_values(bytes: &[u8]) -> Result<Vec<f64>, Malformed> {
         return Ok(Vec::new());
     }
     match reader.byte()? {
-        CONSTANT => Ok(vec![
-            f64::from_bits(u64::from_le_bytes(reader.array()?));
-            len
-        ]),
+        CONSTANT => Ok(vec![f64::from_bits(u64::from_le_bytes(reader.array()?)); len]),
         DELTA => read_decimals(&mut reader, len, false),
         DELTA_OF_DELTA => read_decimals(&mut reader, len, true),
         XOR => read_xor(&mut reader, len),
@@ -169,11 +151,7 @@ fn read_decimals(reader: &mut Reader<'_>, len: usize, twice: bool) -> Result<Vec
     let (mut mantissa, mut step) = (0_i64, 0_i64);
     for _ in 0..len {
         let change = reader.signed()?;
-        step = if twice {
-            step.wrapping_add(change)
-        } else {
-            change
-        };
+        step = if twice { step.wrapping_add(change) } else { change };
         mantissa = mantissa.wrapping_add(step);
         values.push(decimal::to_f64(mantissa, exponent));
     }
@@ -224,11 +202,7 @@ mod tests {
         let mut bytes = Vec::new();
         put_values(&mut bytes, values);
         assert_eq!(bytes[1], kind);
-        let back: Vec<u64> = read_values(&bytes)
-            .unwrap()
-            .iter()
-            .map(|v| v.to_bits())
-            .collect();
+        let back: Vec<u64> = read_values(&bytes).unwrap().iter().map(|v| v.to_bits()).collect();
         assert_eq!(back, values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
     }
 
@@ -238,19 +212,7 @@ mod tests {
         check(&[1.0, 2.0, 1.0, 2.5], DELTA);
         check(&[1e6, 2e6, 3e6, 4e6, 5e6, 6e6, 7e6, 8e6], DELTA_OF_DELTA);
         check(&[0.1 + 0.2, std::f64::consts::PI], XOR);
-        check(
-            &[
-                1.0,
-                2.0,
-                3.0,
-                4.0,
-                9.0,
-                6.0,
-                7.0,
-                muster_series::stale_marker(),
-            ],
-            DELTA,
-        );
+        check(&[1.0, 2.0, 3.0, 4.0, 9.0, 6.0, 7.0, muster_series::stale_marker()], DELTA);
     }
 
     proptest! {

@@ -27,6 +27,20 @@ pub(crate) struct Stream {
     last_value: f64,
     first_timestamp: i64,
     len: u32,
+    /// One after each [`CHECKPOINT_EVERY`] samples, so that the newest samples are read without all before.
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// Samples from one checkpoint to the next: reading decodes so many in vain at most, and a checkpoint costs a
+/// quarter of a byte a sample.
+const CHECKPOINT_EVERY: u32 = 128;
+
+/// Where reading can start.
+#[derive(Debug, Clone, Copy)]
+struct Checkpoint {
+    /// As it is after the sample before, whose timestamp it has.
+    cursor: Cursor,
+    offset: u32,
 }
 
 impl Stream {
@@ -50,7 +64,7 @@ impl Stream {
 
     /// Bytes of memory that the samples take.
     pub(crate) fn allocated(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.checkpoints.capacity() * size_of::<Checkpoint>()
     }
 
     /// Adds a sample that is newer than all before.
@@ -71,13 +85,25 @@ impl Stream {
         put_value(&mut self.bytes, cursor, value);
         self.last_value = value;
         self.len += 1;
+        if self.len.is_multiple_of(CHECKPOINT_EVERY)
+            && let Ok(offset) = u32::try_from(self.bytes.len())
+        {
+            self.checkpoints.push(Checkpoint { cursor: self.cursor, offset });
+        }
     }
 
-    /// The samples, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
-        let mut reader = Reader::new(&self.bytes);
-        let mut cursor = Cursor::default();
-        (0..self.len).map(move |_| {
+    /// The samples not older than `start_ms`, oldest first.
+    pub(crate) fn iter_from(&self, start_ms: i64) -> impl Iterator<Item = (i64, f64)> + '_ {
+        let passed = self.checkpoints.partition_point(|at| at.cursor.timestamp < start_ms);
+        self.iter_after(passed).skip_while(move |sample| sample.0 < start_ms)
+    }
+
+    /// The samples after so many checkpoints.
+    fn iter_after(&self, passed: usize) -> impl Iterator<Item = (i64, f64)> + '_ {
+        let start = passed.checked_sub(1).map(|last| self.checkpoints[last]);
+        let (mut cursor, offset) = start.map_or_else(Default::default, |at| (at.cursor, at.offset));
+        let mut reader = Reader::new(&self.bytes[offset as usize..]);
+        (passed as u32 * CHECKPOINT_EVERY..self.len).map(move |_| {
             next_sample(&mut reader, &mut cursor).expect("a stream holds what was pushed")
         })
     }
@@ -144,17 +170,34 @@ mod tests {
     proptest! {
         #[test]
         fn samples_come_back_bit_for_bit(
-            times in proptest::collection::btree_set(any::<i64>(), 0..80),
-            values in proptest::collection::vec(crate::codec::column::any_value(), 80),
+            times in proptest::collection::btree_set(any::<i64>(), 0..400),
+            values in proptest::collection::vec(crate::codec::column::any_value(), 400),
+            from: i64,
         ) {
             let samples: Vec<(i64, f64)> = times.into_iter().zip(values).collect();
             let mut stream = Stream::default();
             for &(timestamp, value) in &samples {
                 stream.push(timestamp, value);
             }
-            prop_assert_eq!(bits(stream.iter()), bits(samples.iter().copied()));
+            prop_assert_eq!(bits(stream.iter_from(i64::MIN)), bits(samples.iter().copied()));
             prop_assert_eq!(stream.len(), samples.len());
+            // At any instant, and at and after each sample.
+            let later = samples.iter().flat_map(|sample| [sample.0, sample.0.saturating_add(1)]);
+            for from in later.step_by(7).chain([from]) {
+                let expected = samples.iter().copied().filter(|sample| sample.0 >= from);
+                prop_assert_eq!(bits(stream.iter_from(from)), bits(expected));
+            }
         }
+    }
+
+    #[test]
+    fn the_newest_samples_are_read_without_all_before() {
+        let mut stream = Stream::default();
+        (0..10_000_i64).for_each(|at| stream.push(at, 1.0));
+        // Bytes before the last checkpoint are not looked at.
+        let untouched = stream.bytes.len() - 2 * CHECKPOINT_EVERY as usize;
+        stream.bytes[..untouched].fill(0xff);
+        assert_eq!(stream.iter_from(9_990).count(), 10);
     }
 
     #[test]

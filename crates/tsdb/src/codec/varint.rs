@@ -88,11 +88,7 @@ impl<'a> Reader<'a> {
     /// for more memory than the input has bytes.
     pub(crate) fn count(&mut self) -> Result<usize, Malformed> {
         let count = self.varint()?;
-        if count > self.rest.len() as u64 {
-            Err(Malformed)
-        } else {
-            Ok(count as usize)
-        }
+        if count > self.rest.len() as u64 { Err(Malformed) } else { Ok(count as usize) }
     }
 
     /// A 32-bit number.

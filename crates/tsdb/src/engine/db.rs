@@ -16,6 +16,9 @@ use super::queue::Pending;
 use super::stats::Stats;
 use crate::{Appended, Options, SeriesId, TsdbError, WriteBatch};
 
+/// Longest label set, so that any 256 of them fit into a page of a block's index, and one into a record of the log.
+const MAX_LABEL_BYTES: usize = 1 << 20;
+
 /// An open data folder. Clones share it; when the last is dropped it is closed.
 ///
 /// ```
@@ -69,29 +72,24 @@ impl Db {
                 maintenance.run_maintenance();
             })?,
         ];
-        let inner = Inner {
-            shared,
-            threads: Mutex::new(threads),
-        };
-        Ok((
-            Self {
-                inner: Arc::new(inner),
-            },
-            report,
-        ))
+        let inner = Inner { shared, threads: Mutex::new(threads) };
+        Ok((Self { inner: Arc::new(inner) }, report))
     }
 
     /// The number of a series, which becomes known if it was not; [`TsdbError::SeriesLimit`] if there are too many.
-    /// A series that never gets a sample is forgotten at the next start.
+    /// A series that never gets a sample is forgotten at the next start. [`TsdbError::TooLarge`] if its labels have over 1 MiB.
     pub fn series(&self, labels: &Labels) -> Result<SeriesId, TsdbError> {
         let shared = &self.inner.shared;
         if let Some(id) = shared.registry.read().get(labels) {
             return Ok(id);
         }
-        let inserted = shared
-            .registry
-            .write()
-            .insert(labels, shared.options.max_series);
+        let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_LABEL_BYTES {
+            shared.counters.series_refused.add(1);
+            let (what, bytes, limit) = ("a label set", bytes as u64, MAX_LABEL_BYTES as u64);
+            return Err(TsdbError::TooLarge { what, bytes, limit });
+        }
+        let inserted = shared.registry.write().insert(labels, shared.options.max_series);
         if inserted.is_err() {
             shared.counters.series_refused.add(1);
         }
@@ -108,11 +106,7 @@ impl Db {
     ) {
         let shared = &self.inner.shared;
         let samples = batch.groups.iter().map(|group| group.samples.len()).sum();
-        let pending = Pending {
-            batch,
-            samples,
-            done: Box::new(done),
-        };
+        let pending = Pending { batch, samples, done: Box::new(done) };
         if let Err((pending, error)) = shared.queue.push(pending) {
             if matches!(error, TsdbError::Busy) {
                 shared.counters.busy_batches.add(1);
@@ -162,9 +156,7 @@ impl Db {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
-        self.inner
-            .shared
-            .label_values(name, matcher_sets, range, limit)
+        self.inner.shared.label_values(name, matcher_sets, range, limit)
     }
 
     /// What the engine holds and has done.
@@ -178,11 +170,7 @@ impl Db {
         loop {
             shared.check_stopping()?;
             shared.maintain()?;
-            let cut = shared
-                .queue
-                .request_cut()?
-                .recv()
-                .map_err(|_| TsdbError::Closed)?;
+            let cut = shared.queue.request_cut()?.recv().map_err(|_| TsdbError::Closed)?;
             if cut {
                 return shared.maintain();
             }
@@ -207,9 +195,7 @@ impl Inner {
                 tracing::error!("a thread of the store had panicked");
             }
         }
-        let set_aside = self
-            .shared
-            .set_damaged_aside(&mut self.shared.manifest.lock());
+        let set_aside = self.shared.set_damaged_aside(&mut self.shared.manifest.lock());
         drop(self.shared.lock.lock().take());
         set_aside
     }

@@ -4,18 +4,19 @@
 //! are old files removed. A failure leaves things as they were, and the next round tries again.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use muster_environment::Disk;
 use parking_lot::MutexGuard;
 
+use super::inventory::aside_path;
 use super::{CutHead, Shared, View};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, BlockWriter, partition_range, partition_start};
 use crate::manifest::Manifest;
-use crate::plan::{plan_compaction, plan_retention};
+use crate::plan::{RetentionPlan, plan_compaction, plan_retention};
 use crate::wal::segment_number;
 
 /// Names the pages of a block in the cache.
@@ -34,9 +35,7 @@ impl Shared {
             {
                 let mut woken = self.wake.0.lock();
                 if !*woken {
-                    self.wake
-                        .1
-                        .wait_for(&mut woken, self.options.maintenance_interval);
+                    self.wake.1.wait_for(&mut woken, self.options.maintenance_interval);
                 }
                 *woken = false;
             }
@@ -57,9 +56,7 @@ impl Shared {
         *woken = false;
         // Whoever closes the store says so before taking this lock, so the news cannot be missed here.
         if !self.stopping.load(Ordering::SeqCst) {
-            self.wake
-                .1
-                .wait_for(&mut woken, self.options.maintenance_interval);
+            self.wake.1.wait_for(&mut woken, self.options.maintenance_interval);
         }
     }
 
@@ -71,10 +68,7 @@ impl Shared {
             self.write_head(&mut manifest, &cut)?;
         }
         let now_ms = self.clock.now_ms();
-        let old = plan_retention(&manifest.blocks, now_ms, self.options.retention_ms);
-        if !old.is_empty() {
-            self.replace(&mut manifest, &old, Vec::new(), &[], |_| {})?;
-        }
+        self.retain(&mut manifest, now_ms)?;
         loop {
             self.set_damaged_aside(&mut manifest)?;
             let inputs = plan_compaction(&manifest.blocks, now_ms);
@@ -85,13 +79,47 @@ impl Shared {
         }
     }
 
+    /// Drops what is older than the retention, unless the clock is in doubt.
+    fn retain(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        now_ms: i64,
+    ) -> Result<(), TsdbError> {
+        let plan = plan_retention(&manifest.blocks, now_ms, self.options.retention_ms);
+        let in_doubt = matches!(plan, RetentionPlan::Doubt { .. });
+        let told = self.clock_doubted.swap(in_doubt, Ordering::Relaxed);
+        match plan {
+            RetentionPlan::Drop(old) if old.is_empty() => Ok(()),
+            RetentionPlan::Drop(old) => {
+                self.replace(manifest, &old, Vec::new(), &[], |_| {})?;
+                for block in old {
+                    let (from_ms, to_ms) = (block.range.start_ms, block.range.end_ms);
+                    let (name, samples) = (block.file_name(), block.samples);
+                    tracing::info!(
+                        block = name,
+                        from_ms,
+                        to_ms,
+                        samples,
+                        "a block is older than the retention and was dropped"
+                    );
+                }
+                Ok(())
+            }
+            RetentionPlan::Doubt { newest_ms } if !told => {
+                tracing::warn!(
+                    now_ms,
+                    newest_ms,
+                    "the clock is far ahead of the stored samples; nothing is dropped for its age until the samples of a day agree with the clock"
+                );
+                Ok(())
+            }
+            RetentionPlan::Doubt { .. } => Ok(()),
+        }
+    }
+
     /// An error if the store is being closed.
     pub(super) fn check_stopping(&self) -> Result<(), TsdbError> {
-        if self.stopping.load(Ordering::SeqCst) {
-            Err(TsdbError::Closed)
-        } else {
-            Ok(())
-        }
+        if self.stopping.load(Ordering::SeqCst) { Err(TsdbError::Closed) } else { Ok(()) }
     }
 
     /// Writes a cut head as one block for each partition; then its part of the log is void.
@@ -132,7 +160,7 @@ impl Shared {
                     next = next.min(partition_start(own.start_ms.max(here.end_ms + 1)));
                 }
             }
-            new.extend(writer.finish()?);
+            new.extend(writer.finish(&mut || self.check_stopping())?);
             if next == i64::MAX {
                 break;
             }
@@ -168,6 +196,7 @@ impl Shared {
         let mut next = Manifest::clone(manifest);
         next.blocks.retain(|meta| !is_gone(meta));
         next.blocks.extend(new);
+        next.removed = gone.iter().filter(|name| !kept.contains(name)).cloned().collect();
         change(&mut next);
         next.store(&*self.disk, &self.folders.root)?;
         let head_is_written = next.next_head != manifest.next_head;
@@ -186,9 +215,8 @@ impl Shared {
             let path = self.folders.blocks.join(&name);
             if !kept.contains(&name) {
                 self.remove_file(&path);
-            } else if let Err(error) = self
-                .disk
-                .rename(&path, &self.folders.quarantine.join(&name))
+            } else if let Err(error) =
+                self.aside(&name).and_then(|aside| self.disk.rename(&path, &aside))
             {
                 tracing::warn!(path = %path.display(), %error, "a damaged block could not be kept");
             }
@@ -217,6 +245,10 @@ impl Shared {
         }
     }
 
+    fn aside(&self, name: &str) -> io::Result<PathBuf> {
+        aside_path(&*self.disk, &self.folders, name)
+    }
+
     /// Moves the files of damaged blocks into quarantine and out of the manifest.
     pub(super) fn set_damaged_aside(
         &self,
@@ -225,8 +257,8 @@ impl Shared {
         let damaged = self.damaged_blocks.lock().clone();
         for block in damaged {
             let name = block.meta.file_name();
-            let aside = self.folders.quarantine.join(&name);
-            match self.disk.rename(&block.path, &aside) {
+            let moved = self.aside(&name).and_then(|aside| self.disk.rename(&block.path, &aside));
+            match moved {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(TsdbError::io("set aside", &block.path, error));
                 }
@@ -234,9 +266,7 @@ impl Shared {
             }
             let meta = block.meta.clone();
             self.replace(manifest, &[meta], Vec::new(), &[], |_| {})?;
-            self.damaged_blocks
-                .lock()
-                .retain(|other| !Arc::ptr_eq(other, &block));
+            self.damaged_blocks.lock().retain(|other| !Arc::ptr_eq(other, &block));
         }
         Ok(())
     }

@@ -24,11 +24,7 @@ struct Input {
 
 impl Input {
     fn start(block: Arc<Block>, cache: &PageCache) -> Result<Self, TsdbError> {
-        let mut input = Self {
-            block,
-            next: 0,
-            current: None,
-        };
+        let mut input = Self { block, next: 0, current: None };
         input.advance(cache)?;
         Ok(input)
     }
@@ -56,12 +52,7 @@ impl Shared {
         let view = self.view.load_full();
         let blocks: Vec<Arc<Block>> = inputs
             .iter()
-            .filter_map(|meta| {
-                view.blocks
-                    .iter()
-                    .find(|block| block.meta == *meta)
-                    .cloned()
-            })
+            .filter_map(|meta| view.blocks.iter().find(|block| block.meta == *meta).cloned())
             .collect();
         if blocks.len() < inputs.len() {
             // One was found damaged since; it is put aside before the next plan.
@@ -72,7 +63,7 @@ impl Shared {
             BlockWriter::create(&*self.disk, &self.folders.blocks, first.partition, heads)?;
         let mut damaged = vec![false; blocks.len()];
         self.merge_series(&blocks, &mut writer, &mut damaged)?;
-        let new = writer.finish()?;
+        let new = writer.finish(&mut || self.check_stopping())?;
         let kept: Vec<String> = blocks
             .iter()
             .zip(damaged)
@@ -105,10 +96,7 @@ impl Shared {
         }
         loop {
             self.check_stopping()?;
-            let least = inputs
-                .iter()
-                .filter_map(|input| Some(&input.current.as_ref()?.0))
-                .min();
+            let least = inputs.iter().filter_map(|input| Some(&input.current.as_ref()?.0)).min();
             let Some(labels) = least.cloned() else {
                 return Ok(());
             };
@@ -124,9 +112,7 @@ impl Shared {
                 *damaged |= read.damaged_chunks > 0;
                 self.counters.damaged_chunks.add(read.damaged_chunks);
                 append_newer(&mut samples, read.samples);
-                input
-                    .advance(&cache)
-                    .map_err(|error| told(&input.block, error))?;
+                input.advance(&cache).map_err(|error| told(&input.block, error))?;
             }
             writer.add(&labels, &samples)?;
         }
@@ -139,10 +125,7 @@ pub(super) fn append_newer(samples: &mut Vec<(i64, f64)>, newer: Vec<(i64, f64)>
         *samples = newer;
         return;
     }
-    let overlaps = samples
-        .last()
-        .zip(newer.first())
-        .is_some_and(|(last, first)| first.0 <= last.0);
+    let overlaps = samples.last().zip(newer.first()).is_some_and(|(last, first)| first.0 <= last.0);
     samples.extend(newer);
     if overlaps {
         sort_last_wins(samples);

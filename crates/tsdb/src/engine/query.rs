@@ -23,10 +23,7 @@ pub struct SelectLimits {
 
 impl Default for SelectLimits {
     fn default() -> Self {
-        Self {
-            max_series: 200_000,
-            max_samples: 100_000_000,
-        }
+        Self { max_series: 200_000, max_samples: 100_000_000 }
     }
 }
 
@@ -52,19 +49,13 @@ impl Budget {
         self.samples += samples;
         if self.samples > self.limits.max_samples {
             let limit = self.limits.max_samples;
-            return Err(TsdbError::QueryLimit {
-                what: "samples",
-                limit,
-            });
+            return Err(TsdbError::QueryLimit { what: "samples", limit });
         }
         Ok(())
     }
 
     fn too_many_series(&self) -> TsdbError {
-        TsdbError::QueryLimit {
-            what: "series",
-            limit: self.limits.max_series,
-        }
+        TsdbError::QueryLimit { what: "series", limit: self.limits.max_series }
     }
 }
 
@@ -76,10 +67,7 @@ impl Shared {
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
         let view = self.view.load_full();
-        let mut budget = Budget {
-            limits: *limits,
-            samples: 0,
-        };
+        let mut budget = Budget { limits: *limits, samples: 0 };
         let mut parts = Vec::new();
         for (rank, block) in view.blocks.iter().enumerate() {
             if block.meta.range.overlaps(&range) {
@@ -102,11 +90,7 @@ impl Shared {
                 return Err(budget.too_many_series());
             }
             let (timestamps, values) = samples.into_iter().unzip();
-            columns.push(SeriesColumns {
-                labels,
-                timestamps,
-                values,
-            });
+            columns.push(SeriesColumns { labels, timestamps, values });
         }
         Ok(columns)
     }
@@ -128,11 +112,7 @@ impl Shared {
             if !read.samples.is_empty() {
                 series_count += 1;
                 budget.take(series_count, read.samples.len())?;
-                parts.push(Part {
-                    labels: block.labels(&series)?,
-                    rank,
-                    samples: read.samples,
-                });
+                parts.push(Part { labels: block.labels(&series)?, rank, samples: read.samples });
             }
         }
         Ok(())
@@ -196,11 +176,7 @@ impl Shared {
     ) -> Result<Vec<Labels>, TsdbError> {
         let mut found = BTreeSet::new();
         let view = self.view.load_full();
-        for block in view
-            .blocks
-            .iter()
-            .filter(|block| block.meta.range.overlaps(&range))
-        {
+        for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let mut read = || {
                 for number in resolve_any(&block.index(&self.cache), matcher_sets)? {
                     let series = block.series(number, &self.cache)?;
@@ -267,11 +243,7 @@ impl Shared {
         visit: &mut IndexVisitor<'_>,
     ) -> Result<(), TsdbError> {
         let view = self.view.load_full();
-        for block in view
-            .blocks
-            .iter()
-            .filter(|block| block.meta.range.overlaps(&range))
-        {
+        for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let index = block.index(&self.cache);
             let names: Vec<&str> = block.label_names().collect();
             let read = resolve_any(&index, matcher_sets).and_then(|selected| {
@@ -283,9 +255,7 @@ impl Shared {
         let selected = resolve_any(&*registry, matcher_sets)?;
         let names: Vec<&str> = registry.names().collect();
         let live = |series: &RoaringBitmap| {
-            series
-                .iter()
-                .any(|id| selected.contains(id) && view.is_live(id, range))
+            series.iter().any(|id| selected.contains(id) && view.is_live(id, range))
         };
         visit(&*registry, &names, &live)
     }
@@ -296,19 +266,13 @@ type IndexVisitor<'a> = dyn FnMut(&dyn LabelIndex, &[&str], &dyn Fn(&RoaringBitm
 
 impl View {
     /// The heads, the one written first before the other.
-    fn heads(&self) -> impl Iterator<Item = &crate::head::Head> {
-        self.cut
-            .iter()
-            .map(|cut| &*cut.head)
-            .chain(std::iter::once(&*self.active))
+    pub(super) fn heads(&self) -> impl Iterator<Item = &crate::head::Head> {
+        self.cut.iter().map(|cut| &*cut.head).chain(std::iter::once(&*self.active))
     }
 
     /// Whether a series may have samples of the range in a head.
     fn is_live(&self, id: u32, range: TimeRange) -> bool {
-        self.heads().any(|head| {
-            head.series_range(id)
-                .is_some_and(|own| own.overlaps(&range))
-        })
+        self.heads().any(|head| head.series_range(id).is_some_and(|own| own.overlaps(&range)))
     }
 }
 

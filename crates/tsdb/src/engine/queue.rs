@@ -46,11 +46,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(most_samples: usize) -> Self {
-        Self {
-            most_samples,
-            waiting: Mutex::default(),
-            arrived: Condvar::new(),
-        }
+        Self { most_samples, waiting: Mutex::default(), arrived: Condvar::new() }
     }
 
     /// Queues a batch, or gives it back with the reason. A batch larger than the bound is taken when nothing else waits.
@@ -113,28 +109,18 @@ mod tests {
     use super::*;
 
     fn pending(samples: usize) -> Pending {
-        Pending {
-            batch: WriteBatch::default(),
-            samples,
-            done: Box::new(drop),
-        }
+        Pending { batch: WriteBatch::default(), samples, done: Box::new(drop) }
     }
 
     #[test]
     fn the_queue_is_bounded_and_can_be_closed() {
         let queue = Queue::new(10);
-        assert!(
-            queue.push(pending(30)).is_ok(),
-            "a large batch alone is taken"
-        );
+        assert!(queue.push(pending(30)).is_ok(), "a large batch alone is taken");
         assert!(matches!(queue.push(pending(1)), Err((_, TsdbError::Busy))));
         assert_eq!(queue.take(Duration::ZERO).pending.len(), 1);
         assert!(queue.push(pending(10)).is_ok());
         queue.close();
-        assert!(matches!(
-            queue.push(pending(1)),
-            Err((_, TsdbError::Closed))
-        ));
+        assert!(matches!(queue.push(pending(1)), Err((_, TsdbError::Closed))));
         assert!(!queue.take(Duration::ZERO).ended);
         assert!(queue.take(Duration::ZERO).ended);
     }

@@ -69,7 +69,7 @@ pub struct Stats {
     pub failed_samples: u64,
     /// Batches refused because too much was waiting.
     pub busy_batches: u64,
-    /// Series refused because there are as many as are allowed.
+    /// Series refused because there are as many as are allowed, or their labels are too long.
     pub refused_series: u64,
     /// Syncs of the log.
     pub wal_syncs: u64,
@@ -99,15 +99,9 @@ impl Shared {
         let (series, largest_labels) = {
             let registry = self.registry.read();
             let largest = registry.largest_labels(5);
-            (
-                registry.len() as u64,
-                largest.into_iter().map(|(n, v)| (n, v as u64)).collect(),
-            )
+            (registry.len() as u64, largest.into_iter().map(|(n, v)| (n, v as u64)).collect())
         };
-        let cut = view
-            .cut
-            .as_ref()
-            .map(|cut| (cut.head.samples(), cut.head.bytes()));
+        let cut = view.cut.as_ref().map(|cut| (cut.head.samples(), cut.head.bytes()));
         let (cut_samples, cut_bytes) = cut.unwrap_or_default();
         let wal = self.disk.list(&self.folders.wal).unwrap_or_default();
         let counters = &self.counters;

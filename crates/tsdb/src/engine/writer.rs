@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::queue::{Done, Pending};
 use super::{CutHead, Shared, View};
 use crate::head::Head;
-use crate::plan::head_is_due;
+use crate::plan::{head_is_due, oldest_kept};
 use crate::wal::{ResolvedGroup, WalWriter};
 use crate::{Appended, TsdbError, WriteBatch};
 
@@ -54,26 +54,16 @@ impl Shared {
             .map(|pending| {
                 let first = groups.len();
                 let report = self.check(pending.batch, now_ms, known, &mut groups);
-                Checked {
-                    groups: first..groups.len(),
-                    report,
-                    done: pending.done,
-                }
+                Checked { groups: first..groups.len(), report, done: pending.done }
             })
             .collect();
-        let written = if groups.is_empty() {
-            Ok(())
-        } else {
-            self.write(wal, &groups)
-        };
+        let written = if groups.is_empty() { Ok(()) } else { self.write(wal, &groups) };
         match written {
             Ok(()) => self.apply(checked, &groups),
             Err(error) => {
                 for batch in checked {
-                    let samples: usize = groups[batch.groups]
-                        .iter()
-                        .map(|group| group.samples.len())
-                        .sum();
+                    let samples: usize =
+                        groups[batch.groups].iter().map(|group| group.samples.len()).sum();
                     self.counters.failed_samples.add(samples as u64);
                     tell(batch.done, Err(error.clone()));
                 }
@@ -98,7 +88,7 @@ impl Shared {
                 report.refused.too_new += count;
                 continue;
             }
-            if group.timestamp_ms < oldest {
+            if group.timestamp_ms < oldest && group.timestamp_ms < self.oldest_kept_ms(now_ms) {
                 report.refused.too_old += count;
                 continue;
             }
@@ -109,13 +99,20 @@ impl Shared {
                 .collect();
             report.refused.unknown_series += count - samples.len() as u64;
             if !samples.is_empty() {
-                groups.push(ResolvedGroup {
-                    timestamp: group.timestamp_ms,
-                    samples,
-                });
+                groups.push(ResolvedGroup { timestamp: group.timestamp_ms, samples });
             }
         }
         report
+    }
+
+    /// Samples before this are too old. It is no later than the clock says, and earlier where the stored samples doubt it.
+    fn oldest_kept_ms(&self, now_ms: i64) -> i64 {
+        let view = self.view.load();
+        let stored = match &view.blocks[..] {
+            [] => view.heads().map(Head::range).filter(|range| !range.is_empty()).collect(),
+            blocks => blocks.iter().map(|block| block.meta.range).collect(),
+        };
+        oldest_kept(stored, now_ms, self.options.retention_ms)
     }
 
     fn write(&self, wal: &mut WalWriter, groups: &[ResolvedGroup]) -> Result<(), TsdbError> {
@@ -125,9 +122,7 @@ impl Shared {
         let took_ms = self.clock.monotonic_ms() - started_ms;
         self.counters.wal_syncs.add(1);
         self.counters.wal_sync_ms.add(took_ms.max(0) as u64);
-        self.counters
-            .write_failing
-            .store(written.is_err(), Ordering::Relaxed);
+        self.counters.write_failing.store(written.is_err(), Ordering::Relaxed);
         self.counters.wal_bytes.add(*written.as_ref().unwrap_or(&0));
         if matches!(written, Err(TsdbError::DiskFull { .. })) {
             self.counters.disk_full.store(true, Ordering::Relaxed);
@@ -153,11 +148,7 @@ impl Shared {
         }
         if full {
             let (path, available) = (root.clone(), space.available);
-            return Err(TsdbError::DiskFull {
-                path,
-                available,
-                needed,
-            });
+            return Err(TsdbError::DiskFull { path, available, needed });
         }
         let view = self.view.load();
         // The head that is cut could not be written, or not fast enough; memory is not to grow for it.
@@ -180,9 +171,7 @@ impl Shared {
             self.counters.duplicates.add(report.duplicates);
             self.counters.too_new.add(report.refused.too_new);
             self.counters.too_old.add(report.refused.too_old);
-            self.counters
-                .unknown_series
-                .add(report.refused.unknown_series);
+            self.counters.unknown_series.add(report.refused.unknown_series);
             tell(batch.done, Ok(report));
         }
     }
@@ -208,15 +197,8 @@ impl Shared {
     pub(super) fn cut_head(&self, end_segment: u64) {
         let fresh = Arc::new(Head::new(self.clock.monotonic_ms()));
         self.view.rcu(|view| {
-            let cut = CutHead {
-                head: Arc::clone(&view.active),
-                end_segment,
-            };
-            View {
-                active: Arc::clone(&fresh),
-                cut: Some(cut),
-                blocks: view.blocks.clone(),
-            }
+            let cut = CutHead { head: Arc::clone(&view.active), end_segment };
+            View { active: Arc::clone(&fresh), cut: Some(cut), blocks: view.blocks.clone() }
         });
         self.wake_maintenance();
     }

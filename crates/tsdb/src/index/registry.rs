@@ -82,15 +82,8 @@ impl Registry {
 
     fn get_hashed(&self, labels: &Labels, fingerprint: u64) -> Option<SeriesId> {
         let first = *self.by_fingerprint.get(&fingerprint)?;
-        let others = self
-            .collisions
-            .iter()
-            .filter(|c| c.0 == fingerprint)
-            .map(|c| c.1);
-        std::iter::once(first)
-            .chain(others)
-            .find(|&id| self.is(id, labels))
-            .map(SeriesId)
+        let others = self.collisions.iter().filter(|c| c.0 == fingerprint).map(|c| c.1);
+        std::iter::once(first).chain(others).find(|&id| self.is(id, labels)).map(SeriesId)
     }
 
     fn is(&self, id: u32, labels: &Labels) -> bool {
@@ -110,12 +103,7 @@ impl Registry {
         for (name, value) in labels.iter() {
             let pair = (self.symbols.intern(name), self.symbols.intern(value));
             self.pairs.push(pair);
-            self.postings
-                .entry(pair.0)
-                .or_default()
-                .entry(pair.1)
-                .or_default()
-                .insert(id);
+            self.postings.entry(pair.0).or_default().entry(pair.1).or_default().insert(id);
         }
         self.ends.push(self.pairs.len());
         if *self.by_fingerprint.entry(fingerprint).or_insert(id) != id {
@@ -144,10 +132,7 @@ impl Registry {
     /// What is needed to sort these series by their labels without holding a lock on the registry.
     pub(crate) fn order_keys(&self, ids: impl Iterator<Item = u32>) -> OrderKeys {
         let series = ids.map(|id| (id, self.symbol_pairs(id).into())).collect();
-        OrderKeys {
-            series,
-            texts: self.symbols.texts.clone(),
-        }
+        OrderKeys { series, texts: self.symbols.texts.clone() }
     }
 
     /// Every label name, and for each the values.
@@ -179,10 +164,7 @@ impl LabelIndex for Registry {
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {
         let number = self.symbols.numbers.get(value);
-        let found = self
-            .values(name)
-            .zip(number)
-            .and_then(|(values, number)| values.get(number));
+        let found = self.values(name).zip(number).and_then(|(values, number)| values.get(number));
         Ok(found.cloned().unwrap_or_default())
     }
 
@@ -248,10 +230,8 @@ mod tests {
 
     #[track_caller]
     fn check(matchers: &[(&str, &str, &str)], expected: &[u32]) {
-        let matchers: Vec<Matcher> = matchers
-            .iter()
-            .map(|(n, op, v)| Matcher::parse_pair(n, op, v).unwrap())
-            .collect();
+        let matchers: Vec<Matcher> =
+            matchers.iter().map(|(n, op, v)| Matcher::parse_pair(n, op, v).unwrap()).collect();
         let found = resolve(&registry(), &matchers).unwrap();
         assert_eq!(found.iter().collect::<Vec<_>>(), expected);
     }

@@ -30,9 +30,8 @@ pub(crate) fn resolve(
     index: &dyn LabelIndex,
     matchers: &[Matcher],
 ) -> Result<RoaringBitmap, TsdbError> {
-    let (excluding, mut including): (Vec<&Matcher>, Vec<&Matcher>) = matchers
-        .iter()
-        .partition(|matcher| matcher.matches_absent());
+    let (excluding, mut including): (Vec<&Matcher>, Vec<&Matcher>) =
+        matchers.iter().partition(|matcher| matcher.matches_absent());
     including.sort_by_key(|matcher| matcher.op() != MatchOp::Equal);
     let mut found: Option<RoaringBitmap> = None;
     for matcher in including {

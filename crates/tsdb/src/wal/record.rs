@@ -3,6 +3,7 @@
 use muster_series::Labels;
 
 use super::{MAGIC, MAX_RECORD_LEN, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, VERSION};
+use crate::TsdbError;
 use crate::codec::stream::ValueCodec;
 use crate::codec::varint::{self, Malformed, Reader};
 
@@ -15,6 +16,8 @@ const PACKED: u8 = 0x80;
 /// Payloads at least this long are packed.
 const PACK_FROM: usize = 128;
 const ZSTD_LEVEL: i32 = 1;
+/// A record of series is ended when it has this many bytes.
+const RECORD_BYTES: usize = 1 << 20;
 
 /// The samples of one scrape, by series number.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,30 +68,48 @@ pub(crate) fn read_record_header(header: [u8; 12]) -> Result<(u64, u32), Malform
     }
 }
 
-/// Appends a record that names series.
-pub(crate) fn put_series<'a, L>(out: &mut Vec<u8>, series: impl ExactSizeIterator<Item = (u32, L)>)
+/// Appends records that name series, each ended when it has about [`RECORD_BYTES`]. An error, after which `out` is of no use, if
+/// one series is too long for a record.
+pub(crate) fn put_series<'a, L>(
+    out: &mut Vec<u8>,
+    series: impl Iterator<Item = (u32, L)>,
+) -> Result<(), TsdbError>
 where
     L: ExactSizeIterator<Item = (&'a str, &'a str)>,
 {
-    let mut body = Vec::new();
-    varint::put(&mut body, series.len() as u64);
+    let (mut count, mut named) = (0_u64, Vec::new());
     for (id, pairs) in series {
-        varint::put(&mut body, u64::from(id));
-        varint::put(&mut body, pairs.len() as u64);
+        varint::put(&mut named, u64::from(id));
+        varint::put(&mut named, pairs.len() as u64);
         for (name, value) in pairs {
-            varint::put_bytes(&mut body, name.as_bytes());
-            varint::put_bytes(&mut body, value.as_bytes());
+            varint::put_bytes(&mut named, name.as_bytes());
+            varint::put_bytes(&mut named, value.as_bytes());
+        }
+        count += 1;
+        if named.len() >= RECORD_BYTES {
+            end_series(out, count, &named)?;
+            (count, named) = (0, Vec::new());
         }
     }
-    put_record(out, SERIES, &body);
+    if count > 0 {
+        end_series(out, count, &named)?;
+    }
+    Ok(())
+}
+
+fn end_series(out: &mut Vec<u8>, count: u64, named: &[u8]) -> Result<(), TsdbError> {
+    let mut body = Vec::with_capacity(named.len() + 10);
+    varint::put(&mut body, count);
+    body.extend_from_slice(named);
+    put_record(out, SERIES, &body)
 }
 
 /// Appends a record of samples: for each scrape the change of the timestamp, then for each sample the change of
-/// the series number, then the values.
+/// the series number, then the values. An error if they are too many for a record.
 pub(crate) fn put_samples<'a>(
     out: &mut Vec<u8>,
     groups: impl ExactSizeIterator<Item = &'a ResolvedGroup>,
-) {
+) -> Result<(), TsdbError> {
     let mut body = Vec::new();
     let mut values = Vec::new();
     let mut codec = ValueCodec::default();
@@ -106,10 +127,16 @@ pub(crate) fn put_samples<'a>(
         }
     }
     body.extend_from_slice(&values);
-    put_record(out, SAMPLES, &body);
+    put_record(out, SAMPLES, &body)
 }
 
-fn put_record(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
+/// A reader takes a longer record for damage, so none is ever written.
+fn put_record(out: &mut Vec<u8>, kind: u8, body: &[u8]) -> Result<(), TsdbError> {
+    let bytes = body.len() as u64;
+    if bytes >= MAX_RECORD_LEN {
+        let (what, limit) = ("a record of the log", MAX_RECORD_LEN);
+        return Err(TsdbError::TooLarge { what, bytes, limit });
+    }
     let packed = (body.len() >= PACK_FROM)
         .then(|| zstd::bulk::compress(body, ZSTD_LEVEL).ok())
         .flatten()
@@ -131,6 +158,7 @@ fn put_record(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     let header_crc = crc32fast::hash(&out[start..start + 8]);
     out[start + 8..start + 12].copy_from_slice(&header_crc.to_le_bytes());
+    Ok(())
 }
 
 /// Reads a payload whose checksum was right.
@@ -216,7 +244,7 @@ mod tests {
                 .map(|(timestamp, samples)| ResolvedGroup { timestamp, samples })
                 .collect();
             let mut record = Vec::new();
-            put_samples(&mut record, groups.iter());
+            put_samples(&mut record, groups.iter()).unwrap();
             let Ok(Record::Samples(back)) = read_payload(payload(&record)) else { panic!() };
             prop_assert_eq!(back, groups);
         }
@@ -231,29 +259,28 @@ mod tests {
     #[test]
     fn series_come_back() {
         let series: Vec<(u32, Labels)> = (0..100)
-            .map(|id| {
-                (
-                    id,
-                    Labels::from_pairs([("host", format!("web-{id}"))]).unwrap(),
-                )
-            })
+            .map(|id| (id, Labels::from_pairs([("host", format!("web-{id}"))]).unwrap()))
             .collect();
         let mut record = Vec::new();
-        put_series(
-            &mut record,
-            series.iter().map(|(id, labels)| (*id, labels.iter())),
-        );
-        let Ok(Record::Series(back)) = read_payload(payload(&record)) else {
-            panic!()
-        };
+        put_series(&mut record, series.iter().map(|(id, labels)| (*id, labels.iter()))).unwrap();
+        let Ok(Record::Series(back)) = read_payload(payload(&record)) else { panic!() };
         assert_eq!(back, series);
         assert!(record.len() < 900, "packed: {}", record.len());
     }
 
     #[test]
+    fn what_cannot_be_read_back_is_not_written() {
+        let name = |value: &str| Labels::from_pairs([("host", value)]).unwrap();
+        let (long, short) = (name(&"x".repeat(MAX_RECORD_LEN as usize)), name("x"));
+        let mut out = Vec::new();
+        let error = put_series(&mut out, [(1, short.iter()), (2, long.iter())].into_iter());
+        assert!(matches!(error, Err(TsdbError::TooLarge { .. })));
+    }
+
+    #[test]
     fn a_damaged_header_is_told() {
         let mut record = Vec::new();
-        put_samples(&mut record, [].iter());
+        put_samples(&mut record, [].iter()).unwrap();
         for at in 0..12 {
             let mut header: [u8; 12] = record[..12].try_into().unwrap();
             header[at] ^= 4;

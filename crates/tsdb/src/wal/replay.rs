@@ -21,16 +21,25 @@ pub(crate) trait ReplaySink {
     /// The samples of one scrape.
     fn samples(&mut self, group: &ResolvedGroup);
 
-    /// Bytes that are damaged, from `offset` on.
-    fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str);
+    /// Bytes that are damaged, from `offset` on; says whether a copy of them is kept.
+    fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str) -> bool;
+}
+
+/// Where a segment is to be cut, because its end is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// How much of the file stays; 0 if not even its header does.
+    pub(crate) len: u64,
+    /// Bytes of a write that a crash interrupted, which was never acknowledged; 0 where damaged bytes go, which were
+    /// handed out before.
+    pub(crate) torn: u64,
 }
 
 /// What reading a segment came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentReplay {
     pub(crate) records: u64,
-    /// Where the file is to be cut, and how many bytes go, if its end is of no use.
-    pub(crate) cut: Option<(u64, u64)>,
+    pub(crate) cut: Option<Cut>,
 }
 
 /// How one record reads.
@@ -44,7 +53,7 @@ enum Step {
         payload: Vec<u8>,
         next: u64,
     },
-    /// It is not known where the next record starts.
+    /// Nothing that can be read comes after this.
     BadRest {
         reason: &'static str,
     },
@@ -64,7 +73,7 @@ pub(crate) fn replay_segment(
     let len = file.len().map_err(failed)?;
     let mut replay = SegmentReplay::default();
     if len < SEGMENT_HEADER_LEN {
-        replay.cut = Some((0, len));
+        replay.cut = Some(Cut { len: 0, torn: len });
         return Ok(replay);
     }
     let mut header = [0; SEGMENT_HEADER_LEN as usize];
@@ -72,19 +81,16 @@ pub(crate) fn replay_segment(
     match record::read_segment_header(header) {
         Ok(VERSION) => {}
         Ok(found) => {
-            return Err(TsdbError::Version {
-                path: path.into(),
-                found,
-                known: VERSION,
-            });
+            return Err(TsdbError::Version { path: path.into(), found, known: VERSION });
         }
         Err(_) => {
             let bytes = read_rest(&*file, 0, len).map_err(failed)?;
             // A header that never reached the disk is the same as no segment.
-            if bytes.iter().any(|&byte| byte != 0) {
-                sink.damaged(0, &bytes, "the segment header does not check");
-            }
-            replay.cut = Some((0, len));
+            replay.cut = if is_zero(&bytes) {
+                Some(Cut { len: 0, torn: len })
+            } else {
+                cut_damaged(sink, 0, &bytes, "the segment header does not check")
+            };
             return Ok(replay);
         }
     }
@@ -93,13 +99,13 @@ pub(crate) fn replay_segment(
         match read_step(&*file, offset, len).map_err(failed)? {
             Step::End => return Ok(replay),
             Step::Torn => {
-                replay.cut = Some((offset, len - offset));
+                let (len, torn) = (offset, len - offset);
+                replay.cut = Some(Cut { len, torn });
                 return Ok(replay);
             }
             Step::BadRest { reason } => {
                 let bytes = read_rest(&*file, offset, len).map_err(failed)?;
-                sink.damaged(offset, &bytes, reason);
-                replay.cut = Some((offset, len - offset));
+                replay.cut = cut_damaged(sink, offset, &bytes, reason);
                 return Ok(replay);
             }
             Step::Bad { payload, next } => {
@@ -122,6 +128,22 @@ pub(crate) fn replay_segment(
     }
 }
 
+/// Hands out damaged bytes at the end of a segment; they are cut only where a copy of them is kept.
+fn cut_damaged(
+    sink: &mut dyn ReplaySink,
+    offset: u64,
+    bytes: &[u8],
+    reason: &'static str,
+) -> Option<Cut> {
+    let (len, torn) = (offset, 0);
+    sink.damaged(offset, bytes, reason).then_some(Cut { len, torn })
+}
+
+/// What a file system leaves of bytes that were appended and never reached the disk.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
+}
+
 fn read_step(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Step> {
     if offset == len {
         return Ok(Step::End);
@@ -132,13 +154,10 @@ fn read_step(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Step> {
     let mut header = [0; RECORD_HEADER_LEN as usize];
     file.read_exact_at(&mut header, offset)?;
     let Ok((payload_len, crc)) = record::read_record_header(header) else {
-        let zeros = read_rest(file, offset, len)?.iter().all(|&byte| byte == 0);
-        return Ok(if zeros {
+        return Ok(if is_zero(&read_rest(file, offset, len)?) {
             Step::Torn
         } else {
-            Step::BadRest {
-                reason: "a record header does not check",
-            }
+            Step::BadRest { reason: "a record header does not check" }
         });
     };
     let next = offset + RECORD_HEADER_LEN + payload_len;
@@ -148,10 +167,13 @@ fn read_step(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Step> {
     let mut payload = vec![0; payload_len as usize];
     file.read_exact_at(&mut payload, offset + RECORD_HEADER_LEN)?;
     if crc32fast::hash(&payload) != crc {
-        return Ok(if next == len {
+        return Ok(if next < len {
+            Step::Bad { payload, next }
+        } else if is_zero(&payload) {
             Step::Torn
         } else {
-            Step::Bad { payload, next }
+            // It may have been acknowledged and damaged since.
+            Step::BadRest { reason: "the last record does not match its checksum" }
         });
     }
     Ok(match record::read_payload(&payload) {
@@ -181,6 +203,7 @@ mod tests {
         series: usize,
         samples: Vec<f64>,
         damaged: u64,
+        cannot_keep: bool,
     }
 
     impl ReplaySink for Collected {
@@ -189,12 +212,12 @@ mod tests {
         }
 
         fn samples(&mut self, group: &ResolvedGroup) {
-            self.samples
-                .extend(group.samples.iter().map(|sample| sample.1));
+            self.samples.extend(group.samples.iter().map(|sample| sample.1));
         }
 
-        fn damaged(&mut self, _: u64, bytes: &[u8], _: &'static str) {
+        fn damaged(&mut self, _: u64, bytes: &[u8], _: &'static str) -> bool {
             self.damaged += bytes.len() as u64;
+            !self.cannot_keep
         }
     }
 
@@ -209,10 +232,7 @@ mod tests {
         let path = dir.join(segment_name(1));
         let mut ends = Vec::new();
         for value in 0..5 {
-            let group = ResolvedGroup {
-                timestamp: value,
-                samples: vec![(0, value as f64)],
-            };
+            let group = ResolvedGroup { timestamp: value, samples: vec![(0, value as f64)] };
             writer.commit(&[group], &registry).unwrap();
             ends.push(read_all(&disk, &path).unwrap().len() as u64);
         }
@@ -224,15 +244,15 @@ mod tests {
         let (disk, path, ends) = segment();
         let whole = read_all(&disk, &path).unwrap();
         for len in ends[0]..=whole.len() as u64 {
-            disk.corrupt(&path, |bytes| *bytes = whole[..len as usize].to_vec())
-                .unwrap();
+            disk.corrupt(&path, |bytes| *bytes = whole[..len as usize].to_vec()).unwrap();
             let mut found = Collected::default();
             let replay = replay_segment(&disk, &path, &mut found).unwrap();
             let expected = ends.iter().filter(|&&end| end <= len).count();
             assert_eq!(found.samples.len(), expected, "cut at {len}");
             assert_eq!(found.damaged, 0);
             let torn = len - ends[expected - 1];
-            assert_eq!(replay.cut, (torn > 0).then_some((len - torn, torn)));
+            let cut = Cut { len: len - torn, torn };
+            assert_eq!(replay.cut, (torn > 0).then_some(cut));
         }
     }
 
@@ -249,13 +269,35 @@ mod tests {
             let mut found = Collected::default();
             let replay = replay_segment(&disk, &path, &mut found).unwrap();
             assert!(found.damaged > 0, "byte {at}");
-            let expected: &[f64] = if replay.cut.is_some() {
-                &[0.0, 1.0]
-            } else {
-                &[0.0, 1.0, 3.0, 4.0]
-            };
+            assert!(replay.cut.is_none_or(|cut| cut.torn == 0), "byte {at}");
+            let expected: &[f64] =
+                if replay.cut.is_some() { &[0.0, 1.0] } else { &[0.0, 1.0, 3.0, 4.0] };
             assert_eq!(found.samples, expected, "byte {at}");
         }
+    }
+
+    #[track_caller]
+    fn check_last_record(change: impl Fn(&mut [u8]), cannot_keep: bool, expected: Option<Cut>) {
+        let (disk, path, ends) = segment();
+        let at = ends[3] as usize + RECORD_HEADER_LEN as usize;
+        disk.corrupt(&path, |bytes| change(&mut bytes[at..])).unwrap();
+        let mut found = Collected { cannot_keep, ..Collected::default() };
+        let replay = replay_segment(&disk, &path, &mut found).unwrap();
+        assert_eq!(replay.cut, expected);
+        let is_torn = expected.is_some_and(|cut| cut.torn > 0);
+        assert_eq!((found.samples.len(), found.damaged == 0), (4, is_torn));
+    }
+
+    #[test]
+    fn a_whole_last_record_that_does_not_check_is_damage_unless_it_is_zeros() {
+        let (_, _, ends) = segment();
+        let cut = |torn| {
+            let len = ends[3];
+            Some(Cut { len, torn })
+        };
+        check_last_record(|payload| payload.fill(0), false, cut(ends[4] - ends[3]));
+        check_last_record(|payload| payload[0] ^= 1, false, cut(0));
+        check_last_record(|payload| payload[0] ^= 1, true, None);
     }
 
     #[test]

@@ -12,8 +12,7 @@ use super::{SEGMENT_HEADER_LEN, segment_name};
 use crate::TsdbError;
 use crate::index::registry::Registry;
 
-/// A record is ended when it names this many series or holds this many samples.
-const RECORD_SERIES: usize = 5_000;
+/// A record is ended when it holds this many samples.
 const RECORD_SAMPLES: usize = 50_000;
 
 struct Segment {
@@ -44,14 +43,7 @@ impl WalWriter {
         segment_bytes: u64,
     ) -> Self {
         let dir = dir.into();
-        Self {
-            disk,
-            dir,
-            next_number,
-            segment_bytes,
-            segment: None,
-            buffer: Vec::new(),
-        }
+        Self { disk, dir, next_number, segment_bytes, segment: None, buffer: Vec::new() }
     }
 
     /// Ends the segment; returns the number of the next one. All later commits go there or further.
@@ -86,13 +78,13 @@ impl WalWriter {
             _ => self.start_segment()?,
         };
         self.buffer.clear();
-        put_new_series(
-            &mut self.buffer,
-            groups,
-            &mut segment.named,
-            &registry.read(),
-        );
-        put_groups(&mut self.buffer, groups);
+        let new = new_series(groups, &segment.named);
+        if let Err(error) = put_all(&mut self.buffer, groups, &new, &registry.read()) {
+            // Nothing was written, so the segment is as good as before.
+            self.segment = Some(segment);
+            return Err(error);
+        }
+        segment.named |= new;
         let written = segment.file.write_all(&self.buffer);
         let synced = written.and_then(|()| segment.file.sync_data());
         if let Err(error) = synced {
@@ -111,9 +103,9 @@ impl WalWriter {
         Ok(bytes)
     }
 
+    /// Numbers have no gaps, so that a segment that is lost shows at the next start.
     fn start_segment(&mut self) -> Result<Segment, TsdbError> {
         let path = self.dir.join(segment_name(self.next_number));
-        self.next_number += 1;
         let made = self.disk.create(&path).and_then(|mut file| {
             file.write_all(&record::segment_header())?;
             self.disk.sync_dir(&self.dir)?;
@@ -121,16 +113,13 @@ impl WalWriter {
         });
         match made {
             Ok(file) => {
+                self.next_number += 1;
                 let named = RoaringBitmap::new();
-                Ok(Segment {
-                    path,
-                    file,
-                    synced_len: SEGMENT_HEADER_LEN,
-                    named,
-                })
+                Ok(Segment { path, file, synced_len: SEGMENT_HEADER_LEN, named })
             }
             Err(error) => {
-                // An empty segment says nothing; while the disk is full they would pile up.
+                // An empty segment says nothing; while the disk is full they would pile up. One that stays is made
+                // anew under its number: nothing in it was acknowledged.
                 let _ = self.disk.remove(&path);
                 Err(TsdbError::io("create", &path, error))
             }
@@ -138,37 +127,38 @@ impl WalWriter {
     }
 }
 
-fn put_new_series(
-    out: &mut Vec<u8>,
-    groups: &[ResolvedGroup],
-    named: &mut RoaringBitmap,
-    registry: &Registry,
-) {
-    let new: Vec<u32> = groups
+/// The series that the segment does not name yet.
+fn new_series(groups: &[ResolvedGroup], named: &RoaringBitmap) -> RoaringBitmap {
+    groups
         .iter()
         .flat_map(|group| &group.samples)
-        .filter_map(|&(id, _)| named.insert(id).then_some(id))
-        .collect();
-    for part in new.chunks(RECORD_SERIES) {
-        record::put_series(out, part.iter().map(|&id| (id, registry.label_pairs(id))));
-    }
+        .filter_map(|&(id, _)| (!named.contains(id)).then_some(id))
+        .collect()
+}
+
+fn put_all(
+    out: &mut Vec<u8>,
+    groups: &[ResolvedGroup],
+    new: &RoaringBitmap,
+    registry: &Registry,
+) -> Result<(), TsdbError> {
+    let series = new.iter().map(|id| (id, registry.label_pairs(id)));
+    record::put_series(out, series)?;
+    put_groups(out, groups)
 }
 
 /// Groups in records of bounded size; a group too large for one is cut.
-fn put_groups(out: &mut Vec<u8>, groups: &[ResolvedGroup]) {
+fn put_groups(out: &mut Vec<u8>, groups: &[ResolvedGroup]) -> Result<(), TsdbError> {
     let (mut start, mut samples) = (0, 0);
     for (at, group) in groups.iter().enumerate() {
         if samples > 0 && samples + group.samples.len() > RECORD_SAMPLES {
-            record::put_samples(out, groups[start..at].iter());
+            record::put_samples(out, groups[start..at].iter())?;
             (start, samples) = (at, 0);
         }
         if group.samples.len() > RECORD_SAMPLES {
             for part in group.samples.chunks(RECORD_SAMPLES) {
-                let part = ResolvedGroup {
-                    timestamp: group.timestamp,
-                    samples: part.into(),
-                };
-                record::put_samples(out, std::iter::once(&part));
+                let part = ResolvedGroup { timestamp: group.timestamp, samples: part.into() };
+                record::put_samples(out, std::iter::once(&part))?;
             }
             start = at + 1;
         } else {
@@ -176,6 +166,7 @@ fn put_groups(out: &mut Vec<u8>, groups: &[ResolvedGroup]) {
         }
     }
     if start < groups.len() {
-        record::put_samples(out, groups[start..].iter());
+        record::put_samples(out, groups[start..].iter())?;
     }
+    Ok(())
 }

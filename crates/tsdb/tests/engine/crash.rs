@@ -40,10 +40,7 @@ fn check(found: &[(Labels, i64, u64)], written: &Written, at: &str) {
         assert_eq!(times, 1, "{at}: {sample:?} is there {times} times");
     }
     for sample in found {
-        assert!(
-            written.tried.contains(sample),
-            "{at}: {sample:?} was never written"
-        );
+        assert!(written.tried.contains(sample), "{at}: {sample:?} was never written");
     }
 }
 
@@ -59,18 +56,11 @@ fn a_crash_at_any_operation_loses_nothing_that_was_acknowledged() {
         let disk = FailingDisk::new(memory.clone());
         disk.fail_from(n);
         let written = scenario(&disk);
-        for crash in [
-            Crash::LoseUnsynced,
-            Crash::KeepUnsynced,
-            Crash::Torn(n),
-            Crash::Torn(n + 999),
-        ] {
+        for crash in
+            [Crash::LoseUnsynced, Crash::KeepUnsynced, Crash::Torn(n), Crash::Torn(n + 999)]
+        {
             let db = open(memory.crash_image(crash));
-            check(
-                &contents(&db),
-                &written,
-                &format!("operation {n}, {crash:?}"),
-            );
+            check(&contents(&db), &written, &format!("operation {n}, {crash:?}"));
             // It can be written again, and cut, and the same is there after one more start.
             append(&db, NOW_MS, &[(9, 9.0)]).unwrap();
             db.flush().unwrap();
@@ -92,15 +82,7 @@ fn one_failed_operation_is_survived_while_running() {
             continue;
         }
         let at = format!("operation {n}");
-        check(
-            &contents(&open(memory.crash_image(Crash::LoseUnsynced))),
-            &written,
-            &at,
-        );
-        assert_eq!(
-            written.acknowledged.len(),
-            10,
-            "{at}: a single fault needs no refusal"
-        );
+        check(&contents(&open(memory.crash_image(Crash::LoseUnsynced))), &written, &at);
+        assert_eq!(written.acknowledged.len(), 10, "{at}: a single fault needs no refusal");
     }
 }

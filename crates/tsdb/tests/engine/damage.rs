@@ -15,18 +15,8 @@ fn store() -> (MemoryDisk, Vec<(Labels, i64, u64)>) {
     let disk = MemoryDisk::new();
     let (db, _) = try_open(disk.clone()).unwrap();
     for minute in 0..30 {
-        append(
-            &db,
-            NOW_MS - DAY_MS - minute * 60_000,
-            &[(1, 1.0), (2, minute as f64)],
-        )
-        .unwrap();
-        append(
-            &db,
-            NOW_MS - minute * 60_000,
-            &[(1, 1.5), (2, minute as f64)],
-        )
-        .unwrap();
+        append(&db, NOW_MS - DAY_MS - minute * 60_000, &[(1, 1.0), (2, minute as f64)]).unwrap();
+        append(&db, NOW_MS - minute * 60_000, &[(1, 1.5), (2, minute as f64)]).unwrap();
     }
     db.flush().unwrap();
     for second in 1..6 {
@@ -38,10 +28,7 @@ fn store() -> (MemoryDisk, Vec<(Labels, i64, u64)>) {
 }
 
 fn files(disk: &MemoryDisk, ending: &str) -> Vec<PathBuf> {
-    disk.files()
-        .into_iter()
-        .filter(|path| path.to_string_lossy().ends_with(ending))
-        .collect()
+    disk.files().into_iter().filter(|path| path.to_string_lossy().ends_with(ending)).collect()
 }
 
 /// Flips bits at some places of each file of a kind: opening and reading never panic, nothing is invented, at least
@@ -62,16 +49,8 @@ fn check(ending: &str, kept: usize) {
                 Err(error) => panic!("{place}: {error}"),
             };
             let found = contents(&db);
-            assert!(
-                found.iter().all(|sample| all.contains(sample)),
-                "{place}: invented"
-            );
-            assert!(
-                found.len() >= kept,
-                "{place}: {} of {}",
-                found.len(),
-                all.len()
-            );
+            assert!(found.iter().all(|sample| all.contains(sample)), "{place}: invented");
+            assert!(found.len() >= kept, "{place}: {} of {}", found.len(), all.len());
             let stats = db.stats();
             let told = !report.quarantined.is_empty()
                 || report.cut_tail_bytes > 0
@@ -115,26 +94,17 @@ fn a_damaged_index_is_set_aside_for_good() {
     // The page before the contents is that of the label "host".
     let whole = read_all(&disk, &path).unwrap();
     let contents_at = u64::from_le_bytes(whole[whole.len() - 28..][..8].try_into().unwrap());
-    disk.corrupt(&path, |bytes| bytes[contents_at as usize - 1] ^= 1)
-        .unwrap();
+    disk.corrupt(&path, |bytes| bytes[contents_at as usize - 1] ^= 1).unwrap();
     let (db, report) = try_open(disk.clone()).unwrap();
     assert_eq!(report.quarantined, []);
     let matcher = muster_series::Matcher::equal("host", "web-1");
-    let found = db
-        .select(
-            &[matcher],
-            muster_series::TimeRange::ALL,
-            &SelectLimits::default(),
-        )
-        .unwrap();
+    let found =
+        db.select(&[matcher], muster_series::TimeRange::ALL, &SelectLimits::default()).unwrap();
     assert_eq!(found[0].len(), 35);
     assert_eq!(db.stats().quarantined, 1);
     db.close().unwrap();
     let name = path.file_name().unwrap();
-    assert!(
-        disk.files()
-            .contains(&Path::new(DIR).join("quarantine").join(name))
-    );
+    assert!(disk.files().contains(&Path::new(DIR).join("quarantine").join(name)));
     let (_, report) = try_open(disk).unwrap();
     assert_eq!((report.blocks, report.quarantined.len()), (1, 0));
 }
@@ -149,9 +119,7 @@ fn a_second_process_is_told_who_has_the_folder() {
     };
     let (first, _) = open().unwrap();
     append(&first, NOW_MS, &[(1, 1.0)]).unwrap();
-    let Err(error) = open() else {
-        panic!("opened twice")
-    };
+    let Err(error) = open() else { panic!("opened twice") };
     let expected = format!("in use by process {}", std::process::id());
     assert!(error.to_string().contains(&expected), "{error}");
     first.close().unwrap();
@@ -168,12 +136,7 @@ fn a_folder_that_cannot_be_used_is_named() {
     let Err(error) = muster_tsdb::Db::open(file.path(), disk, clock, options()) else {
         panic!("a file is no folder")
     };
-    assert!(
-        error
-            .to_string()
-            .contains(&file.path().display().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&file.path().display().to_string()), "{error}");
 }
 
 #[test]
@@ -190,8 +153,6 @@ fn a_damaged_chunk_is_left_out_of_a_merge_and_its_file_kept() {
     append(&db, NOW_MS + 3, &[(1, 3.0)]).unwrap();
     db.flush().unwrap();
     assert_eq!((db.stats().blocks, contents(&db).len()), (1, 3));
-    let aside = Path::new(DIR)
-        .join("quarantine")
-        .join(path.file_name().unwrap());
+    let aside = Path::new(DIR).join("quarantine").join(path.file_name().unwrap());
     assert!(disk.files().contains(&aside));
 }

@@ -13,10 +13,7 @@ fn writing_stops_and_resumes() {
     disk.set_full(true);
     for second in 1..4 {
         let error = append(&db, NOW_MS + second * 1000, &[(1, 2.0)]).unwrap_err();
-        assert!(
-            matches!(error, TsdbError::DiskFull { available: 0, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, TsdbError::DiskFull { available: 0, .. }), "{error}");
     }
     assert!(db.flush().is_err());
     assert_eq!(contents(&db).len(), 1);

@@ -49,12 +49,7 @@ pub(crate) fn append(
         .map(|&(series, value)| Ok((db.series(&labels(series))?, value)))
         .collect::<Result<_, TsdbError>>()?;
     let (sender, receiver) = mpsc::channel();
-    let batch = WriteBatch {
-        groups: vec![SampleGroup {
-            timestamp_ms,
-            samples,
-        }],
-    };
+    let batch = WriteBatch { groups: vec![SampleGroup { timestamp_ms, samples }] };
     db.append(batch, move |result| sender.send(result).unwrap());
     receiver.recv().expect("every append is answered")
 }
@@ -67,9 +62,7 @@ pub(crate) fn contents(db: &Db) -> Vec<(Labels, i64, u64)> {
 
 #[track_caller]
 pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(Labels, i64, u64)> {
-    let found = db
-        .select(matchers, range, &SelectLimits::default())
-        .unwrap();
+    let found = db.select(matchers, range, &SelectLimits::default()).unwrap();
     found
         .iter()
         .flat_map(|series| {

@@ -7,7 +7,10 @@
 
 mod crash;
 mod damage;
+mod found_at_start;
 mod full_disk;
 mod harness;
+mod large;
 mod limits;
+mod lying_disk;
 mod model;

@@ -89,35 +89,14 @@ fn head_and_blocks_answer_for_labels() {
     append(&db, NOW_MS, &[(2, 2.0), (3, 3.0)]).unwrap();
     let all = TimeRange::ALL;
     assert_eq!(db.label_names(&[], all, 10).unwrap(), ["__name__", "host"]);
-    assert_eq!(
-        db.label_values("host", &[], all, 10).unwrap(),
-        ["web-1", "web-2", "web-3"]
-    );
-    assert_eq!(
-        db.label_values("host", &[], all, 2).unwrap(),
-        ["web-1", "web-2"]
-    );
-    let sets = [
-        vec![Matcher::equal("host", "web-1")],
-        vec![Matcher::equal("host", "web-3")],
-    ];
-    assert_eq!(
-        db.label_values("host", &sets, all, 10).unwrap(),
-        ["web-1", "web-3"]
-    );
-    assert_eq!(
-        db.series_labels(&sets, all, 10).unwrap(),
-        [labels(1), labels(3)]
-    );
+    assert_eq!(db.label_values("host", &[], all, 10).unwrap(), ["web-1", "web-2", "web-3"]);
+    assert_eq!(db.label_values("host", &[], all, 2).unwrap(), ["web-1", "web-2"]);
+    let sets = [vec![Matcher::equal("host", "web-1")], vec![Matcher::equal("host", "web-3")]];
+    assert_eq!(db.label_values("host", &sets, all, 10).unwrap(), ["web-1", "web-3"]);
+    assert_eq!(db.series_labels(&sets, all, 10).unwrap(), [labels(1), labels(3)]);
     let now = TimeRange::new(NOW_MS, NOW_MS);
-    assert_eq!(
-        db.series_labels(&[], now, 10).unwrap(),
-        [labels(2), labels(3)]
-    );
-    assert_eq!(
-        db.label_values("none", &[], all, 10).unwrap(),
-        Vec::<String>::new()
-    );
+    assert_eq!(db.series_labels(&[], now, 10).unwrap(), [labels(2), labels(3)]);
+    assert_eq!(db.label_values("none", &[], all, 10).unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -126,23 +105,9 @@ fn a_series_only_in_blocks_is_not_in_memory_after_a_restart() {
     let db = open(disk.clone());
     append(&db, NOW_MS, &[(1, 1.0)]).unwrap();
     db.flush().unwrap();
-    assert_eq!(
-        (
-            db.stats().series,
-            db.stats().head_samples,
-            db.stats().blocks
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((db.stats().series, db.stats().head_samples, db.stats().blocks), (1, 0, 1));
     db.close().unwrap();
     let db = open(disk);
-    assert_eq!(
-        (
-            db.stats().series,
-            db.stats().head_samples,
-            db.stats().blocks
-        ),
-        (0, 0, 1)
-    );
+    assert_eq!((db.stats().series, db.stats().head_samples, db.stats().blocks), (0, 0, 1));
     assert_eq!(contents(&db).len(), 1);
 }

@@ -1,0 +1,143 @@
+//! The log at start: every segment in turn goes into the head; what is torn, damaged or missing is told.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use muster_environment::replace_file;
+use muster_series::Labels;
+
+use super::Shared;
+use super::open::{OpenReport, Quarantined};
+use crate::TsdbError;
+use crate::head::Head;
+use crate::wal::{
+    Cut, ReplaySink, ResolvedGroup, replay_segment, segment_header, segment_name, segment_number,
+};
+
+/// Puts what a segment holds into the head.
+struct Replay<'a> {
+    shared: &'a Shared,
+    head: Arc<Head>,
+    /// The series of the numbers that this segment uses.
+    series: HashMap<u32, u32>,
+    segment: String,
+    report: &'a mut OpenReport,
+}
+
+impl ReplaySink for Replay<'_> {
+    fn series(&mut self, id: u32, labels: &Labels) {
+        // What was acknowledged is kept, whatever the limit says now.
+        let known = self.shared.registry.write().insert(labels, usize::MAX);
+        if let Ok(known) = known {
+            self.series.insert(id, known.0);
+        }
+    }
+
+    fn samples(&mut self, group: &ResolvedGroup) {
+        let known: Vec<(u32, f64)> = group
+            .samples
+            .iter()
+            .filter_map(|(id, value)| Some((*self.series.get(id)?, *value)))
+            .collect();
+        self.head.push_group(group.timestamp, &known);
+        self.report.replayed_samples += known.len() as u64;
+        self.report.nameless_samples += (group.samples.len() - known.len()) as u64;
+    }
+
+    fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str) -> bool {
+        let name = format!("{}.at-{offset}", self.segment);
+        let folder = &self.shared.folders.quarantine;
+        let kept = replace_file(&*self.shared.disk, folder, &name, bytes);
+        if let Err(error) = &kept {
+            tracing::warn!(name, %error, "damaged bytes of the log could not be kept");
+        }
+        let file = format!("wal/{}", self.segment);
+        let reason = format!("{reason}, at byte {offset}, {} bytes", bytes.len());
+        tracing::error!(file, reason, "a part of the log is set aside");
+        self.report.quarantined.push(Quarantined { file, reason });
+        kept.is_ok()
+    }
+}
+
+impl Shared {
+    /// Reads the log into the head; returns the number for the next segment. Where the manifest tells it, the log starts
+    /// with segment `first_segment`; what is missing there or further on is told.
+    pub(super) fn replay(
+        &self,
+        manifest_is_kept: bool,
+        report: &mut OpenReport,
+    ) -> Result<u64, TsdbError> {
+        let folder = &self.folders.wal;
+        let files = self.disk.list(folder).map_err(|error| TsdbError::io("list", folder, error))?;
+        let first = self.manifest.lock().first_segment;
+        let numbered = files.iter().filter_map(|file| Some((segment_number(&file.name)?, file)));
+        let (void, valid): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| *number < first);
+        for (_, file) in void {
+            // A crash came between the manifest and this removal; nothing in it is needed.
+            let _ = self.disk.remove(&folder.join(&file.name));
+        }
+        let mut expected = manifest_is_kept.then_some(first);
+        let last = valid.last().map(|(number, _)| *number);
+        for (number, file) in valid {
+            if let Some(expected) = expected.filter(|&expected| expected < number) {
+                let names = [expected, number - 1].map(segment_name);
+                let [from, to] = &names;
+                let to = if from == to { String::new() } else { format!(" to wal/{to}") };
+                report.miss(format!("wal/{from}{to}"));
+            }
+            expected = Some(number + 1);
+            let path = folder.join(&file.name);
+            let damaged = report.quarantined.len();
+            let mut sink = Replay {
+                shared: self,
+                head: Arc::clone(&self.view.load().active),
+                series: HashMap::new(),
+                segment: file.name.clone(),
+                report: &mut *report,
+            };
+            let replayed = replay_segment(&*self.disk, &path, &mut sink)?;
+            report.replayed_records += replayed.records;
+            if let Some(cut) = replayed.cut {
+                // Only the last segment may have been in the making when the machine stopped.
+                if cut.len == 0 && Some(number) != last && report.quarantined.len() == damaged {
+                    report.miss(format!("wal/{}, which is empty", file.name));
+                }
+                report.cut_tail_bytes += cut.torn;
+                self.cut_segment(&path, cut)?;
+            }
+            self.bound_replay(number + 1);
+        }
+        if report.nameless_samples > 0 {
+            let samples = report.nameless_samples;
+            tracing::error!(samples, "samples of the log are lost: the names of their series are");
+        }
+        Ok(expected.unwrap_or(first))
+    }
+
+    /// Cuts a segment so that the next start finds nothing wrong with it.
+    fn cut_segment(&self, path: &Path, cut: Cut) -> Result<(), TsdbError> {
+        let done = if cut.len > 0 {
+            self.disk.truncate(path, cut.len)
+        } else {
+            self.disk.create(path).and_then(|mut file| {
+                file.write_all(&segment_header())?;
+                file.sync_data()
+            })
+        };
+        done.map_err(|error| TsdbError::io("cut", path, error))
+    }
+
+    /// Writes the head as a block when replay has filled it, so that a start needs no more memory than running does.
+    fn bound_replay(&self, end_segment: u64) {
+        let view = self.view.load();
+        if view.cut.is_some() || view.active.bytes() < self.options.head_bytes {
+            return;
+        }
+        drop(view);
+        self.cut_head(end_segment);
+        if let Err(error) = self.maintain() {
+            tracing::warn!(%error, "the log is still needed, its samples could not be written as a block");
+        }
+    }
+}
