@@ -27,11 +27,7 @@ pub(crate) fn release(
 ) -> anyhow::Result<Outcome> {
     let all = names.join(", ");
     let first = names.iter().any(|name| !workspace.binary(name).exists());
-    let time = if first {
-        ", about ten minutes the first time"
-    } else {
-        ""
-    };
+    let time = if first { ", about ten minutes the first time" } else { "" };
     eprintln!("{step}building {all} (cargo, release{time}) …");
     let mut command = workspace.cargo(["build", "--release"]);
     for name in names {

@@ -53,12 +53,7 @@ impl Report {
                 (false, Tally::default())
             }
         };
-        self.steps.push(Step {
-            name,
-            success,
-            took: started.elapsed(),
-            tally,
-        });
+        self.steps.push(Step { name, success, took: started.elapsed(), tally });
         success
     }
 
@@ -89,34 +84,16 @@ impl Report {
             println!("{}", line(step));
         }
         println!("\n{}", tally.line());
-        if self.success() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if self.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
 fn line(step: &Step) -> String {
-    let Step {
-        name,
-        success,
-        took,
-        tally,
-    } = step;
+    let Step { name, success, took, tally } = step;
     let tests = tally.passed + tally.failed;
-    let tests = if tests == 0 {
-        String::new()
-    } else {
-        format!("{tests} tests")
-    };
+    let tests = if tests == 0 { String::new() } else { format!("{tests} tests") };
     let verdict = if *success { "ok" } else { "FAILED" };
-    format!(
-        "{name:<24} {verdict:<7} {:>7.1} s  {tests}",
-        took.as_secs_f64()
-    )
-    .trim_end()
-    .to_string()
+    format!("{name:<24} {verdict:<7} {:>7.1} s  {tests}", took.as_secs_f64()).trim_end().to_string()
 }
 
 /// `cargo xtask check`.
@@ -135,24 +112,11 @@ pub(crate) fn steps(workspace: &Workspace, report: &mut Report) {
     // Before the server is compiled, which embeds it and would be compiled again.
     report.step("page build", None, || page::build(workspace, "  "));
     report.step("lints", None, || {
-        let arguments = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         process::watch("lints", &mut workspace.cargo(arguments))
     });
     report.step("unit tests", Some(tally::cargo_test), || {
-        let arguments = [
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--",
-            "--show-output",
-        ];
+        let arguments = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
         let mut command = workspace.cargo(arguments);
         // In CI the same commit gives the same answer; at a desk every run looks at new cases.
         if std::env::var_os("CI").is_some() {
@@ -171,10 +135,7 @@ mod tests {
     use super::*;
 
     fn outcome(success: bool, text: &str) -> Outcome {
-        Outcome {
-            success,
-            lines: text.lines().map(Into::into).collect(),
-        }
+        Outcome { success, lines: text.lines().map(Into::into).collect() }
     }
 
     #[test]
@@ -182,10 +143,7 @@ mod tests {
         let mut report = Report::default();
         report.step("a", None, || anyhow::bail!("no such tool"));
         report.step("b", Some(tally::cargo_test), || {
-            Ok(outcome(
-                true,
-                "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored",
-            ))
+            Ok(outcome(true, "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored"))
         });
         report.skipped.push("c: no browser".into());
         assert!(!report.success());
@@ -207,9 +165,7 @@ mod tests {
     #[test]
     fn a_step_of_tests_that_ran_none_has_failed() {
         let mut report = Report::default();
-        report.step("b", Some(tally::node_test), || {
-            Ok(outcome(true, "# pass 0\n# fail 0"))
-        });
+        report.step("b", Some(tally::node_test), || Ok(outcome(true, "# pass 0\n# fail 0")));
         assert!(!report.success());
         assert_eq!(report.tally().line(), "0 passed, 1 failed, 0 skipped");
     }
@@ -217,25 +173,10 @@ mod tests {
     #[test]
     fn the_table_tells_verdict_time_and_tests() {
         let took = Duration::from_millis(1250);
-        let tally = Tally {
-            passed: 7,
-            ..Tally::default()
-        };
-        let step = Step {
-            name: "unit tests",
-            success: true,
-            took,
-            tally,
-        };
-        assert_eq!(
-            line(&step),
-            "unit tests               ok          1.2 s  7 tests"
-        );
-        let step = Step {
-            success: false,
-            tally: Tally::default(),
-            ..step
-        };
+        let tally = Tally { passed: 7, ..Tally::default() };
+        let step = Step { name: "unit tests", success: true, took, tally };
+        assert_eq!(line(&step), "unit tests               ok          1.2 s  7 tests");
+        let step = Step { success: false, tally: Tally::default(), ..step };
         assert_eq!(line(&step), "unit tests               FAILED      1.2 s");
     }
 }

@@ -66,17 +66,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
 fn hosts(arguments: &[String]) -> anyhow::Result<u32> {
     match arguments {
         [] => Ok(HOSTS),
-        [flag, number] if flag == "--hosts" => number
-            .parse()
-            .ok()
-            .filter(|hosts| *hosts > 0)
-            .with_context(|| {
+        [flag, number] if flag == "--hosts" => {
+            number.parse().ok().filter(|hosts| *hosts > 0).with_context(|| {
                 format!("--hosts {number:?} is no number of hosts; write --hosts {HOSTS}")
-            }),
-        other => anyhow::bail!(
-            "`cargo xtask demo` knows no `{}`; it takes --hosts N",
-            other.join(" ")
-        ),
+            })
+        }
+        other => {
+            anyhow::bail!("`cargo xtask demo` knows no `{}`; it takes --hosts N", other.join(" "))
+        }
     }
 }
 
@@ -94,9 +91,7 @@ impl Demo {
             TempDir::with_prefix("muster-demo-").context("cannot make a temporary folder")?;
         let data = folder.path().join("server").display().to_string();
         let muster = workspace.binary("muster");
-        let password = std::env::var_os(PASSWORD_VARIABLE)
-            .is_none()
-            .then_some(PASSWORD);
+        let password = std::env::var_os(PASSWORD_VARIABLE).is_none().then_some(PASSWORD);
 
         let listen = LISTEN.to_string();
         let mut command = Command::new(&muster);
@@ -109,10 +104,7 @@ impl Demo {
         let mut command = Command::new(&muster);
         command.args(["enroll-token", "--uses", &uses, "--data-dir", &data]);
         let said = process::text_of(&mut command)?;
-        let token = said
-            .lines()
-            .last()
-            .context("enroll-token printed nothing")?;
+        let token = said.lines().last().context("enroll-token printed nothing")?;
 
         let mut command = Command::new(workspace.binary("muster-simulation"));
         command.args(["--server", &format!("http://{LISTEN}"), "--token", token]);
@@ -121,12 +113,7 @@ impl Demo {
         // It cannot remove its own temporary folder when it is killed, so that lies in ours.
         command.env("TMPDIR", folder.path());
         let simulation = Running::spawn("the simulation", command, Stdio::null(), folder.path())?;
-        Ok(Self {
-            simulation,
-            server,
-            password,
-            _folder: folder,
-        })
+        Ok(Self { simulation, server, password, _folder: folder })
     }
 
     fn greeting(&self) -> String {
@@ -172,11 +159,7 @@ impl Running {
 
     /// Reads its output up to a line that begins so, and lets the rest run off.
     fn wait_for_line(&mut self, start: &str) -> anyhow::Result<()> {
-        let stdout = self
-            .child
-            .stdout
-            .take()
-            .expect("it is read but once, and was piped");
+        let stdout = self.child.stdout.take().expect("it is read but once, and was piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         if !lines.any(|line| line.starts_with(start)) {
             let status = self.child.wait().context("cannot wait for a child")?;
@@ -187,11 +170,7 @@ impl Running {
     }
 
     fn check(&mut self) -> anyhow::Result<()> {
-        match self
-            .child
-            .try_wait()
-            .context("cannot ask for a child's state")?
-        {
+        match self.child.try_wait().context("cannot ask for a child's state")? {
             Some(status) => Err(self.ended(status)),
             None => Ok(()),
         }

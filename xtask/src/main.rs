@@ -89,9 +89,7 @@ mod tests {
     #[track_caller]
     fn check(arguments: &[&str], expected: &str) {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let error = run(&arguments)
-            .expect_err("these arguments are refused")
-            .to_string();
+        let error = run(&arguments).expect_err("these arguments are refused").to_string();
         assert!(error.contains(expected), "{error}");
     }
 

@@ -43,10 +43,8 @@ const FROM_NODE: &str = "install it from https://nodejs.org";
 
 /// Installs what is missing of `PACKAGES`; gives back, aloud to be said, what could not be had.
 pub(crate) fn install_for_tests() -> Vec<String> {
-    let missing: Vec<&Package> = PACKAGES
-        .iter()
-        .filter(|package| !Path::new(package.proof).exists())
-        .collect();
+    let missing: Vec<&Package> =
+        PACKAGES.iter().filter(|package| !Path::new(package.proof).exists()).collect();
     if missing.is_empty() {
         return Vec::new();
     }
@@ -67,19 +65,13 @@ pub(crate) fn install_for_tests() -> Vec<String> {
 
 /// Makes sure of a Node.js and npm that build the page, or says what to install.
 pub(crate) fn require_node() -> anyhow::Result<()> {
-    let needs = format!(
-        "the page needs Node.js {}.{} or newer, with npm",
-        NODE_WANTED.0, NODE_WANTED.1
-    );
+    let needs =
+        format!("the page needs Node.js {}.{} or newer, with npm", NODE_WANTED.0, NODE_WANTED.1);
     if !has_program("node") || !has_program("npm") {
         install_node().with_context(|| format!("{needs}, and it is not here"))?;
     }
     let said = process::text_of(Command::new("node").arg("--version"))?;
-    anyhow::ensure!(
-        is_new_enough(&said),
-        "{needs}, and node is {}; {FROM_NODE}",
-        said.trim()
-    );
+    anyhow::ensure!(is_new_enough(&said), "{needs}, and node is {}; {FROM_NODE}", said.trim());
     Ok(())
 }
 
@@ -98,11 +90,7 @@ fn install_node() -> anyhow::Result<()> {
     anyhow::ensure!(root, "not root; run: sudo apt-get install nodejs npm");
     apt_install(&["nodejs"])?;
     // Debian has npm apart; in packages of Node's makers it comes with nodejs, and the two exclude each other.
-    if has_program("npm") {
-        Ok(())
-    } else {
-        apt_install(&["npm"])
-    }
+    if has_program("npm") { Ok(()) } else { apt_install(&["npm"]) }
 }
 
 fn is_new_enough(version: &str) -> bool {
@@ -110,10 +98,7 @@ fn is_new_enough(version: &str) -> bool {
 }
 
 fn has_program(name: &str) -> bool {
-    Command::new(name)
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 fn is_root() -> bool {
@@ -126,10 +111,7 @@ fn apt_update() -> anyhow::Result<()> {
 
 fn apt_install(names: &[&str]) -> anyhow::Result<()> {
     let all = names.join(" ");
-    anyhow::ensure!(
-        has_program("apt-get"),
-        "this system has no apt-get; install it: {all}"
-    );
+    anyhow::ensure!(has_program("apt-get"), "this system has no apt-get; install it: {all}");
     anyhow::ensure!(is_root(), "not root; run: sudo apt-get install {all}");
     eprintln!("installing {all} (apt-get) …");
     apt_update()?;
@@ -171,18 +153,13 @@ fn stop_service(name: &str) {
 fn parse_version(text: &str) -> Option<(u32, u32)> {
     let text = text.trim();
     let text = text.split_once(':').map_or(text, |(_, after)| after);
-    let mut parts = text
-        .trim_start_matches('v')
-        .split(|sign: char| !sign.is_ascii_digit());
+    let mut parts = text.trim_start_matches('v').split(|sign: char| !sign.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// The version apt would install, from what `apt-cache policy` prints.
 fn candidate(policy: &str) -> Option<&str> {
-    let version = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:"))?
-        .trim();
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?.trim();
     (version != "(none)").then_some(version)
 }
 

@@ -38,21 +38,14 @@ pub(crate) fn build(workspace: &Workspace, step: &str) -> anyhow::Result<Outcome
 /// Brings `web/node_modules` to what `package-lock.json` says.
 pub(crate) fn install(workspace: &Workspace, step: &str) -> anyhow::Result<()> {
     let web = workspace.web();
-    anyhow::ensure!(
-        web.join("package.json").exists(),
-        "web/package.json is missing"
-    );
+    anyhow::ensure!(web.join("package.json").exists(), "web/package.json is missing");
     packages::require_node()?;
     if is_installed(&web)? {
         return Ok(());
     }
     eprintln!("{step}fetching what the page is built with (npm ci, about 10 s) …");
     npm(workspace, "npm ci", &["ci", "--no-audit", "--no-fund"])?.or_error("`npm ci` in web/")?;
-    write_stamp(
-        &web,
-        INSTALL_STAMP,
-        stamp_of(&[web.join("package-lock.json")], &web)?,
-    )
+    write_stamp(&web, INSTALL_STAMP, stamp_of(&[web.join("package-lock.json")], &web)?)
 }
 
 /// Runs npm in `web/` to its end.
@@ -63,10 +56,7 @@ pub(crate) fn npm(workspace: &Workspace, label: &str, words: &[&str]) -> anyhow:
 /// An npm command that runs in `web/`, without colours, so that we can read its output.
 pub(crate) fn npm_command(workspace: &Workspace, words: &[&str]) -> Command {
     let mut command = Command::new("npm");
-    command
-        .args(words)
-        .current_dir(workspace.web())
-        .env("NO_COLOR", "1");
+    command.args(words).current_dir(workspace.web()).env("NO_COLOR", "1");
     command
 }
 
@@ -86,12 +76,8 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {
-        let path = entry
-            .with_context(|| format!("cannot list {}", folder.display()))?
-            .path();
-        let skipped = NOT_SOURCES
-            .iter()
-            .any(|name| path.file_name() == Some(OsStr::new(name)));
+        let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+        let skipped = NOT_SOURCES.iter().any(|name| path.file_name() == Some(OsStr::new(name)));
         if path.is_dir() && !skipped {
             gather(&path, files)?;
         } else if path.is_file() {
@@ -114,11 +100,7 @@ fn stamp_of(files: &[PathBuf], base: &Path) -> anyhow::Result<u64> {
 }
 
 fn read_stamp(web: &Path, name: &str) -> Option<u64> {
-    std::fs::read_to_string(web.join(name))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::fs::read_to_string(web.join(name)).ok()?.trim().parse().ok()
 }
 
 fn write_stamp(web: &Path, name: &str, stamp: u64) -> anyhow::Result<()> {

@@ -26,10 +26,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Of what was not run because its result is there already.
     pub(crate) fn nothing_to_do() -> Self {
-        Self {
-            success: true,
-            lines: Vec::new(),
-        }
+        Self { success: true, lines: Vec::new() }
     }
 
     /// Fails with everything the program printed when it failed.
@@ -56,21 +53,14 @@ pub(crate) fn cargo() -> Command {
 
 fn is_set_for_us(name: &OsString) -> bool {
     let name = name.to_string_lossy();
-    ["CARGO_PKG_", "CARGO_MANIFEST_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-        || matches!(
-            name.as_ref(),
-            "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "OUT_DIR"
-        )
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name.as_ref(), "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "OUT_DIR")
 }
 
 /// The standard output of a short program, which must succeed.
 pub(crate) fn text_of(command: &mut Command) -> anyhow::Result<String> {
     let name = name_of(command);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {name}"))?;
+    let output = command.output().with_context(|| format!("cannot start {name}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::bail!("{name} failed ({}): {}", output.status, said.trim());
@@ -88,18 +78,12 @@ pub(crate) fn watch(label: &str, command: &mut Command) -> anyhow::Result<Outcom
         .spawn()
         .with_context(|| format!("cannot start {name}"))?;
     let (sender, lines) = channel();
-    forward(
-        child.stdout.take().expect("the pipe was asked for"),
-        sender.clone(),
-    );
+    forward(child.stdout.take().expect("the pipe was asked for"), sender.clone());
     forward(child.stderr.take().expect("the pipe was asked for"), sender);
     let mut progress = Progress::new(label);
     let lines = collect(&mut child, &lines, &mut progress)?;
     progress.finish();
-    let success = child
-        .wait()
-        .with_context(|| format!("cannot wait for {name}"))?
-        .success();
+    let success = child.wait().with_context(|| format!("cannot wait for {name}"))?.success();
     Ok(Outcome { success, lines })
 }
 
@@ -114,10 +98,7 @@ fn forward(stream: impl Read + Send + 'static, sender: Sender<String>) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut bytes = Vec::new();
-        while reader
-            .read_until(b'\n', &mut bytes)
-            .is_ok_and(|length| length > 0)
-        {
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|length| length > 0) {
             let line = String::from_utf8_lossy(&bytes).trim_end().to_string();
             bytes.clear();
             if sender.send(line).is_err() {
@@ -143,10 +124,7 @@ fn collect(
             Err(RecvTimeoutError::Disconnected) => return Ok(lines),
             Err(RecvTimeoutError::Timeout) => {
                 progress.tick();
-                if child
-                    .try_wait()
-                    .context("cannot ask for a program's state")?
-                    .is_some()
+                if child.try_wait().context("cannot ask for a program's state")?.is_some()
                     && ended.get_or_insert_with(Instant::now).elapsed() > GRACE
                 {
                     return Ok(lines);
@@ -171,14 +149,7 @@ impl<'a> Progress<'a> {
         let started = Instant::now();
         let terminal = std::io::stderr().is_terminal();
         let (compiled, doing) = (0, String::new());
-        Self {
-            label,
-            started,
-            compiled,
-            doing,
-            shown: started,
-            terminal,
-        }
+        Self { label, started, compiled, doing, shown: started, terminal }
     }
 
     fn line(&mut self, line: &str) {
@@ -254,13 +225,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let error = watch("a test", &mut Command::new("no-such-program-here"))
-            .err()
-            .unwrap();
-        assert!(
-            format!("{error:#}").contains("no-such-program-here"),
-            "{error:#}"
-        );
+        let error = watch("a test", &mut Command::new("no-such-program-here")).err().unwrap();
+        assert!(format!("{error:#}").contains("no-such-program-here"), "{error:#}");
     }
 
     #[test]

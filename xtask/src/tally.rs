@@ -23,15 +23,8 @@ impl Tally {
 
     /// The closing line.
     pub(crate) fn line(&self) -> String {
-        let Self {
-            passed,
-            failed,
-            skipped,
-        } = self;
-        format!(
-            "{passed} passed, {failed} failed, {} skipped",
-            skipped.len()
-        )
+        let Self { passed, failed, skipped } = self;
+        format!("{passed} passed, {failed} failed, {} skipped", skipped.len())
     }
 }
 
@@ -51,10 +44,7 @@ pub(crate) fn cargo_test(lines: &[String]) -> Tally {
     let mut section: Option<&str> = None;
     let mut skipped_while_passing = 0;
     for line in lines {
-        if let Some(name) = line
-            .strip_prefix("---- ")
-            .and_then(|rest| rest.strip_suffix(" ----"))
-        {
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----")) {
             section = Some(name.strip_suffix(" stdout").unwrap_or(name));
         } else if let (Some(count), None) = (number_of_tests(line), running) {
             running = Some(count);
@@ -111,11 +101,7 @@ fn said_skip(line: &str) -> Option<&str> {
 /// The number in `running 3 tests`.
 fn number_of_tests(line: &str) -> Option<usize> {
     let (count, tests) = line.strip_prefix("running ")?.split_once(' ')?;
-    if tests.starts_with("test") {
-        count.parse().ok()
-    } else {
-        None
-    }
+    if tests.starts_with("test") { count.parse().ok() } else { None }
 }
 
 /// The skip that a line about an ignored test is; none where another run runs the test.
@@ -132,19 +118,12 @@ fn ignored(line: &str) -> Option<String> {
 /// The number that stands right before `word`, 0 where there is none.
 fn number_before(text: &str, word: &str) -> usize {
     let before = text.find(word).map_or("", |at| &text[..at]);
-    before
-        .rsplit(' ')
-        .next()
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0)
+    before.rsplit(' ').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Counts the output of Vitest: its line `Tests  1 failed | 12 passed | 2 skipped (15)`.
 pub(crate) fn vitest(lines: &[String]) -> Tally {
-    let Some(counts) = lines
-        .iter()
-        .rev()
-        .find_map(|line| line.trim().strip_prefix("Tests "))
+    let Some(counts) = lines.iter().rev().find_map(|line| line.trim().strip_prefix("Tests "))
     else {
         return Tally::default();
     };
@@ -161,38 +140,24 @@ pub(crate) fn vitest(lines: &[String]) -> Tally {
 pub(crate) fn node_test(lines: &[String]) -> Tally {
     let closing = |what: &str| {
         let value = lines.iter().rev().find_map(|line| {
-            let line = line
-                .strip_prefix("# ")
-                .or_else(|| line.strip_prefix("ℹ "))?;
+            let line = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "))?;
             line.strip_prefix(what)?.strip_prefix(' ')
         });
-        value
-            .and_then(|digits| digits.trim().parse::<usize>().ok())
-            .unwrap_or(0)
+        value.and_then(|digits| digits.trim().parse::<usize>().ok()).unwrap_or(0)
     };
     let mut skipped: Vec<String> = lines
         .iter()
         .filter_map(|line| {
             let line = line.trim();
-            let text = line
-                .strip_prefix("ok ")
-                .or_else(|| line.strip_prefix("﹣ "))?;
-            let (name, why) = text
-                .split_once(" # SKIP")
-                .or_else(|| text.split_once(" # "))?;
+            let text = line.strip_prefix("ok ").or_else(|| line.strip_prefix("﹣ "))?;
+            let (name, why) = text.split_once(" # SKIP").or_else(|| text.split_once(" # "))?;
             let name = name.trim_start_matches(|sign: char| sign.is_ascii_digit() || sign == ' ');
             Some(format!("{}: {}", name.trim_start_matches("- "), why.trim()))
         })
         .collect();
-    skipped.resize(
-        closing("skipped") + closing("todo"),
-        "a test of the page's in the browser".into(),
-    );
-    Tally {
-        passed: closing("pass"),
-        failed: closing("fail") + closing("cancelled"),
-        skipped,
-    }
+    skipped
+        .resize(closing("skipped") + closing("todo"), "a test of the page's in the browser".into());
+    Tally { passed: closing("pass"), failed: closing("fail") + closing("cancelled"), skipped }
 }
 
 #[cfg(test)]
@@ -209,14 +174,7 @@ mod tests {
     ) {
         let lines: Vec<String> = text.lines().map(ToString::to_string).collect();
         let skipped = skips.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            count(&lines),
-            Tally {
-                passed,
-                failed,
-                skipped
-            }
-        );
+        assert_eq!(count(&lines), Tally { passed, failed, skipped });
     }
 
     #[test]
@@ -256,13 +214,7 @@ successes:
 
 test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
-        check(
-            cargo_test,
-            text,
-            1,
-            0,
-            &["parity: node_exporter is not installed"],
-        );
+        check(cargo_test, text, 1, 0, &["parity: node_exporter is not installed"]);
     }
 
     #[test]
@@ -338,16 +290,8 @@ ok 2 - reads a point # SKIP no simulation
 
     #[test]
     fn the_closing_line_adds_the_runs_up() {
-        let mut all = Tally {
-            passed: 2,
-            failed: 0,
-            skipped: vec!["x".into()],
-        };
-        all.add(Tally {
-            passed: 3,
-            failed: 1,
-            skipped: vec![],
-        });
+        let mut all = Tally { passed: 2, failed: 0, skipped: vec!["x".into()] };
+        all.add(Tally { passed: 3, failed: 1, skipped: vec![] });
         assert_eq!(all.line(), "5 passed, 1 failed, 1 skipped");
     }
 }

@@ -17,18 +17,12 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     }
     check::steps(workspace, &mut report);
     if report.step("release build", None, || release(workspace)) {
-        report.step("end to end", Some(tally::cargo_test), || {
-            end_to_end(workspace)
-        });
+        report.step("end to end", Some(tally::cargo_test), || end_to_end(workspace));
         if Path::new(packages::CHROMIUM).exists() {
-            report.step("end to end, browser", Some(tally::node_test), || {
-                browser(workspace)
-            });
+            report.step("end to end, browser", Some(tally::node_test), || browser(workspace));
         }
     } else {
-        report
-            .skipped
-            .push("the end-to-end tests: there is no release build".into());
+        report.skipped.push("the end-to-end tests: there is no release build".into());
     }
     report.close()
 }
@@ -46,16 +40,12 @@ fn end_to_end(workspace: &Workspace) -> anyhow::Result<Outcome> {
 
 fn browser(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let mut command = page::npm_command(workspace, &["run", "e2e"]);
-    process::watch(
-        "end to end, browser",
-        name_binaries(workspace, &mut command),
-    )
+    process::watch("end to end, browser", name_binaries(workspace, &mut command))
 }
 
 /// Tells the tests which binaries to drive.
 fn name_binaries<'a>(workspace: &Workspace, command: &'a mut Command) -> &'a mut Command {
-    command.env("MUSTER_BIN", workspace.binary("muster")).env(
-        "MUSTER_SIMULATION_BIN",
-        workspace.binary("muster-simulation"),
-    )
+    command
+        .env("MUSTER_BIN", workspace.binary("muster"))
+        .env("MUSTER_SIMULATION_BIN", workspace.binary("muster-simulation"))
 }

@@ -58,22 +58,15 @@ pub(crate) fn run(workspace: &Workspace, bless: bool) -> anyhow::Result<ExitCode
     for line in &outcome.lines {
         println!("{line}");
     }
-    Ok(if outcome.success {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if outcome.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// All rules over the checkout, in the form in which `check` takes its steps.
 pub(crate) fn outcome(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let findings = all_rules(workspace)?;
     let success = findings.errors.is_empty();
-    let mut lines: Vec<String> = findings
-        .errors
-        .iter()
-        .map(|text| format!("error: {text}"))
-        .collect();
+    let mut lines: Vec<String> =
+        findings.errors.iter().map(|text| format!("error: {text}")).collect();
     lines.extend(findings.notes.iter().map(|text| format!("note: {text}")));
     lines.push(match findings.errors.len() {
         0 => "tidy".to_string(),
@@ -85,21 +78,12 @@ pub(crate) fn outcome(workspace: &Workspace) -> anyhow::Result<Outcome> {
 
 fn all_rules(workspace: &Workspace) -> anyhow::Result<Findings> {
     let files = files(workspace)?;
-    let text_of = |path: &str| {
-        files
-            .iter()
-            .find(|file| file.path == path)
-            .map(|file| &*file.text)
-    };
+    let text_of = |path: &str| files.iter().find(|file| file.path == path).map(|file| &*file.text);
     let mut findings = Findings::default();
 
     let architecture = text_of(map::FILE).context("ARCHITECTURE.md is missing")?;
     let mut metadata = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
-    map::compare(
-        architecture,
-        &process::text_of(&mut metadata)?,
-        &mut findings,
-    );
+    map::compare(architecture, &process::text_of(&mut metadata)?, &mut findings);
 
     let exists = |path: &str| workspace.root.join(path).exists();
     links::check_architecture(architecture, exists, &mut findings);
@@ -110,19 +94,12 @@ fn all_rules(workspace: &Workspace) -> anyhow::Result<Findings> {
         manifests::check_crate(file, &mut findings);
     }
     manifests::check_root(&files, &mut findings);
-    ratchet::check(
-        text_of(ratchet::FILE).unwrap_or_default(),
-        &files,
-        &mut findings,
-    )?;
+    ratchet::check(text_of(ratchet::FILE).unwrap_or_default(), &files, &mut findings)?;
 
     let rules = licences::Rules::parse(text_of(licences::FILE).context("deny.toml is missing")?)?;
     let mut tree = workspace.cargo(licences::TREE);
     rules.check_packages(&process::text_of(&mut tree)?, &mut findings);
-    rules.check_lock(
-        text_of("Cargo.lock").context("Cargo.lock is missing")?,
-        &mut findings,
-    );
+    rules.check_lock(text_of("Cargo.lock").context("Cargo.lock is missing")?, &mut findings);
     Ok(findings)
 }
 
@@ -130,14 +107,7 @@ fn all_rules(workspace: &Workspace) -> anyhow::Result<Findings> {
 fn files(workspace: &Workspace) -> anyhow::Result<Vec<File>> {
     let mut git = Command::new("git");
     git.current_dir(&workspace.root);
-    git.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-    ]);
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
     let listing = process::text_of(&mut git).context("tidy needs git to know its files")?;
     let mut files = Vec::new();
     for path in listing.split('\0').filter(|path| !path.is_empty()) {
@@ -145,10 +115,7 @@ fn files(workspace: &Workspace) -> anyhow::Result<Vec<File>> {
         if let Ok(bytes) = std::fs::read(workspace.root.join(path))
             && let Ok(text) = String::from_utf8(bytes)
         {
-            files.push(File {
-                path: path.to_string(),
-                text,
-            });
+            files.push(File { path: path.to_string(), text });
         }
     }
     Ok(files)
@@ -171,10 +138,7 @@ mod fixture {
 
     /// A file by value.
     pub(super) fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.into(),
-            text: text.into(),
-        }
+        File { path: path.into(), text: text.into() }
     }
 
     /// Runs a rule and compares its errors: one expected fragment for each, in order.
@@ -182,12 +146,7 @@ mod fixture {
     pub(super) fn expect_errors(rule: impl FnOnce(&mut Findings), fragments: &[&str]) {
         let mut findings = Findings::default();
         rule(&mut findings);
-        assert_eq!(
-            findings.errors.len(),
-            fragments.len(),
-            "{:#?}",
-            findings.errors
-        );
+        assert_eq!(findings.errors.len(), fragments.len(), "{:#?}", findings.errors);
         for (error, fragment) in findings.errors.iter().zip(fragments) {
             assert!(error.contains(fragment), "{error:?} lacks {fragment:?}");
         }

@@ -12,11 +12,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     build::release(workspace, &["muster"], "[2/3] ")?;
     let binary = workspace.binary("muster");
     let arguments = for_muster(arguments);
-    eprintln!(
-        "[3/3] {} up {}",
-        workspace.relative(&binary).display(),
-        arguments.join(" ")
-    );
+    eprintln!("[3/3] {} up {}", workspace.relative(&binary).display(), arguments.join(" "));
     let error = Command::new(&binary).arg("up").args(arguments).exec();
     Err(anyhow::Error::new(error).context(format!("cannot start {}", binary.display())))
 }
@@ -36,10 +32,7 @@ mod tests {
     #[test]
     fn the_dashes_are_ours_and_the_rest_is_musters() {
         let words = |text: &str| -> Vec<String> { text.split(' ').map(Into::into).collect() };
-        assert_eq!(
-            for_muster(&words("-- --listen :1 -- x")),
-            words("--listen :1 -- x")
-        );
+        assert_eq!(for_muster(&words("-- --listen :1 -- x")), words("--listen :1 -- x"));
         assert_eq!(for_muster(&words("--tls off")), words("--tls off"));
         assert!(for_muster(&[]).is_empty());
     }

@@ -28,10 +28,7 @@ impl Workspace {
                 .map(PathBuf::from)
                 .with_context(|| format!("cargo metadata has no {key}"))
         };
-        Ok(Self {
-            root: folder("workspace_root")?,
-            target: folder("target_directory")?,
-        })
+        Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }
 
     /// A release binary, whether or not it is built.

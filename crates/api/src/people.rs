@@ -17,9 +17,7 @@ pub struct SignIn {
 impl std::fmt::Debug for SignIn {
     /// Leaves the password out, so that no log can hold it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignIn")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("SignIn").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -40,10 +38,7 @@ mod tests {
 
     #[test]
     fn a_password_never_reaches_a_log() {
-        let request = SignIn {
-            user: "admin".into(),
-            password: "hunter2".into(),
-        };
+        let request = SignIn { user: "admin".into(), password: "hunter2".into() };
         assert!(!format!("{request:?}").contains("hunter2"));
     }
 }

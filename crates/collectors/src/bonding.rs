@@ -30,9 +30,7 @@ pub(crate) struct Bonding {
 
 impl Bonding {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("class/net"),
-        }
+        Self { folder: roots.sys.join("class/net") }
     }
 }
 

@@ -22,54 +22,21 @@ static LIMIT: Metric = Metric::gauge(
 
 /// Columns of `/proc/net/stat/nf_conntrack` by heading, which differ between kernels.
 static STATS: [(&str, Metric); 8] = [
-    (
-        "found",
-        stat(
-            "node_nf_conntrack_stat_found",
-            "Searched entries which were successful.",
-        ),
-    ),
-    (
-        "invalid",
-        stat(
-            "node_nf_conntrack_stat_invalid",
-            "Packets which can not be tracked.",
-        ),
-    ),
+    ("found", stat("node_nf_conntrack_stat_found", "Searched entries which were successful.")),
+    ("invalid", stat("node_nf_conntrack_stat_invalid", "Packets which can not be tracked.")),
     (
         "ignore",
-        stat(
-            "node_nf_conntrack_stat_ignore",
-            "Packets already connected to a conntrack entry.",
-        ),
+        stat("node_nf_conntrack_stat_ignore", "Packets already connected to a conntrack entry."),
     ),
-    (
-        "insert",
-        stat(
-            "node_nf_conntrack_stat_insert",
-            "Entries inserted into the list.",
-        ),
-    ),
+    ("insert", stat("node_nf_conntrack_stat_insert", "Entries inserted into the list.")),
     (
         "insert_failed",
-        stat(
-            "node_nf_conntrack_stat_insert_failed",
-            "Entries whose insertion failed.",
-        ),
+        stat("node_nf_conntrack_stat_insert_failed", "Entries whose insertion failed."),
     ),
-    (
-        "drop",
-        stat(
-            "node_nf_conntrack_stat_drop",
-            "Packets dropped due to conntrack failure.",
-        ),
-    ),
+    ("drop", stat("node_nf_conntrack_stat_drop", "Packets dropped due to conntrack failure.")),
     (
         "early_drop",
-        stat(
-            "node_nf_conntrack_stat_early_drop",
-            "Entries dropped to make room for new ones.",
-        ),
+        stat("node_nf_conntrack_stat_early_drop", "Entries dropped to make room for new ones."),
     ),
     (
         "search_restart",
@@ -115,10 +82,7 @@ impl Collector for Conntrack {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        [&ENTRIES, &LIMIT]
-            .into_iter()
-            .chain(STATS.iter().map(|(_, metric)| metric))
-            .collect()
+        [&ENTRIES, &LIMIT].into_iter().chain(STATS.iter().map(|(_, metric)| metric)).collect()
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -153,10 +117,7 @@ fn parse(text: &str) -> Result<Vec<(&'static Metric, u64)>, Malformed> {
             *total = total.wrapping_add(count);
         }
     }
-    Ok(columns
-        .into_iter()
-        .filter_map(|(metric, total)| Some((metric?, total)))
-        .collect())
+    Ok(columns.into_iter().filter_map(|(metric, total)| Some((metric?, total))).collect())
 }
 
 #[cfg(test)]
@@ -167,14 +128,8 @@ mod tests {
     fn cpus_are_summed_by_heading() {
         let text = "entries clashres drop found\n00000009 0 0000000f 1\n00000009 0 00000001 0\n";
         let totals = parse(text).unwrap();
-        let seen: Vec<_> = totals
-            .iter()
-            .map(|(metric, total)| (metric.name, *total))
-            .collect();
-        let expected = [
-            ("node_nf_conntrack_stat_drop", 16),
-            ("node_nf_conntrack_stat_found", 1),
-        ];
+        let seen: Vec<_> = totals.iter().map(|(metric, total)| (metric.name, *total)).collect();
+        let expected = [("node_nf_conntrack_stat_drop", 16), ("node_nf_conntrack_stat_found", 1)];
         assert_eq!(seen, expected);
         assert_eq!(parse("drop\nxyz\n"), Err(Malformed::at("xyz")));
         assert_eq!(parse(""), Ok(Vec::new()));

@@ -11,44 +11,20 @@ use crate::sink::Sink;
 
 /// Files and metrics; the kernel counts in kHz.
 static FREQUENCIES: [(&str, Metric); 6] = [
-    (
-        "cpuinfo_cur_freq",
-        hertz("node_cpu_frequency_hertz", "Current CPU thread frequency."),
-    ),
-    (
-        "cpuinfo_min_freq",
-        hertz(
-            "node_cpu_frequency_min_hertz",
-            "Minimum CPU thread frequency.",
-        ),
-    ),
-    (
-        "cpuinfo_max_freq",
-        hertz(
-            "node_cpu_frequency_max_hertz",
-            "Maximum CPU thread frequency.",
-        ),
-    ),
+    ("cpuinfo_cur_freq", hertz("node_cpu_frequency_hertz", "Current CPU thread frequency.")),
+    ("cpuinfo_min_freq", hertz("node_cpu_frequency_min_hertz", "Minimum CPU thread frequency.")),
+    ("cpuinfo_max_freq", hertz("node_cpu_frequency_max_hertz", "Maximum CPU thread frequency.")),
     (
         "scaling_cur_freq",
-        hertz(
-            "node_cpu_scaling_frequency_hertz",
-            "Current scaled CPU thread frequency.",
-        ),
+        hertz("node_cpu_scaling_frequency_hertz", "Current scaled CPU thread frequency."),
     ),
     (
         "scaling_min_freq",
-        hertz(
-            "node_cpu_scaling_frequency_min_hertz",
-            "Minimum scaled CPU thread frequency.",
-        ),
+        hertz("node_cpu_scaling_frequency_min_hertz", "Minimum scaled CPU thread frequency."),
     ),
     (
         "scaling_max_freq",
-        hertz(
-            "node_cpu_scaling_frequency_max_hertz",
-            "Maximum scaled CPU thread frequency.",
-        ),
+        hertz("node_cpu_scaling_frequency_max_hertz", "Maximum scaled CPU thread frequency."),
     ),
 ];
 static GOVERNOR: Metric = Metric::gauge(
@@ -83,9 +59,7 @@ pub(crate) struct Cpufreq {
 
 impl Cpufreq {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("devices/system/cpu"),
-        }
+        Self { folder: roots.sys.join("devices/system/cpu") }
     }
 }
 
@@ -134,11 +108,7 @@ fn push_throttles(sink: &mut Sink<'_>, folder: &Path) {
     let text = |file| attribute(&folder.join(file)).unwrap_or_default();
     let package = text("topology/physical_package_id");
     if let Some(count) = number_attribute(&folder.join("thermal_throttle/core_throttle_count")) {
-        sink.push(
-            &CORE_THROTTLES,
-            &[&package, &text("topology/core_id")],
-            count,
-        );
+        sink.push(&CORE_THROTTLES, &[&package, &text("topology/core_id")], count);
     }
     if let Some(count) = number_attribute(&folder.join("thermal_throttle/package_throttle_count")) {
         sink.push(&PACKAGE_THROTTLES, &[&package], count);

@@ -13,9 +13,7 @@ use crate::sink::Sink;
 static INFO: Metric = Metric::info(
     "node_disk_info",
     "Info of /sys/block/<block_device>.",
-    &[
-        "device", "major", "minor", "path", "wwn", "model", "serial", "revision",
-    ],
+    &["device", "major", "minor", "path", "wwn", "model", "serial", "revision"],
 );
 static FILESYSTEM: Metric = Metric::info(
     "node_disk_filesystem_info",
@@ -32,11 +30,7 @@ static MAPPER: Metric = Metric::info(
 static ATA: [(&str, Metric); 3] = [
     (
         "ID_ATA_WRITE_CACHE",
-        ata(
-            "node_disk_ata_write_cache",
-            Unit::None,
-            "ATA disk has a write cache.",
-        ),
+        ata("node_disk_ata_write_cache", Unit::None, "ATA disk has a write cache."),
     ),
     (
         "ID_ATA_WRITE_CACHE_ENABLED",
@@ -68,9 +62,7 @@ pub(crate) struct DiskInfo {
 
 impl DiskInfo {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -100,11 +92,7 @@ impl Collector for DiskInfo {
                 }
                 let record = udev.join(format!("b{}:{}", disk.major, disk.minor));
                 let record = file::attribute(&record).unwrap_or_default();
-                push(
-                    sink,
-                    [disk.name, disk.major, disk.minor],
-                    &parse_udev(&record),
-                );
+                push(sink, [disk.name, disk.major, disk.minor], &parse_udev(&record));
             }
             Ok(())
         })?;
@@ -120,11 +108,7 @@ fn push(sink: &mut Sink<'_>, [device, major, minor]: [&str; 3], udev: &HashMap<&
     };
     let model = get("ID_MODEL");
     let (path, wwn, revision) = (get("ID_PATH"), get("ID_WWN"), get("ID_REVISION"));
-    sink.push(
-        &INFO,
-        &[device, major, minor, path, wwn, model, serial, revision],
-        1.0,
-    );
+    sink.push(&INFO, &[device, major, minor, path, wwn, model, serial, revision], 1.0);
     for (key, metric) in &ATA {
         if let Some(value) = file::number(get(key)) {
             sink.push(metric, &[device], value);
@@ -132,21 +116,10 @@ fn push(sink: &mut Sink<'_>, [device, major, minor]: [&str; 3], udev: &HashMap<&
     }
     if udev.contains_key("ID_FS_TYPE") {
         let labels = ["ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"].map(get);
-        sink.push(
-            &FILESYSTEM,
-            &[device, labels[0], labels[1], labels[2], labels[3]],
-            1.0,
-        );
+        sink.push(&FILESYSTEM, &[device, labels[0], labels[1], labels[2], labels[3]], 1.0);
     }
     if udev.contains_key("DM_NAME") {
-        let labels = [
-            "DM_NAME",
-            "DM_UUID",
-            "DM_VG_NAME",
-            "DM_LV_NAME",
-            "DM_LV_LAYER",
-        ]
-        .map(get);
+        let labels = ["DM_NAME", "DM_UUID", "DM_VG_NAME", "DM_LV_NAME", "DM_LV_LAYER"].map(get);
         let [name, uuid, group, volume, layer] = labels;
         sink.push(&MAPPER, &[device, name, uuid, group, volume, layer], 1.0);
     }

@@ -11,38 +11,14 @@ const LABELS: &[&str] = &["device"];
 
 /// The columns after the device's name, in the file's order: metric and what a count is worth.
 static COLUMNS: [(Metric, Worth); 17] = [
-    count(
-        "node_disk_reads_completed_total",
-        "The total number of reads completed successfully.",
-    ),
-    count(
-        "node_disk_reads_merged_total",
-        "The total number of reads merged.",
-    ),
-    bytes(
-        "node_disk_read_bytes_total",
-        "The total number of bytes read successfully.",
-    ),
-    time(
-        "node_disk_read_time_seconds_total",
-        "The total number of seconds spent by all reads.",
-    ),
-    count(
-        "node_disk_writes_completed_total",
-        "The total number of writes completed successfully.",
-    ),
-    count(
-        "node_disk_writes_merged_total",
-        "The number of writes merged.",
-    ),
-    bytes(
-        "node_disk_written_bytes_total",
-        "The total number of bytes written successfully.",
-    ),
-    time(
-        "node_disk_write_time_seconds_total",
-        "The total number of seconds spent by all writes.",
-    ),
+    count("node_disk_reads_completed_total", "The total number of reads completed successfully."),
+    count("node_disk_reads_merged_total", "The total number of reads merged."),
+    bytes("node_disk_read_bytes_total", "The total number of bytes read successfully."),
+    time("node_disk_read_time_seconds_total", "The total number of seconds spent by all reads."),
+    count("node_disk_writes_completed_total", "The total number of writes completed successfully."),
+    count("node_disk_writes_merged_total", "The number of writes merged."),
+    bytes("node_disk_written_bytes_total", "The total number of bytes written successfully."),
+    time("node_disk_write_time_seconds_total", "The total number of seconds spent by all writes."),
     (
         Metric::gauge(
             "node_disk_io_now",
@@ -52,22 +28,13 @@ static COLUMNS: [(Metric, Worth); 17] = [
         ),
         Worth::One,
     ),
-    time(
-        "node_disk_io_time_seconds_total",
-        "Total seconds spent doing I/Os.",
-    ),
-    time(
-        "node_disk_io_time_weighted_seconds_total",
-        "The weighted # of seconds spent doing I/Os.",
-    ),
+    time("node_disk_io_time_seconds_total", "Total seconds spent doing I/Os."),
+    time("node_disk_io_time_weighted_seconds_total", "The weighted # of seconds spent doing I/Os."),
     count(
         "node_disk_discards_completed_total",
         "The total number of discards completed successfully.",
     ),
-    count(
-        "node_disk_discards_merged_total",
-        "The total number of discards merged.",
-    ),
+    count("node_disk_discards_merged_total", "The total number of discards merged."),
     count(
         "node_disk_discarded_sectors_total",
         "The total number of sectors discarded successfully.",
@@ -100,17 +67,11 @@ const fn count(name: &'static str, help: &'static str) -> (Metric, Worth) {
 }
 
 const fn bytes(name: &'static str, help: &'static str) -> (Metric, Worth) {
-    (
-        Metric::counter(name, Unit::Bytes, help, LABELS),
-        Worth::Sector,
-    )
+    (Metric::counter(name, Unit::Bytes, help, LABELS), Worth::Sector)
 }
 
 const fn time(name: &'static str, help: &'static str) -> (Metric, Worth) {
-    (
-        Metric::counter(name, Unit::Seconds, help, LABELS),
-        Worth::Millisecond,
-    )
+    (Metric::counter(name, Unit::Seconds, help, LABELS), Worth::Millisecond)
 }
 
 impl Worth {
@@ -131,9 +92,7 @@ pub(crate) struct Diskstats {
 
 impl Diskstats {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("diskstats")),
-        }
+        Self { file: HotFile::new(roots.proc.join("diskstats")) }
     }
 }
 
@@ -193,12 +152,7 @@ pub(crate) fn parse_line(line: &str) -> Result<Disk<'_>, Malformed> {
         Some(word)
     };
     match (next(), next(), next()) {
-        (Some(major), Some(minor), Some(name)) => Ok(Disk {
-            major,
-            minor,
-            name,
-            rest,
-        }),
+        (Some(major), Some(minor), Some(name)) => Ok(Disk { major, minor, name, rest }),
         _ => Err(Malformed::at(line)),
     }
 }
@@ -215,14 +169,11 @@ pub(crate) fn is_ignored(device: &str) -> bool {
         || ["hd", "sd", "vd", "xvd"]
             .iter()
             .any(|disk| base.strip_prefix(disk).is_some_and(is_letter))
-        || base
-            .strip_prefix("nvme")
-            .and_then(|rest| rest.strip_suffix('p'))
-            .is_some_and(|rest| {
-                let numbers = rest.split_once('n');
-                let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-                numbers.is_some_and(|(controller, space)| digits(controller) && digits(space))
-            })
+        || base.strip_prefix("nvme").and_then(|rest| rest.strip_suffix('p')).is_some_and(|rest| {
+            let numbers = rest.split_once('n');
+            let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+            numbers.is_some_and(|(controller, space)| digits(controller) && digits(space))
+        })
 }
 
 #[cfg(test)]
@@ -236,28 +187,11 @@ mod tests {
 
     #[test]
     fn partitions_are_ignored_and_disks_are_not() {
-        for device in [
-            "ram0",
-            "loop12",
-            "fd0",
-            "sda1",
-            "xvdb2",
-            "nvme0n1p2",
-            "nvme10n12p34",
-        ] {
+        for device in ["ram0", "loop12", "fd0", "sda1", "xvdb2", "nvme0n1p2", "nvme10n12p34"] {
             check_ignored(device, true);
         }
-        let disks = [
-            "sda",
-            "vda",
-            "nvme0n1",
-            "dm-0",
-            "md127",
-            "zram0",
-            "sdaa1",
-            "mmcblk0p1",
-            "sr0",
-        ];
+        let disks =
+            ["sda", "vda", "nvme0n1", "dm-0", "md127", "zram0", "sdaa1", "mmcblk0p1", "sr0"];
         for device in disks {
             check_ignored(device, false);
         }

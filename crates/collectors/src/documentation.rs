@@ -24,29 +24,17 @@ pub fn documentation() -> String {
             Cadence::Fast => "fast",
             Cadence::Slow => "slow",
         };
-        table(
-            &mut text,
-            &format!("{} ({cadence})", collector.name()),
-            &collector.metrics(),
-        );
+        table(&mut text, &format!("{} ({cadence})", collector.name()), &collector.metrics());
     }
     table(&mut text, "The collectors themselves", &OWN_METRICS);
     text
 }
 
 fn table(text: &mut String, title: &str, metrics: &[&Metric]) {
-    let _ = write!(
-        text,
-        "\n## {title}\n\n| name | type | unit | labels | |\n|---|---|---|---|---|\n"
-    );
+    let _ =
+        write!(text, "\n## {title}\n\n| name | type | unit | labels | |\n|---|---|---|---|---|\n");
     for metric in metrics {
-        let Metric {
-            name,
-            kind,
-            unit,
-            help,
-            labels,
-        } = metric;
+        let Metric { name, kind, unit, help, labels } = metric;
         let labels = labels.join(", ");
         let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {labels} | {help} |");
     }
@@ -57,11 +45,7 @@ pub fn metric_of(name: &str) -> Option<&'static Metric> {
     static METRICS: LazyLock<Vec<&'static Metric>> = LazyLock::new(|| {
         let collectors = crate::all(&Roots::default());
         let own = OWN_METRICS.into_iter();
-        collectors
-            .iter()
-            .flat_map(|collector| collector.metrics())
-            .chain(own)
-            .collect()
+        collectors.iter().flat_map(|collector| collector.metrics()).chain(own).collect()
     });
     // The longest pattern is the closest: `node_memory_*_bytes` before `node_memory_*`.
     METRICS
@@ -88,18 +72,10 @@ mod tests {
     fn names_are_unique_and_tables_read_well() {
         let mut seen = HashSet::new();
         for collector in crate::all(&Roots::default()) {
-            assert!(
-                seen.insert(collector.name()),
-                "collector {} twice",
-                collector.name()
-            );
+            assert!(seen.insert(collector.name()), "collector {} twice", collector.name());
             for metric in collector.metrics() {
                 assert!(seen.insert(metric.name), "{} twice", metric.name);
-                assert!(
-                    !metric.help.is_empty() && !metric.help.contains('|'),
-                    "{}",
-                    metric.name
-                );
+                assert!(!metric.help.is_empty() && !metric.help.contains('|'), "{}", metric.name);
             }
         }
     }

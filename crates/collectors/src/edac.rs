@@ -42,9 +42,7 @@ pub(crate) struct Edac {
 
 impl Edac {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("devices/system/edac/mc"),
-        }
+        Self { folder: roots.sys.join("devices/system/edac/mc") }
     }
 }
 
@@ -58,12 +56,7 @@ impl Collector for Edac {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        vec![
-            &CORRECTABLE,
-            &UNCORRECTABLE,
-            &ROW_CORRECTABLE,
-            &ROW_UNCORRECTABLE,
-        ]
+        vec![&CORRECTABLE, &UNCORRECTABLE, &ROW_CORRECTABLE, &ROW_UNCORRECTABLE]
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -80,30 +73,14 @@ impl Collector for Edac {
             push(&CORRECTABLE, "ce_count", &[controller]);
             push(&UNCORRECTABLE, "ue_count", &[controller]);
             // Errors that the controller cannot give to a row.
-            push(
-                &ROW_CORRECTABLE,
-                "ce_noinfo_count",
-                &[controller, "unknown"],
-            );
-            push(
-                &ROW_UNCORRECTABLE,
-                "ue_noinfo_count",
-                &[controller, "unknown"],
-            );
+            push(&ROW_CORRECTABLE, "ce_noinfo_count", &[controller, "unknown"]);
+            push(&ROW_UNCORRECTABLE, "ue_noinfo_count", &[controller, "unknown"]);
             for row_name in names_in(&folder) {
                 let Some(row) = row_name.strip_prefix("csrow") else {
                     continue;
                 };
-                push(
-                    &ROW_CORRECTABLE,
-                    &format!("{row_name}/ce_count"),
-                    &[controller, row],
-                );
-                push(
-                    &ROW_UNCORRECTABLE,
-                    &format!("{row_name}/ue_count"),
-                    &[controller, row],
-                );
+                push(&ROW_CORRECTABLE, &format!("{row_name}/ce_count"), &[controller, row]);
+                push(&ROW_UNCORRECTABLE, &format!("{row_name}/ue_count"), &[controller, row]);
             }
         }
         Ok(())

@@ -27,10 +27,7 @@ pub enum CollectError {
 impl CollectError {
     /// Puts the path to what the kernel said.
     pub(crate) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read {
-            path: path.into(),
-            source,
-        }
+        Self::Read { path: path.into(), source }
     }
 }
 
@@ -49,9 +46,6 @@ impl Malformed {
 
     /// The error with the path of the file.
     pub(crate) fn in_file(self, path: &Path) -> CollectError {
-        CollectError::Malformed {
-            path: path.into(),
-            line: self.0,
-        }
+        CollectError::Malformed { path: path.into(), line: self.0 }
     }
 }

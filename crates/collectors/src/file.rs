@@ -23,11 +23,7 @@ pub(crate) struct HotFile {
 impl HotFile {
     /// A file that is opened at the first reading.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            file: None,
-            buffer: Vec::new(),
-        }
+        Self { path, file: None, buffer: Vec::new() }
     }
 
     /// Hands the file's text to `use_text`; `None` where this machine has no such file.
@@ -50,9 +46,7 @@ impl HotFile {
             },
         };
         let text = String::from_utf8_lossy(&self.buffer[..len]);
-        use_text(&text)
-            .map(Some)
-            .map_err(|malformed| malformed.in_file(&self.path))
+        use_text(&text).map(Some).map_err(|malformed| malformed.in_file(&self.path))
     }
 
     fn open_and_fill(&mut self) -> io::Result<usize> {
@@ -86,16 +80,8 @@ fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
 fn is_absent(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let code = error.raw_os_error();
-    let codes = [
-        Errno::NOENT,
-        Errno::NOTDIR,
-        Errno::NODEV,
-        Errno::NXIO,
-        Errno::OPNOTSUPP,
-    ];
-    codes
-        .into_iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
+    let codes = [Errno::NOENT, Errno::NOTDIR, Errno::NODEV, Errno::NXIO, Errno::OPNOTSUPP];
+    codes.into_iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Hands a file's text to `use_text`, for files that are read seldom; `None` where there is none.
@@ -133,10 +119,8 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
     names
 }
@@ -173,12 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut hot = HotFile::new(folder.path().into());
         let error = hot.read(|_| Ok(())).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with(&folder.path().display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&folder.path().display().to_string()), "{error}");
     }
 
     #[test]
@@ -187,10 +166,7 @@ mod tests {
         let path = folder.path().join("odd");
         fs::write(&path, "odd\n").unwrap();
         let error = read(&path, |text| Err::<(), _>(Malformed::at(text.trim()))).unwrap_err();
-        let expected = format!(
-            "{} holds a line that is not understood: \"odd\"",
-            path.display()
-        );
+        let expected = format!("{} holds a line that is not understood: \"odd\"", path.display());
         assert_eq!(error.to_string(), expected);
     }
 }

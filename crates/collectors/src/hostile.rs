@@ -54,18 +54,13 @@ fn no_collector_panics_over_a_damaged_file() {
     assert!(files.len() > 80, "the fixture has {} files", files.len());
     let [proc, sys, rootfs] = ["proc", "sys", "rootfs"].map(|name| folder.path().join(name));
     let roots = Roots::new(&proc, &sys, &rootfs);
-    let mut collectors: Vec<_> = crate::all(&roots)
-        .into_iter()
-        .map(|c| (c, SeriesCache::default()))
-        .collect();
+    let mut collectors: Vec<_> =
+        crate::all(&roots).into_iter().map(|c| (c, SeriesCache::default())).collect();
     // The file systems of this machine are not what is tested here.
     collectors.retain(|(collector, _)| collector.name() != "filesystem");
     let mut next_series = 0;
     // Of the many small files of /sys, which are read in the same way, one in four is enough.
-    let chosen = files
-        .iter()
-        .enumerate()
-        .filter(|(at, f)| f.starts_with(&proc) || at % 4 == 0);
+    let chosen = files.iter().enumerate().filter(|(at, f)| f.starts_with(&proc) || at % 4 == 0);
     for (_, file) in chosen {
         let whole = fs::read(file).unwrap();
         for version in damaged(&whole) {

@@ -26,12 +26,8 @@ static SENSOR_LABEL: Metric = Metric::info(
     "Label for given chip and sensor",
     &["chip", "sensor", "label"],
 );
-static CELSIUS: Metric = Metric::gauge(
-    "node_hwmon_*_celsius",
-    Unit::Celsius,
-    "A temperature.",
-    LABELS,
-);
+static CELSIUS: Metric =
+    Metric::gauge("node_hwmon_*_celsius", Unit::Celsius, "A temperature.", LABELS);
 static VOLTS: Metric = Metric::gauge("node_hwmon_*_volts", Unit::Volts, "A voltage.", LABELS);
 static AMPERES: Metric = Metric::gauge("node_hwmon_*_amps", Unit::Amperes, "A current.", LABELS);
 static WATTS: Metric = Metric::gauge("node_hwmon_*_watt", Unit::Watts, "A power.", LABELS);
@@ -41,37 +37,15 @@ static SECONDS: Metric = Metric::gauge(
     "The time a value is averaged over, or between two values.",
     LABELS,
 );
-static TURNS: Metric = Metric::gauge(
-    "node_hwmon_*_rpm",
-    Unit::TurnsPerMinute,
-    "The speed of a fan.",
-    LABELS,
-);
-static JOULES: Metric = Metric::counter(
-    "node_hwmon_*_joule_total",
-    Unit::Joules,
-    "An energy.",
-    LABELS,
-);
-static OTHER: Metric = Metric::gauge(
-    "node_hwmon_*",
-    Unit::None,
-    "An alarm, a fault, a setting or a ratio.",
-    LABELS,
-);
+static TURNS: Metric =
+    Metric::gauge("node_hwmon_*_rpm", Unit::TurnsPerMinute, "The speed of a fan.", LABELS);
+static JOULES: Metric =
+    Metric::counter("node_hwmon_*_joule_total", Unit::Joules, "An energy.", LABELS);
+static OTHER: Metric =
+    Metric::gauge("node_hwmon_*", Unit::None, "An alarm, a fault, a setting or a ratio.", LABELS);
 
-const SENSOR_TYPES: [&str; 10] = [
-    "in",
-    "cpu",
-    "fan",
-    "pwm",
-    "temp",
-    "curr",
-    "power",
-    "energy",
-    "humidity",
-    "intrusion",
-];
+const SENSOR_TYPES: [&str; 10] =
+    ["in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy", "humidity", "intrusion"];
 
 /// Settings of a whole chip, whose files have no number.
 const CHIP_SETTINGS: [&str; 3] = ["update_interval", "beep_enable", "vrm"];
@@ -84,9 +58,7 @@ pub(crate) struct Hwmon {
 
 impl Hwmon {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("class/hwmon"),
-        }
+        Self { folder: roots.sys.join("class/hwmon") }
     }
 }
 
@@ -139,22 +111,15 @@ impl Collector for Hwmon {
 fn chip_of(folder: &Path, entry: &str) -> String {
     if let Ok(device) = fs::canonicalize(folder.join("device")) {
         let part = |path: Option<&Path>| {
-            path.and_then(Path::file_name)
-                .map(|name| clean(&name.to_string_lossy()))
+            path.and_then(Path::file_name).map(|name| clean(&name.to_string_lossy()))
         };
         let parts = [part(device.parent()), part(Some(&device))];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .flatten()
-            .filter(|p| !p.is_empty())
-            .collect();
+        let parts: Vec<String> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
         if !parts.is_empty() {
             return parts.join("_");
         }
     }
-    let name = attribute(&folder.join("name"))
-        .map(|name| clean(&name))
-        .unwrap_or_default();
+    let name = attribute(&folder.join("name")).map(|name| clean(&name)).unwrap_or_default();
     if name.is_empty() { clean(entry) } else { name }
 }
 
@@ -163,13 +128,7 @@ fn clean(name: &str) -> String {
     let replaced: String = name
         .to_lowercase()
         .chars()
-        .map(|c| {
-            if matches!(c, 'a'..='z' | '0'..='9' | ':' | '_') {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if matches!(c, 'a'..='z' | '0'..='9' | ':' | '_') { c } else { '_' })
         .collect();
     replaced.trim_matches('_').to_owned()
 }
@@ -184,10 +143,7 @@ fn sensors_in(folder: &Path) -> BTreeMap<String, Elements> {
         if let Some((sensor, element)) = parse_file_name(&name)
             && let Some(value) = attribute(&folder.join(&name))
         {
-            sensors
-                .entry(sensor.to_owned())
-                .or_default()
-                .insert(element.to_owned(), value);
+            sensors.entry(sensor.to_owned()).or_default().insert(element.to_owned(), value);
         }
     }
     sensors

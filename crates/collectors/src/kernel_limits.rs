@@ -13,24 +13,12 @@ static ALLOCATED: Metric = Metric::gauge(
     "File descriptor statistics: allocated.",
     &[],
 );
-static MAXIMUM: Metric = Metric::gauge(
-    "node_filefd_maximum",
-    Unit::None,
-    "File descriptor statistics: maximum.",
-    &[],
-);
-static ENTROPY_AVAILABLE: Metric = Metric::gauge(
-    "node_entropy_available_bits",
-    Unit::Bits,
-    "Bits of available entropy.",
-    &[],
-);
-static ENTROPY_POOL: Metric = Metric::gauge(
-    "node_entropy_pool_size_bits",
-    Unit::Bits,
-    "Bits of entropy pool.",
-    &[],
-);
+static MAXIMUM: Metric =
+    Metric::gauge("node_filefd_maximum", Unit::None, "File descriptor statistics: maximum.", &[]);
+static ENTROPY_AVAILABLE: Metric =
+    Metric::gauge("node_entropy_available_bits", Unit::Bits, "Bits of available entropy.", &[]);
+static ENTROPY_POOL: Metric =
+    Metric::gauge("node_entropy_pool_size_bits", Unit::Bits, "Bits of entropy pool.", &[]);
 
 /// Collects `/proc/sys/fs/file-nr`.
 #[derive(Debug)]
@@ -40,9 +28,7 @@ pub(crate) struct Filefd {
 
 impl Filefd {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("sys/fs/file-nr")),
-        }
+        Self { file: HotFile::new(roots.proc.join("sys/fs/file-nr")) }
     }
 }
 
@@ -89,10 +75,7 @@ impl Entropy {
     pub(crate) fn new(roots: &Roots) -> Self {
         let hot = |name: &str| HotFile::new(roots.proc.join("sys/kernel/random").join(name));
         Self {
-            files: [
-                (hot("entropy_avail"), &ENTROPY_AVAILABLE),
-                (hot("poolsize"), &ENTROPY_POOL),
-            ],
+            files: [(hot("entropy_avail"), &ENTROPY_AVAILABLE), (hot("poolsize"), &ENTROPY_POOL)],
         }
     }
 }

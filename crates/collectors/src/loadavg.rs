@@ -21,9 +21,7 @@ pub(crate) struct Loadavg {
 
 impl Loadavg {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("loadavg")),
-        }
+        Self { file: HotFile::new(roots.proc.join("loadavg")) }
     }
 }
 
@@ -54,12 +52,7 @@ impl Collector for Loadavg {
 /// The averages over 1, 5 and 15 minutes.
 fn parse(text: &str) -> Result<[f64; 3], Malformed> {
     let mut words = text.split_ascii_whitespace();
-    let mut next = || {
-        words
-            .next()
-            .and_then(number)
-            .ok_or_else(|| Malformed::at(text))
-    };
+    let mut next = || words.next().and_then(number).ok_or_else(|| Malformed::at(text));
     Ok([next()?, next()?, next()?])
 }
 
@@ -69,10 +62,7 @@ mod tests {
 
     #[test]
     fn three_numbers_or_nothing() {
-        assert_eq!(
-            parse("0.03 0.64 12.53 1/98 16784\n"),
-            Ok([0.03, 0.64, 12.53])
-        );
+        assert_eq!(parse("0.03 0.64 12.53 1/98 16784\n"), Ok([0.03, 0.64, 12.53]));
         assert_eq!(parse("0.03 0.64"), Err(Malformed::at("0.03 0.64")));
     }
 }

@@ -9,31 +9,15 @@ use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
 use crate::sink::Sink;
 
-static STATE: Metric = gauge(
-    "node_md_state",
-    "Indicates the state of md-device.",
-    &["device", "state"],
-);
-static DISKS: Metric = gauge(
-    "node_md_disks",
-    "Number of active/failed/spare disks of device.",
-    &["device", "state"],
-);
-static DISKS_REQUIRED: Metric = gauge(
-    "node_md_disks_required",
-    "Total number of disks of device.",
-    &["device"],
-);
-static BLOCKS: Metric = gauge(
-    "node_md_blocks",
-    "Total number of blocks on device.",
-    &["device"],
-);
-static BLOCKS_SYNCED: Metric = gauge(
-    "node_md_blocks_synced",
-    "Number of blocks synced on device.",
-    &["device"],
-);
+static STATE: Metric =
+    gauge("node_md_state", "Indicates the state of md-device.", &["device", "state"]);
+static DISKS: Metric =
+    gauge("node_md_disks", "Number of active/failed/spare disks of device.", &["device", "state"]);
+static DISKS_REQUIRED: Metric =
+    gauge("node_md_disks_required", "Total number of disks of device.", &["device"]);
+static BLOCKS: Metric = gauge("node_md_blocks", "Total number of blocks on device.", &["device"]);
+static BLOCKS_SYNCED: Metric =
+    gauge("node_md_blocks_synced", "Number of blocks synced on device.", &["device"]);
 
 const fn gauge(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
     Metric::gauge(name, Unit::None, help, labels)
@@ -47,9 +31,7 @@ pub(crate) struct Mdadm {
 
 impl Mdadm {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            path: roots.proc.join("mdstat"),
-        }
+        Self { path: roots.proc.join("mdstat") }
     }
 }
 
@@ -121,22 +103,10 @@ fn parse_mdstat(text: &str) -> Result<Vec<Array<'_>>, Malformed> {
         let blocks = blocks.ok_or_else(|| Malformed::at(line))?;
         let in_order = members - failed - spare;
         let (required, active) = parse_disks(blocks_line).unwrap_or((in_order, in_order));
-        let state = if words.first() == Some(&"active") {
-            "active"
-        } else {
-            "inactive"
-        };
+        let state = if words.first() == Some(&"active") { "active" } else { "inactive" };
         let active = if state == "active" { active } else { 0.0 };
-        let mut array = Array {
-            name,
-            state,
-            active,
-            failed,
-            spare,
-            required,
-            blocks,
-            synced: blocks,
-        };
+        let mut array =
+            Array { name, state, active, failed, spare, required, blocks, synced: blocks };
         while let Some(line) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
             if let Some((state, synced)) = parse_progress(line) {
                 array.state = state;
@@ -158,15 +128,9 @@ fn parse_disks(line: &str) -> Option<(f64, f64)> {
 
 /// State and blocks done from `[=>...]  recovery = 8.5% (16775552/195310144) finish=17.0min`.
 fn parse_progress(line: &str) -> Option<(&'static str, Option<f64>)> {
-    let states = [
-        ("recovery", "recovering"),
-        ("resync", "resync"),
-        ("check", "check"),
-    ];
+    let states = [("recovery", "recovering"), ("resync", "resync"), ("check", "check")];
     let (_, state) = states.into_iter().find(|(word, _)| line.contains(word))?;
-    let done = line
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once('/'));
+    let done = line.split_once('(').and_then(|(_, rest)| rest.split_once('/'));
     Some((state, done.and_then(|(done, _)| number(done))))
 }
 
@@ -196,23 +160,11 @@ unused devices: <none>
         let seen: Vec<_> = arrays
             .iter()
             .map(|a| {
-                (
-                    a.name,
-                    a.state,
-                    [a.active, a.failed, a.spare, a.required],
-                    a.blocks,
-                    a.synced,
-                )
+                (a.name, a.state, [a.active, a.failed, a.spare, a.required], a.blocks, a.synced)
             })
             .collect();
         let expected = [
-            (
-                "md0",
-                "recovering",
-                [1.0, 1.0, 1.0, 2.0],
-                488_383_936.0,
-                16_775_552.0,
-            ),
+            ("md0", "recovering", [1.0, 1.0, 1.0, 2.0], 488_383_936.0, 16_775_552.0),
             ("md1", "inactive", [0.0, 0.0, 1.0, 0.0], 3142.0, 3142.0),
             ("md2", "active", [2.0, 0.0, 0.0, 2.0], 100.0, 100.0),
         ];

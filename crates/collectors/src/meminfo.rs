@@ -28,9 +28,7 @@ pub(crate) struct Meminfo {
 
 impl Meminfo {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("meminfo")),
-        }
+        Self { file: HotFile::new(roots.proc.join("meminfo")) }
     }
 }
 
@@ -81,16 +79,8 @@ fn parse_line(line: &str) -> Result<Field<'_>, Malformed> {
     let mut words = rest.split_ascii_whitespace();
     let value = words.next().and_then(number).ok_or_else(malformed)?;
     match words.next() {
-        None => Ok(Field {
-            name,
-            value,
-            bytes: false,
-        }),
-        Some("kB") => Ok(Field {
-            name,
-            value: value * 1024.0,
-            bytes: true,
-        }),
+        None => Ok(Field { name, value, bytes: false }),
+        Some("kB") => Ok(Field { name, value: value * 1024.0, bytes: true }),
         Some(_) => Err(malformed()),
     }
 }
@@ -101,19 +91,14 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, expected: Option<(&str, f64, bool)>) {
-        let field = parse_line(line)
-            .ok()
-            .map(|field| (field.name, field.value, field.bytes));
+        let field = parse_line(line).ok().map(|field| (field.name, field.value, field.bytes));
         assert_eq!(field, expected);
     }
 
     #[test]
     fn lines() {
         check("MemTotal:       2 kB", Some(("MemTotal", 2048.0, true)));
-        check(
-            "HugePages_Free:        3",
-            Some(("HugePages_Free", 3.0, false)),
-        );
+        check("HugePages_Free:        3", Some(("HugePages_Free", 3.0, false)));
         check("MemTotal 2 kB", None);
         check("MemTotal: kB", None);
         check("MemTotal: 2 MB", None);

@@ -92,46 +92,22 @@ type Text = &'static str;
 impl Metric {
     /// A counter.
     pub const fn counter(name: Text, unit: Unit, help: Text, labels: &'static [Text]) -> Self {
-        Self {
-            name,
-            kind: Kind::Counter,
-            unit,
-            help,
-            labels,
-        }
+        Self { name, kind: Kind::Counter, unit, help, labels }
     }
 
     /// A gauge.
     pub const fn gauge(name: Text, unit: Unit, help: Text, labels: &'static [Text]) -> Self {
-        Self {
-            name,
-            kind: Kind::Gauge,
-            unit,
-            help,
-            labels,
-        }
+        Self { name, kind: Kind::Gauge, unit, help, labels }
     }
 
     /// A constant 1 with labels.
     pub const fn info(name: Text, help: Text, labels: &'static [Text]) -> Self {
-        Self {
-            name,
-            kind: Kind::Info,
-            unit: Unit::None,
-            help,
-            labels,
-        }
+        Self { name, kind: Kind::Info, unit: Unit::None, help, labels }
     }
 
     /// A metric without a type.
     pub const fn untyped(name: Text, help: Text) -> Self {
-        Self {
-            name,
-            kind: Kind::Untyped,
-            unit: Unit::None,
-            help,
-            labels: &[],
-        }
+        Self { name, kind: Kind::Untyped, unit: Unit::None, help, labels: &[] }
     }
 
     /// The name with `part` in the place of its `*`.

@@ -9,12 +9,8 @@ use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
 use crate::sink::Sink;
 
-static ARP: Metric = Metric::gauge(
-    "node_arp_entries",
-    Unit::None,
-    "ARP entries by device",
-    &["device"],
-);
+static ARP: Metric =
+    Metric::gauge("node_arp_entries", Unit::None, "ARP entries by device", &["device"]);
 static QUEUES: Metric = Metric::gauge(
     "node_udp_queues",
     Unit::Bytes,
@@ -30,9 +26,7 @@ pub(crate) struct Arp {
 
 impl Arp {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -64,10 +58,7 @@ impl Collector for Arp {
 fn parse_arp(text: &str) -> Result<BTreeMap<&str, u64>, Malformed> {
     let mut entries = BTreeMap::new();
     for line in text.lines().skip(1) {
-        let device = line
-            .split_ascii_whitespace()
-            .nth(5)
-            .ok_or_else(|| Malformed::at(line))?;
+        let device = line.split_ascii_whitespace().nth(5).ok_or_else(|| Malformed::at(line))?;
         *entries.entry(device).or_default() += 1;
     }
     Ok(entries)
@@ -81,9 +72,7 @@ pub(crate) struct UdpQueues {
 
 impl UdpQueues {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -117,16 +106,10 @@ impl Collector for UdpQueues {
 fn parse_udp(text: &str) -> Result<[u64; 2], Malformed> {
     let mut totals = [0_u64; 2];
     for line in text.lines().skip(1) {
-        let column = line
-            .split_ascii_whitespace()
-            .nth(4)
-            .and_then(|both| both.split_once(':'));
+        let column = line.split_ascii_whitespace().nth(4).and_then(|both| both.split_once(':'));
         let hex = |word: &str| u64::from_str_radix(word, 16).ok();
         let both = column.and_then(|(sent, received)| Some([hex(sent)?, hex(received)?]));
-        for (total, bytes) in totals
-            .iter_mut()
-            .zip(both.ok_or_else(|| Malformed::at(line))?)
-        {
+        for (total, bytes) in totals.iter_mut().zip(both.ok_or_else(|| Malformed::at(line))?) {
             *total = total.saturating_add(bytes);
         }
     }
@@ -142,10 +125,7 @@ mod tests {
         let text = "IP address HW type\n\
             192.0.2.1 0x1 0x2 02:fc:00:00:00:05 * eth0\n192.0.2.2 0x1 0x2 02:fc:00:00:00:06 * eth0\n";
         assert_eq!(parse_arp(text), Ok(BTreeMap::from([("eth0", 2)])));
-        assert_eq!(
-            parse_arp("heading\nshort line\n"),
-            Err(Malformed::at("short line"))
-        );
+        assert_eq!(parse_arp("heading\nshort line\n"), Err(Malformed::at("short line")));
     }
 
     #[test]
@@ -153,9 +133,6 @@ mod tests {
         let text = "sl local\n 1: 00:00 00:00 07 00000001:0000000A 00\n\
             2: 00:00 00:00 07 00000002:00000001 00\n";
         assert_eq!(parse_udp(text), Ok([3, 11]));
-        assert_eq!(
-            parse_udp("sl\n1: 2 3 4 5\n"),
-            Err(Malformed::at("1: 2 3 4 5"))
-        );
+        assert_eq!(parse_udp("sl\n1: 2 3 4 5\n"), Err(Malformed::at("1: 2 3 4 5")));
     }
 }

@@ -24,14 +24,7 @@ static CARRIER: Metric = property("node_network_carrier", "Whether the link has 
 static INFO: Metric = Metric::info(
     "node_network_info",
     "Non-numeric data from /sys/class/net/<iface>, value is always 1.",
-    &[
-        "device",
-        "address",
-        "broadcast",
-        "duplex",
-        "operstate",
-        "ifalias",
-    ],
+    &["device", "address", "broadcast", "duplex", "operstate", "ifalias"],
 );
 static SPEED: Metric = Metric::gauge(
     "node_network_speed_bytes",
@@ -44,98 +37,33 @@ const BYTES_PER_MEGABIT: f64 = 1_000_000.0 / 8.0;
 
 /// Files below the device's folder, each one number.
 static PROPERTIES: [(&str, Metric); 16] = [
-    (
-        "addr_assign_type",
-        property(
-            "node_network_address_assign_type",
-            "How it got its address.",
-        ),
-    ),
-    (
-        "carrier_changes",
-        changes(
-            "node_network_carrier_changes_total",
-            "Changes of the carrier.",
-        ),
-    ),
+    ("addr_assign_type", property("node_network_address_assign_type", "How it got its address.")),
+    ("carrier_changes", changes("node_network_carrier_changes_total", "Changes of the carrier.")),
     (
         "carrier_up_count",
-        changes(
-            "node_network_carrier_up_changes_total",
-            "How often the carrier came.",
-        ),
+        changes("node_network_carrier_up_changes_total", "How often the carrier came."),
     ),
     (
         "carrier_down_count",
-        changes(
-            "node_network_carrier_down_changes_total",
-            "How often the carrier was lost.",
-        ),
+        changes("node_network_carrier_down_changes_total", "How often the carrier was lost."),
     ),
-    (
-        "dev_id",
-        property(
-            "node_network_device_id",
-            "Tells devices with one address apart.",
-        ),
-    ),
-    (
-        "dormant",
-        property(
-            "node_network_dormant",
-            "Whether it waits for authentication.",
-        ),
-    ),
-    (
-        "flags",
-        property("node_network_flags", "Its flags as the kernel keeps them."),
-    ),
+    ("dev_id", property("node_network_device_id", "Tells devices with one address apart.")),
+    ("dormant", property("node_network_dormant", "Whether it waits for authentication.")),
+    ("flags", property("node_network_flags", "Its flags as the kernel keeps them.")),
     ("ifindex", property("node_network_iface_id", "Its number.")),
-    (
-        "iflink",
-        property(
-            "node_network_iface_link",
-            "The number of the device below it.",
-        ),
-    ),
-    (
-        "link_mode",
-        property("node_network_iface_link_mode", "Whether it may be dormant."),
-    ),
+    ("iflink", property("node_network_iface_link", "The number of the device below it.")),
+    ("link_mode", property("node_network_iface_link_mode", "Whether it may be dormant.")),
     (
         "mtu",
-        Metric::gauge(
-            "node_network_mtu_bytes",
-            Unit::Bytes,
-            "Largest packet it sends.",
-            LABELS,
-        ),
+        Metric::gauge("node_network_mtu_bytes", Unit::Bytes, "Largest packet it sends.", LABELS),
     ),
-    (
-        "name_assign_type",
-        property("node_network_name_assign_type", "How it got its name."),
-    ),
-    (
-        "netdev_group",
-        property("node_network_net_dev_group", "Its group."),
-    ),
-    (
-        "tx_queue_len",
-        property("node_network_transmit_queue_length", "Length of its queue."),
-    ),
-    (
-        "type",
-        property(
-            "node_network_protocol_type",
-            "Its link layer, as in if_arp.h.",
-        ),
-    ),
+    ("name_assign_type", property("node_network_name_assign_type", "How it got its name.")),
+    ("netdev_group", property("node_network_net_dev_group", "Its group.")),
+    ("tx_queue_len", property("node_network_transmit_queue_length", "Length of its queue.")),
+    ("type", property("node_network_protocol_type", "Its link layer, as in if_arp.h.")),
     (
         "statistics/rx_nohandler",
-        changes(
-            "node_network_receive_nohandler_total",
-            "Packets received that no protocol took.",
-        ),
+        changes("node_network_receive_nohandler_total", "Packets received that no protocol took."),
     ),
 ];
 
@@ -163,9 +91,7 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("class/net"),
-        }
+        Self { folder: roots.sys.join("class/net") }
     }
 }
 
@@ -205,9 +131,7 @@ pub(crate) struct Netclass {
 
 impl Netclass {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("class/net"),
-        }
+        Self { folder: roots.sys.join("class/net") }
     }
 }
 
@@ -221,10 +145,7 @@ impl Collector for Netclass {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        [&INFO, &SPEED]
-            .into_iter()
-            .chain(PROPERTIES.iter().map(|(_, metric)| metric))
-            .collect()
+        [&INFO, &SPEED].into_iter().chain(PROPERTIES.iter().map(|(_, metric)| metric)).collect()
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -232,11 +153,7 @@ impl Collector for Netclass {
             let text = |name: &str| attribute(&path.join(name)).unwrap_or_default();
             let [address, broadcast] = ["address", "broadcast"].map(text);
             let [duplex, state, alias] = ["duplex", "operstate", "ifalias"].map(text);
-            sink.push(
-                &INFO,
-                &[&device, &address, &broadcast, &duplex, &state, &alias],
-                1.0,
-            );
+            sink.push(&INFO, &[&device, &address, &broadcast, &duplex, &state, &alias], 1.0);
             // Drivers say -1 where there is no link, and virtual devices nothing.
             if let Some(speed) = number_attribute(&path.join("speed")).filter(|s| *s >= 0.0) {
                 sink.push(&SPEED, &[&device], speed * BYTES_PER_MEGABIT);

@@ -9,86 +9,26 @@ use crate::sink::Sink;
 
 /// The columns after the device's name, in the file's order.
 static COLUMNS: [Metric; 16] = [
-    column(
-        "node_network_receive_bytes_total",
-        Unit::Bytes,
-        "Bytes received.",
-    ),
-    column(
-        "node_network_receive_packets_total",
-        Unit::None,
-        "Packets received.",
-    ),
-    column(
-        "node_network_receive_errs_total",
-        Unit::None,
-        "Packets received with an error.",
-    ),
-    column(
-        "node_network_receive_drop_total",
-        Unit::None,
-        "Received packets that were dropped.",
-    ),
-    column(
-        "node_network_receive_fifo_total",
-        Unit::None,
-        "Receive FIFO overruns.",
-    ),
-    column(
-        "node_network_receive_frame_total",
-        Unit::None,
-        "Received packets with a bad frame.",
-    ),
-    column(
-        "node_network_receive_compressed_total",
-        Unit::None,
-        "Compressed packets received.",
-    ),
-    column(
-        "node_network_receive_multicast_total",
-        Unit::None,
-        "Multicast packets received.",
-    ),
-    column(
-        "node_network_transmit_bytes_total",
-        Unit::Bytes,
-        "Bytes sent.",
-    ),
-    column(
-        "node_network_transmit_packets_total",
-        Unit::None,
-        "Packets sent.",
-    ),
-    column(
-        "node_network_transmit_errs_total",
-        Unit::None,
-        "Packets that failed to be sent.",
-    ),
-    column(
-        "node_network_transmit_drop_total",
-        Unit::None,
-        "Packets dropped before sending.",
-    ),
-    column(
-        "node_network_transmit_fifo_total",
-        Unit::None,
-        "Transmit FIFO underruns.",
-    ),
-    column(
-        "node_network_transmit_colls_total",
-        Unit::None,
-        "Collisions.",
-    ),
+    column("node_network_receive_bytes_total", Unit::Bytes, "Bytes received."),
+    column("node_network_receive_packets_total", Unit::None, "Packets received."),
+    column("node_network_receive_errs_total", Unit::None, "Packets received with an error."),
+    column("node_network_receive_drop_total", Unit::None, "Received packets that were dropped."),
+    column("node_network_receive_fifo_total", Unit::None, "Receive FIFO overruns."),
+    column("node_network_receive_frame_total", Unit::None, "Received packets with a bad frame."),
+    column("node_network_receive_compressed_total", Unit::None, "Compressed packets received."),
+    column("node_network_receive_multicast_total", Unit::None, "Multicast packets received."),
+    column("node_network_transmit_bytes_total", Unit::Bytes, "Bytes sent."),
+    column("node_network_transmit_packets_total", Unit::None, "Packets sent."),
+    column("node_network_transmit_errs_total", Unit::None, "Packets that failed to be sent."),
+    column("node_network_transmit_drop_total", Unit::None, "Packets dropped before sending."),
+    column("node_network_transmit_fifo_total", Unit::None, "Transmit FIFO underruns."),
+    column("node_network_transmit_colls_total", Unit::None, "Collisions."),
     column(
         "node_network_transmit_carrier_total",
         Unit::None,
         "Losses of the carrier while sending.",
     ),
-    column(
-        "node_network_transmit_compressed_total",
-        Unit::None,
-        "Compressed packets sent.",
-    ),
+    column("node_network_transmit_compressed_total", Unit::None, "Compressed packets sent."),
 ];
 
 const fn column(name: &'static str, unit: Unit, help: &'static str) -> Metric {
@@ -103,9 +43,7 @@ pub(crate) struct Netdev {
 
 impl Netdev {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("net/dev")),
-        }
+        Self { file: HotFile::new(roots.proc.join("net/dev")) }
     }
 }
 

@@ -21,10 +21,7 @@ pub(crate) struct Netstat {
 impl Netstat {
     pub(crate) fn new(roots: &Roots) -> Self {
         let hot = |name: &str| HotFile::new(roots.proc.join("net").join(name));
-        Self {
-            paired: [hot("netstat"), hot("snmp")],
-            snmp6: hot("snmp6"),
-        }
+        Self { paired: [hot("netstat"), hot("snmp")], snmp6: hot("snmp6") }
     }
 }
 
@@ -97,10 +94,7 @@ fn parse_paired(text: &str) -> Result<Vec<Field<'_>>, Malformed> {
         if same != protocol {
             return Err(malformed());
         }
-        for (name, value) in names
-            .split_ascii_whitespace()
-            .zip(values.split_ascii_whitespace())
-        {
+        for (name, value) in names.split_ascii_whitespace().zip(values.split_ascii_whitespace()) {
             if is_wanted(protocol, name) {
                 fields.push((protocol, name, number(value).ok_or_else(malformed)?));
             }
@@ -118,10 +112,7 @@ fn parse_snmp6(text: &str) -> Result<Vec<Field<'_>>, Malformed> {
         let Some(at) = name.find('6') else { continue };
         let (protocol, field) = name.split_at(at + 1);
         if is_wanted(protocol, field) {
-            let value = words
-                .next()
-                .and_then(number)
-                .ok_or_else(|| Malformed::at(line))?;
+            let value = words.next().and_then(number).ok_or_else(|| Malformed::at(line))?;
             fields.push((protocol, field, value));
         }
     }
@@ -143,10 +134,7 @@ mod tests {
     #[test]
     fn lines_that_do_not_pair_are_refused() {
         assert_eq!(parse_paired("Ip: A\nTcp: 1\n"), Err(Malformed::at("Ip: A")));
-        assert_eq!(
-            parse_paired("Ip: Forwarding\nIp: x\n"),
-            Err(Malformed::at("Ip: Forwarding"))
-        );
+        assert_eq!(parse_paired("Ip: Forwarding\nIp: x\n"), Err(Malformed::at("Ip: Forwarding")));
     }
 
     #[test]
@@ -154,10 +142,7 @@ mod tests {
         let text = "Ip6InOctets   \t128\nIp6InReceives 1\nUdpLite6InErrors 2\n";
         let expected = [("Ip6", "InOctets", 128.0), ("UdpLite6", "InErrors", 2.0)];
         assert_eq!(parse_snmp6(text).unwrap(), expected);
-        assert_eq!(
-            parse_snmp6("Ip6InOctets\n"),
-            Err(Malformed::at("Ip6InOctets"))
-        );
+        assert_eq!(parse_snmp6("Ip6InOctets\n"), Err(Malformed::at("Ip6InOctets")));
     }
 
     #[track_caller]

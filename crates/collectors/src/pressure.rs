@@ -46,11 +46,7 @@ static IRQ_STALLED: Metric = Metric::counter(
 
 /// A file, and the metrics of its `some` and `full` lines. What the CPUs' `full` line says is
 /// defined for control groups only, and interrupts have no `some` line.
-type Resource = (
-    &'static str,
-    Option<&'static Metric>,
-    Option<&'static Metric>,
-);
+type Resource = (&'static str, Option<&'static Metric>, Option<&'static Metric>);
 
 const RESOURCES: [Resource; 4] = [
     ("cpu", Some(&CPU_WAITING), None),
@@ -86,11 +82,7 @@ impl Collector for Pressure {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        RESOURCES
-            .iter()
-            .flat_map(|(_, some, full)| [*some, *full])
-            .flatten()
-            .collect()
+        RESOURCES.iter().flat_map(|(_, some, full)| [*some, *full]).flatten().collect()
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -120,9 +112,7 @@ fn parse(text: &str) -> Result<Parsed, Malformed> {
     let mut parsed = Parsed::default();
     for line in text.lines() {
         let (kind, rest) = line.split_once(' ').ok_or_else(|| Malformed::at(line))?;
-        let micros = rest
-            .rsplit_once("total=")
-            .and_then(|(_, total)| total.parse::<u64>().ok());
+        let micros = rest.rsplit_once("total=").and_then(|(_, total)| total.parse::<u64>().ok());
         let seconds = micros.ok_or_else(|| Malformed::at(line))? as f64 / 1e6;
         match kind {
             "some" => parsed.some = Some(seconds),
@@ -141,23 +131,8 @@ mod tests {
     fn totals_in_seconds() {
         let text = "some avg10=0.54 avg60=0.22 avg300=1.49 total=23220311\n\
             full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
-        assert_eq!(
-            parse(text),
-            Ok(Parsed {
-                some: Some(23.220_311),
-                full: Some(0.0)
-            })
-        );
-        assert_eq!(
-            parse("full avg10=0 total=1\n"),
-            Ok(Parsed {
-                some: None,
-                full: Some(1e-6)
-            })
-        );
-        assert_eq!(
-            parse("some avg10=0.54\n"),
-            Err(Malformed::at("some avg10=0.54"))
-        );
+        assert_eq!(parse(text), Ok(Parsed { some: Some(23.220_311), full: Some(0.0) }));
+        assert_eq!(parse("full avg10=0 total=1\n"), Ok(Parsed { some: None, full: Some(1e-6) }));
+        assert_eq!(parse("some avg10=0.54\n"), Err(Malformed::at("some avg10=0.54")));
     }
 }

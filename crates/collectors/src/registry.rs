@@ -80,27 +80,16 @@ impl Registry {
     pub fn with(collectors: Vec<Box<dyn Collector>>) -> Self {
         let slots = collectors
             .into_iter()
-            .map(|collector| Slot {
-                collector,
-                cache: SeriesCache::default(),
-                failed: false,
-            })
+            .map(|collector| Slot { collector, cache: SeriesCache::default(), failed: false })
             .collect();
-        Self {
-            slots,
-            next_series: 0,
-        }
+        Self { slots, next_series: 0 }
     }
 
     /// Runs the collectors of one cadence. One that fails, or panics, loses its own series only,
     /// until it succeeds again.
     pub fn collect(&mut self, cadence: Cadence, clock: &dyn Clock) -> Collection {
         let mut out = Collection::default();
-        for slot in self
-            .slots
-            .iter_mut()
-            .filter(|slot| slot.collector.cadence() == cadence)
-        {
+        for slot in self.slots.iter_mut().filter(|slot| slot.collector.cadence() == cadence) {
             slot.run(&mut out, &mut self.next_series, clock);
         }
         out
@@ -109,9 +98,7 @@ impl Registry {
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.slots.iter().map(|slot| slot.collector.name()))
-            .finish()
+        f.debug_list().entries(self.slots.iter().map(|slot| slot.collector.name())).finish()
     }
 }
 
@@ -120,9 +107,7 @@ impl Slot {
         let name = self.collector.name();
         // The clock counts whole milliseconds, and most collectors take a few microseconds.
         let started = Instant::now();
-        let mut sink = self
-            .cache
-            .begin(out, next_series, clock.now_ms(), clock.monotonic_ms());
+        let mut sink = self.cache.begin(out, next_series, clock.now_ms(), clock.monotonic_ms());
         let result = catch_unwind(AssertUnwindSafe(|| self.collector.collect(&mut sink)));
         let failure = match result {
             Ok(Ok(())) => None,
@@ -191,11 +176,7 @@ mod tests {
         let mut check = |success: f64, new: usize, ended: usize| {
             let out = registry.collect(Cadence::Slow, &clock);
             assert_eq!(out.new_series.len(), new);
-            let stale = out
-                .samples
-                .iter()
-                .filter(|(_, value)| is_stale_marker(*value))
-                .count();
+            let stale = out.samples.iter().filter(|(_, value)| is_stale_marker(*value)).count();
             assert_eq!(stale, ended);
             // Series 1 is the collector's success: the metric itself came first.
             assert!(out.samples.contains(&(1, success)), "{:?}", out.samples);

@@ -61,12 +61,7 @@ impl Default for Roots {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            proc,
-            sys,
-            rootfs,
-            measure_space: _,
-        } = self;
+        let Self { proc, sys, rootfs, measure_space: _ } = self;
         f.debug_struct("Roots")
             .field("proc", proc)
             .field("sys", sys)

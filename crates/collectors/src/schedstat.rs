@@ -37,9 +37,7 @@ pub(crate) struct Schedstat {
 
 impl Schedstat {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("schedstat")),
-        }
+        Self { file: HotFile::new(roots.proc.join("schedstat")) }
     }
 }
 
@@ -80,12 +78,7 @@ fn parse(text: &str) -> Result<Vec<(&str, [u64; 3])>, Malformed> {
         let mut words = rest.split(' ');
         let cpu = words.next().ok_or_else(malformed)?;
         let mut words = words.skip(SKIPPED_COLUMNS);
-        let mut next = || {
-            words
-                .next()
-                .and_then(|word| word.parse().ok())
-                .ok_or_else(malformed)
-        };
+        let mut next = || words.next().and_then(|word| word.parse().ok()).ok_or_else(malformed);
         cpus.push((cpu, [next()?, next()?, next()?]));
     }
     Ok(cpus)

@@ -50,13 +50,7 @@ impl SeriesCache {
     ) -> Sink<'a> {
         self.cursor = 0;
         self.round += 1;
-        Sink {
-            cache: self,
-            out,
-            next_series,
-            now_ms,
-            monotonic_ms,
-        }
+        Sink { cache: self, out, next_series, now_ms, monotonic_ms }
     }
 
     /// Ends a collection: what was not pushed since [`SeriesCache::begin`] has vanished.
@@ -72,11 +66,7 @@ impl SeriesCache {
         });
         if self.entries.len() < before {
             self.by_key.clear();
-            let keys = self
-                .entries
-                .iter()
-                .enumerate()
-                .map(|(at, e)| (Arc::clone(&e.key), at));
+            let keys = self.entries.iter().enumerate().map(|(at, e)| (Arc::clone(&e.key), at));
             self.by_key.extend(keys);
         }
     }
@@ -121,12 +111,7 @@ impl Sink<'_> {
 
     /// A value of a metric whose name has a `*`, which `part` replaces.
     pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
-        debug_assert_eq!(
-            metric.labels.len(),
-            labels.len(),
-            "{} has other labels",
-            metric.name
-        );
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{} has other labels", metric.name);
         let key = &mut self.cache.key;
         key.clear();
         // The kernel's texts are C strings, so a zero byte parts them.
@@ -148,17 +133,9 @@ impl Sink<'_> {
         let series = *self.next_series;
         *self.next_series = series.wrapping_add(1);
         let key: Arc<str> = Arc::from(self.cache.key.as_str());
-        self.cache
-            .by_key
-            .insert(Arc::clone(&key), self.cache.entries.len());
-        self.cache.entries.push(Entry {
-            key,
-            series,
-            round: self.cache.round,
-        });
-        self.out
-            .new_series
-            .push((series, labels_of(metric, part, labels)));
+        self.cache.by_key.insert(Arc::clone(&key), self.cache.entries.len());
+        self.cache.entries.push(Entry { key, series, round: self.cache.round });
+        self.out.new_series.push((series, labels_of(metric, part, labels)));
         self.out.samples.push((series, value));
     }
 }
@@ -200,27 +177,16 @@ mod tests {
             let out = self.round(devices);
             let numbers: Vec<u32> = out.new_series.iter().map(|(series, _)| *series).collect();
             assert_eq!(numbers, new);
-            let (ended, live): (Vec<_>, Vec<_>) = out
-                .samples
-                .iter()
-                .partition(|(_, value)| is_stale_marker(*value));
-            assert_eq!(
-                live.iter().map(|(series, _)| *series).collect::<Vec<_>>(),
-                kept
-            );
-            assert_eq!(
-                ended.iter().map(|(series, _)| *series).collect::<Vec<_>>(),
-                gone
-            );
+            let (ended, live): (Vec<_>, Vec<_>) =
+                out.samples.iter().partition(|(_, value)| is_stale_marker(*value));
+            assert_eq!(live.iter().map(|(series, _)| *series).collect::<Vec<_>>(), kept);
+            assert_eq!(ended.iter().map(|(series, _)| *series).collect::<Vec<_>>(), gone);
         }
     }
 
     #[test]
     fn series_are_named_once_and_ended_once() {
-        let mut cache = Cache {
-            cache: SeriesCache::default(),
-            next: 0,
-        };
+        let mut cache = Cache { cache: SeriesCache::default(), next: 0 };
         cache.check(&["a", "b"], &[0, 1], &[0, 1], &[]);
         cache.check(&["a", "b"], &[], &[0, 1], &[]);
         cache.check(&["b", "new", "a"], &[2], &[1, 2, 0], &[]);
@@ -231,20 +197,14 @@ mod tests {
 
     #[test]
     fn one_series_has_one_value_a_round() {
-        let mut cache = Cache {
-            cache: SeriesCache::default(),
-            next: 0,
-        };
+        let mut cache = Cache { cache: SeriesCache::default(), next: 0 };
         cache.check(&["a", "a", "b"], &[0, 1], &[0, 1], &[]);
         cache.check(&["a", "a", "b"], &[], &[0, 1], &[]);
     }
 
     #[test]
     fn labels_are_the_name_and_the_metrics_own() {
-        let mut cache = Cache {
-            cache: SeriesCache::default(),
-            next: 7,
-        };
+        let mut cache = Cache { cache: SeriesCache::default(), next: 7 };
         let out = cache.round(&["sda"]);
         assert_eq!(out.new_series[0].0, 7);
         assert_eq!(out.new_series[0].1.to_string(), r#"m{device="sda"}"#);

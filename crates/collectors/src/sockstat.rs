@@ -13,12 +13,8 @@ static FIELD: Metric = Metric::gauge(
     "Number of sockets of a protocol in a state; `mem` counts pages.",
     &[],
 );
-static BYTES: Metric = Metric::gauge(
-    "node_sockstat_*_bytes",
-    Unit::Bytes,
-    "Memory of a protocol's sockets.",
-    &[],
-);
+static BYTES: Metric =
+    Metric::gauge("node_sockstat_*_bytes", Unit::Bytes, "Memory of a protocol's sockets.", &[]);
 
 /// Collects the sockets' statistics.
 #[derive(Debug)]
@@ -31,10 +27,7 @@ impl Sockstat {
     pub(crate) fn new(roots: &Roots) -> Self {
         let files =
             ["net/sockstat", "net/sockstat6"].map(|name| HotFile::new(roots.proc.join(name)));
-        Self {
-            files,
-            page_size: rustix::param::page_size() as f64,
-        }
+        Self { files, page_size: rustix::param::page_size() as f64 }
     }
 }
 
@@ -92,11 +85,7 @@ mod tests {
     #[test]
     fn pairs() {
         let text = "sockets: used 16\nTCP: inuse 1 mem 32\n";
-        let expected = [
-            ("sockets", "used", 16.0),
-            ("TCP", "inuse", 1.0),
-            ("TCP", "mem", 32.0),
-        ];
+        let expected = [("sockets", "used", 16.0), ("TCP", "inuse", 1.0), ("TCP", "mem", 32.0)];
         assert_eq!(parse(text).unwrap(), expected);
         assert_eq!(parse("TCP: inuse\n"), Err(Malformed::at("TCP: inuse")));
         assert_eq!(parse("TCP inuse 1\n"), Err(Malformed::at("TCP inuse 1")));

@@ -8,10 +8,7 @@ use crate::roots::Roots;
 use crate::sink::Sink;
 
 static COLUMNS: [Metric; 3] = [
-    column(
-        "node_softnet_processed_total",
-        "Number of processed packets",
-    ),
+    column("node_softnet_processed_total", "Number of processed packets"),
     column("node_softnet_dropped_total", "Number of dropped packets"),
     column(
         "node_softnet_times_squeezed_total",
@@ -34,9 +31,7 @@ pub(crate) struct Softnet {
 
 impl Softnet {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("net/softnet_stat")),
-        }
+        Self { file: HotFile::new(roots.proc.join("net/softnet_stat")) }
     }
 }
 
@@ -74,16 +69,10 @@ fn parse(text: &str) -> Result<Vec<(u64, [f64; 3])>, Malformed> {
         let mut words = line.split_ascii_whitespace();
         let mut counts = [0.0; 3];
         for count in &mut counts {
-            *count = words
-                .next()
-                .and_then(hex)
-                .ok_or_else(|| Malformed::at(line))? as f64;
+            *count = words.next().and_then(hex).ok_or_else(|| Malformed::at(line))? as f64;
         }
         // A CPU that is offline has no line, so the line's number is only the second choice.
-        let cpu = words
-            .nth(CPU_COLUMN - counts.len())
-            .and_then(hex)
-            .unwrap_or(at as u64);
+        let cpu = words.nth(CPU_COLUMN - counts.len()).and_then(hex).unwrap_or(at as u64);
         cpus.push((cpu, counts));
     }
     Ok(cpus)
@@ -98,10 +87,7 @@ mod tests {
         let new = "00000025 00000001 00000000 0 0 0 0 0 0 0 0 0 0000000a 0 0\n";
         assert_eq!(parse(new), Ok(vec![(10, [37.0, 1.0, 0.0])]));
         let old = "1 2 3 4\nff 0 0 0\n";
-        assert_eq!(
-            parse(old),
-            Ok(vec![(0, [1.0, 2.0, 3.0]), (1, [255.0, 0.0, 0.0])])
-        );
+        assert_eq!(parse(old), Ok(vec![(0, [1.0, 2.0, 3.0]), (1, [255.0, 0.0, 0.0])]));
         assert_eq!(parse("1 2\n"), Err(Malformed::at("1 2")));
     }
 }

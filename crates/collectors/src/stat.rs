@@ -24,36 +24,20 @@ static GUEST: Metric = Metric::counter(
     "Seconds the CPUs spent in guests (VMs) for each mode.",
     &["cpu", "mode"],
 );
-static INTERRUPTS: Metric = Metric::counter(
-    "node_intr_total",
-    Unit::None,
-    "Total number of interrupts serviced.",
-    &[],
-);
+static INTERRUPTS: Metric =
+    Metric::counter("node_intr_total", Unit::None, "Total number of interrupts serviced.", &[]);
 static CONTEXT_SWITCHES: Metric = Metric::counter(
     "node_context_switches_total",
     Unit::None,
     "Total number of context switches.",
     &[],
 );
-static FORKS: Metric = Metric::counter(
-    "node_forks_total",
-    Unit::None,
-    "Total number of forks.",
-    &[],
-);
-static BOOT_TIME: Metric = Metric::gauge(
-    "node_boot_time_seconds",
-    Unit::Seconds,
-    "Node boot time, in unixtime.",
-    &[],
-);
-static RUNNING: Metric = Metric::gauge(
-    "node_procs_running",
-    Unit::None,
-    "Number of processes in runnable state.",
-    &[],
-);
+static FORKS: Metric =
+    Metric::counter("node_forks_total", Unit::None, "Total number of forks.", &[]);
+static BOOT_TIME: Metric =
+    Metric::gauge("node_boot_time_seconds", Unit::Seconds, "Node boot time, in unixtime.", &[]);
+static RUNNING: Metric =
+    Metric::gauge("node_procs_running", Unit::None, "Number of processes in runnable state.", &[]);
 static BLOCKED: Metric = Metric::gauge(
     "node_procs_blocked",
     Unit::None,
@@ -64,9 +48,7 @@ static BLOCKED: Metric = Metric::gauge(
 /// The kernel counts in hundredths of a second here, whatever its own tick is (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 /// The modes in the file's order; the last two are time in guests.
-const MODES: [&str; 8] = [
-    "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal",
-];
+const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
 const GUEST_MODES: [&str; 2] = ["user", "nice"];
 const COLUMNS: usize = MODES.len() + GUEST_MODES.len();
 const IDLE: usize = 3;
@@ -85,10 +67,7 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("stat")),
-            highest: HashMap::new(),
-        }
+        Self { file: HotFile::new(roots.proc.join("stat")), highest: HashMap::new() }
     }
 }
 
@@ -102,16 +81,7 @@ impl Collector for Stat {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        vec![
-            &CPU,
-            &GUEST,
-            &INTERRUPTS,
-            &CONTEXT_SWITCHES,
-            &FORKS,
-            &BOOT_TIME,
-            &RUNNING,
-            &BLOCKED,
-        ]
+        vec![&CPU, &GUEST, &INTERRUPTS, &CONTEXT_SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED]
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -162,10 +132,7 @@ struct Parsed<'a> {
 }
 
 fn parse(text: &str) -> Result<Parsed<'_>, Malformed> {
-    let mut parsed = Parsed {
-        cpus: Vec::new(),
-        totals: Vec::new(),
-    };
+    let mut parsed = Parsed { cpus: Vec::new(), totals: Vec::new() };
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
         let Some(key) = words.next() else { continue };
@@ -188,10 +155,7 @@ fn parse(text: &str) -> Result<Parsed<'_>, Malformed> {
                 continue;
             }
         };
-        let value = words
-            .next()
-            .and_then(number)
-            .ok_or_else(|| Malformed::at(line))?;
+        let value = words.next().and_then(number).ok_or_else(|| Malformed::at(line))?;
         parsed.totals.push((metric, value));
     }
     Ok(parsed)

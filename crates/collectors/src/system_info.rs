@@ -10,14 +10,7 @@ use crate::sink::Sink;
 static UNAME: Metric = Metric::info(
     "node_uname_info",
     "Labeled system information as provided by the uname system call.",
-    &[
-        "sysname",
-        "release",
-        "version",
-        "machine",
-        "nodename",
-        "domainname",
-    ],
+    &["sysname", "release", "version", "machine", "nodename", "domainname"],
 );
 static OS: Metric = Metric::info(
     "node_os_info",
@@ -78,9 +71,7 @@ pub(crate) struct Uname {
 
 impl Uname {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -107,20 +98,9 @@ impl Collector for Uname {
             ["osrelease", "version", "hostname", "domainname"]
                 .map(|name| text(name).unwrap_or_default());
         // The kernel tells its architecture in a file only since 6.1.
-        let machine = text("arch").unwrap_or_else(|| {
-            rustix::system::uname()
-                .machine()
-                .to_string_lossy()
-                .into_owned()
-        });
-        let labels = [
-            &sysname,
-            &release,
-            &version,
-            &machine,
-            &nodename,
-            &domainname,
-        ];
+        let machine = text("arch")
+            .unwrap_or_else(|| rustix::system::uname().machine().to_string_lossy().into_owned());
+        let labels = [&sysname, &release, &version, &machine, &nodename, &domainname];
         sink.push(&UNAME, &labels.map(String::as_str), 1.0);
         Ok(())
     }
@@ -134,9 +114,7 @@ pub(crate) struct OsRelease {
 
 impl OsRelease {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -155,9 +133,7 @@ impl Collector for OsRelease {
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         for path in ["etc/os-release", "usr/lib/os-release"] {
-            let fields = read(&self.roots.rootfs.join(path), |text| {
-                Ok(parse_os_release(text))
-            })?;
+            let fields = read(&self.roots.rootfs.join(path), |text| Ok(parse_os_release(text)))?;
             if let Some(fields) = fields {
                 push_os(sink, &fields);
                 break;
@@ -169,19 +145,13 @@ impl Collector for OsRelease {
 
 fn push_os(sink: &mut Sink<'_>, fields: &[(String, String)]) {
     let get = |label: &str| {
-        let found = fields
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(label));
+        let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(label));
         found.map_or("", |(_, value)| value)
     };
     let labels: Vec<&str> = OS.labels.iter().map(|label| get(label)).collect();
     sink.push(&OS, &labels, 1.0);
     if let Some(version) = parse_version(get("version_id")) {
-        sink.push(
-            &OS_VERSION,
-            &[get("id"), get("id_like"), get("name")],
-            version,
-        );
+        sink.push(&OS_VERSION, &[get("id"), get("id_like"), get("name")], version);
     }
 }
 
@@ -195,11 +165,7 @@ fn parse_os_release(text: &str) -> Vec<(String, String)> {
 }
 
 fn unquote(value: &str) -> String {
-    let quoted = |quote: char| {
-        value
-            .strip_prefix(quote)
-            .and_then(|v| v.strip_suffix(quote))
-    };
+    let quoted = |quote: char| value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote));
     if let Some(inner) = quoted('\'') {
         return inner.to_owned();
     }
@@ -232,9 +198,7 @@ pub(crate) struct Dmi {
 
 impl Dmi {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            roots: roots.clone(),
-        }
+        Self { roots: roots.clone() }
     }
 }
 
@@ -255,11 +219,7 @@ impl Collector for Dmi {
         let folder = self.roots.sys.join("class/dmi/id");
         // Serial numbers can be read by root only; what cannot be read is an absent label.
         let text = |label: &&str| {
-            let file = if *label == "system_vendor" {
-                "sys_vendor"
-            } else {
-                *label
-            };
+            let file = if *label == "system_vendor" { "sys_vendor" } else { *label };
             attribute(&folder.join(file)).unwrap_or_default()
         };
         let values: Vec<String> = DMI.labels.iter().map(text).collect();

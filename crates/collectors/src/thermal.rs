@@ -36,9 +36,7 @@ pub(crate) struct Thermal {
 
 impl Thermal {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("class/thermal"),
-        }
+        Self { folder: roots.sys.join("class/thermal") }
     }
 }
 

@@ -58,9 +58,7 @@ pub(crate) struct Clocksource {
 
 impl Clocksource {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.sys.join("devices/system/clocksource"),
-        }
+        Self { folder: roots.sys.join("devices/system/clocksource") }
     }
 }
 

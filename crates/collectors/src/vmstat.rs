@@ -17,9 +17,7 @@ pub(crate) struct Vmstat {
 
 impl Vmstat {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self {
-            file: HotFile::new(roots.proc.join("vmstat")),
-        }
+        Self { file: HotFile::new(roots.proc.join("vmstat")) }
     }
 }
 
@@ -49,12 +47,8 @@ impl Collector for Vmstat {
 
 /// `node_exporter`'s default, `^(oom_kill|pgpg|pswp|pg.*fault).*`.
 fn is_wanted(field: &str) -> bool {
-    ["oom_kill", "pgpg", "pswp"]
-        .iter()
-        .any(|start| field.starts_with(start))
-        || field
-            .strip_prefix("pg")
-            .is_some_and(|rest| rest.contains("fault"))
+    ["oom_kill", "pgpg", "pswp"].iter().any(|start| field.starts_with(start))
+        || field.strip_prefix("pg").is_some_and(|rest| rest.contains("fault"))
 }
 
 fn parse(text: &str) -> Result<Vec<(&str, f64)>, Malformed> {

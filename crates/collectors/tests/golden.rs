@@ -52,13 +52,10 @@ fn all_collectors_over_the_fixture() {
                 Kind::Gauge | Kind::Info => muster_exposition::Kind::Gauge,
                 Kind::Untyped => muster_exposition::Kind::Untyped,
             };
-            let at = families
-                .iter()
-                .position(|f| f.name == name)
-                .unwrap_or_else(|| {
-                    families.push(Family::new(name, kind, metric.help));
-                    families.len() - 1
-                });
+            let at = families.iter().position(|f| f.name == name).unwrap_or_else(|| {
+                families.push(Family::new(name, kind, metric.help));
+                families.len() - 1
+            });
             families[at].push_labels(labels, value);
         }
     }
@@ -75,12 +72,7 @@ fn a_second_collection_names_nothing_new_and_ends_nothing() {
         assert!(second.new_series.is_empty(), "{:?}", second.new_series);
         let numbers = |samples: &[(u32, f64)]| samples.iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(numbers(&first.samples), numbers(&second.samples));
-        assert!(
-            !second
-                .samples
-                .iter()
-                .any(|(_, value)| is_stale_marker(*value))
-        );
+        assert!(!second.samples.iter().any(|(_, value)| is_stale_marker(*value)));
     }
 }
 
@@ -104,14 +96,7 @@ fn a_machine_without_any_of_the_files_is_no_error() {
 fn damaged_files_fail_their_collector_only() {
     let damaged = tempfile::tempdir().unwrap();
     let proc = damaged.path();
-    for path in [
-        "stat",
-        "meminfo",
-        "loadavg",
-        "diskstats",
-        "schedstat",
-        "vmstat",
-    ] {
+    for path in ["stat", "meminfo", "loadavg", "diskstats", "schedstat", "vmstat"] {
         std::fs::write(proc.join(path), b"cpu0 \xff: :\n pgfault x\n").unwrap();
     }
     std::fs::create_dir_all(proc.join("net")).unwrap();
@@ -126,14 +111,7 @@ fn damaged_files_fail_their_collector_only() {
         });
         out.samples[at.unwrap()].1
     };
-    for collector in [
-        "stat",
-        "meminfo",
-        "loadavg",
-        "diskstats",
-        "schedstat",
-        "netdev",
-    ] {
+    for collector in ["stat", "meminfo", "loadavg", "diskstats", "schedstat", "netdev"] {
         assert_eq!(success(collector), 0.0, "{collector}");
     }
     assert_eq!(success("sockstat"), 1.0);

@@ -100,12 +100,8 @@ fn what_node_exporter_exposes_we_have_too() {
     let theirs = parse(&scrape(port)).expect("node_exporter writes the format right");
     let ours = our_series();
     drop(running);
-    let build = theirs
-        .iter()
-        .find(|family| family.name == "node_exporter_build_info");
-    let version = build
-        .and_then(|family| family.points[0].labels.get("version"))
-        .unwrap_or("");
+    let build = theirs.iter().find(|family| family.name == "node_exporter_build_info");
+    let version = build.and_then(|family| family.points[0].labels.get("version")).unwrap_or("");
     if !version.starts_with(VERSION) {
         println!("skipped: {PROGRAM} is {version:?}, and {VERSION}x is compared");
         return;
@@ -123,10 +119,7 @@ fn what_node_exporter_exposes_we_have_too() {
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has free ports");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 fn start() -> Option<(Running, u16)> {
@@ -160,9 +153,7 @@ fn try_scrape(port: u16) -> std::io::Result<String> {
     stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     assert!(head.contains(" 200 "), "{head}");
     Ok(body.to_owned())
 }
@@ -189,9 +180,7 @@ fn is_covered(name: &str) -> bool {
 
 /// The names of the labels of each series of a metric.
 fn shapes<'a>(series: impl Iterator<Item = &'a Labels>) -> BTreeSet<Vec<String>> {
-    series
-        .map(|labels| labels.iter().map(|(name, _)| name.to_owned()).collect())
-        .collect()
+    series.map(|labels| labels.iter().map(|(name, _)| name.to_owned()).collect()).collect()
 }
 
 fn compare(theirs: &Family, ours: &BTreeMap<Labels, f64>) -> Vec<String> {
@@ -206,15 +195,9 @@ fn compare(theirs: &Family, ours: &BTreeMap<Labels, f64>) -> Vec<String> {
     };
     let mut complaints = Vec::new();
     if kind != theirs.kind.as_str() {
-        complaints.push(format!(
-            "{name} is a {}, ours a {kind}",
-            theirs.kind.as_str()
-        ));
+        complaints.push(format!("{name} is a {}, ours a {kind}", theirs.kind.as_str()));
     }
-    let own = || {
-        ours.iter()
-            .filter(|(labels, _)| labels.get(METRIC_NAME) == Some(name))
-    };
+    let own = || ours.iter().filter(|(labels, _)| labels.get(METRIC_NAME) == Some(name));
     let our_shapes = shapes(own().map(|(labels, _)| labels));
     for shape in shapes(theirs.points.iter().map(|point| &point.labels)) {
         if !our_shapes.contains(&shape) {

@@ -87,12 +87,7 @@ pub struct Family {
 impl Family {
     /// A family without points.
     pub fn new(name: &str, kind: Kind, help: &str) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            help: help.into(),
-            points: Vec::new(),
-        }
+        Self { name: name.into(), kind, help: help.into(), points: Vec::new() }
     }
 
     /// Adds a point under the family's own name; fails where a label comes twice or has no name.
@@ -102,20 +97,12 @@ impl Family {
         value: f64,
     ) -> Result<(), LabelError> {
         let labels = Labels::from_pairs(labels)?.with(METRIC_NAME, &self.name);
-        self.points.push(Point {
-            labels,
-            value,
-            timestamp_ms: None,
-        });
+        self.points.push(Point { labels, value, timestamp_ms: None });
         Ok(())
     }
 
     /// Adds a point whose label set is made already.
     pub fn push_labels(&mut self, labels: Labels, value: f64) {
-        self.points.push(Point {
-            labels,
-            value,
-            timestamp_ms: None,
-        });
+        self.points.push(Point { labels, value, timestamp_ms: None });
     }
 }

@@ -65,10 +65,7 @@ fn parse_point(mut cursor: Cursor<'_>) -> Result<Point, Problem> {
     if cursor.take('{') {
         parse_labels(&mut cursor, &mut pairs)?;
     }
-    if !pairs
-        .iter()
-        .any(|(name, value)| name == METRIC_NAME && !value.is_empty())
-    {
+    if !pairs.iter().any(|(name, value)| name == METRIC_NAME && !value.is_empty()) {
         return Err(Problem::NoName);
     }
     let labels = Labels::from_pairs(pairs)?;
@@ -85,11 +82,7 @@ fn parse_point(mut cursor: Cursor<'_>) -> Result<Point, Problem> {
     if !cursor.rest.is_empty() {
         return Err(Problem::Trailing(cursor.rest.into()));
     }
-    Ok(Point {
-        labels,
-        value,
-        timestamp_ms,
-    })
+    Ok(Point { labels, value, timestamp_ms })
 }
 
 /// Labels up to and with the closing brace; a quoted text without `=` is the metric name.

@@ -66,10 +66,7 @@ pub fn parse(text: &str) -> Result<Vec<Family>, ParseError> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         parse_line(line)
             .and_then(|line| families.add(line))
-            .map_err(|problem| ParseError {
-                line: at + 1,
-                problem,
-            })?;
+            .map_err(|problem| ParseError { line: at + 1, problem })?;
     }
     Ok(families.list)
 }
@@ -112,9 +109,7 @@ impl Families {
             return at;
         }
         for suffix in Kind::Histogram.suffixes() {
-            let family = name
-                .strip_suffix(suffix)
-                .and_then(|base| self.by_name.get(base));
+            let family = name.strip_suffix(suffix).and_then(|base| self.by_name.get(base));
             if let Some(&at) = family
                 && self.list[at].kind.suffixes().contains(suffix)
             {

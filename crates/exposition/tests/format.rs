@@ -9,11 +9,7 @@ fn check_point(line: &str, labels: &str, value: f64, timestamp_ms: Option<i64>) 
     let families = parse(line).expect("the line is right");
     let point = &families[0].points[0];
     assert_eq!(point.labels.to_string(), labels);
-    assert!(
-        point.value == value || (point.value.is_nan() && value.is_nan()),
-        "{}",
-        point.value
-    );
+    assert!(point.value == value || (point.value.is_nan() && value.is_nan()), "{}", point.value);
     assert_eq!(point.timestamp_ms, timestamp_ms);
 }
 
@@ -21,26 +17,11 @@ fn check_point(line: &str, labels: &str, value: f64, timestamp_ms: Option<i64>) 
 fn points() {
     check_point("up 1", "up", 1.0, None);
     check_point("up{} 1 -5\n", "up", 1.0, Some(-5));
-    check_point(
-        "\tup { a = \"b\" , } 1e3 7 \r\n",
-        r#"up{a="b"}"#,
-        1000.0,
-        Some(7),
-    );
-    check_point(
-        "a:b{l=\"x\\\\\\\"\\n}\"} +Inf",
-        "a:b{l=\"x\\\\\\\"\\n}\"}",
-        f64::INFINITY,
-        None,
-    );
+    check_point("\tup { a = \"b\" , } 1e3 7 \r\n", r#"up{a="b"}"#, 1000.0, Some(7));
+    check_point("a:b{l=\"x\\\\\\\"\\n}\"} +Inf", "a:b{l=\"x\\\\\\\"\\n}\"}", f64::INFINITY, None);
     check_point("x -Inf", "x", f64::NEG_INFINITY, None);
     check_point("x NaN", "x", f64::NAN, None);
-    check_point(
-        "{\"disk.free\",von=\"b\"} 2",
-        r#"{__name__="disk.free", von="b"}"#,
-        2.0,
-        None,
-    );
+    check_point("{\"disk.free\",von=\"b\"} 2", r#"{__name__="disk.free", von="b"}"#, 2.0, None);
     check_point("x{empty=\"\"} 2", "x", 2.0, None);
 }
 
@@ -66,16 +47,9 @@ fn refusals_name_the_line() {
     check_refusal("x{0=\"\"} 1", 1, Problem::LabelName);
     check_refusal("# TYPE x lever", 1, Problem::UnknownKind("lever".into()));
     check_refusal("x 1\n# TYPE x gauge", 2, Problem::LateType("x".into()));
-    check_refusal(
-        "# TYPE x gauge\n# TYPE x gauge",
-        2,
-        Problem::LateType("x".into()),
-    );
+    check_refusal("# TYPE x gauge\n# TYPE x gauge", 2, Problem::LateType("x".into()));
     let twice = parse("x{a=\"1\",a=\"2\"} 1").unwrap_err();
-    assert_eq!(
-        twice.to_string(),
-        "line 1: label \"a\" is given twice; give each label once"
-    );
+    assert_eq!(twice.to_string(), "line 1: label \"a\" is given twice; give each label once");
 }
 
 #[test]
@@ -83,14 +57,8 @@ fn a_histogram_keeps_its_parts_together() {
     let text = "# some comment\n# HELP h Time.\\nReally.\n# TYPE h histogram\n\
         h_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\nh_other 1\n";
     let families = parse(text).unwrap();
-    let seen: Vec<_> = families
-        .iter()
-        .map(|f| (&*f.name, f.kind, f.points.len()))
-        .collect();
-    assert_eq!(
-        seen,
-        [("h", Kind::Histogram, 3), ("h_other", Kind::Untyped, 1)]
-    );
+    let seen: Vec<_> = families.iter().map(|f| (&*f.name, f.kind, f.points.len())).collect();
+    assert_eq!(seen, [("h", Kind::Histogram, 3), ("h_other", Kind::Untyped, 1)]);
     assert_eq!(families[0].help, "Time.\nReally.");
 }
 
@@ -107,9 +75,7 @@ fn any_kind() -> impl Strategy<Value = Kind> {
 fn any_point(name: String) -> impl Strategy<Value = Point> {
     let labels = proptest::collection::btree_map("[a-z_\"\\\\ü.][a-z0-9_]{0,4}", ".*", 0..4);
     (labels, any::<f64>(), any::<Option<i64>>()).prop_map(move |(pairs, value, timestamp_ms)| {
-        let pairs = pairs
-            .into_iter()
-            .chain([("__name__".to_owned(), name.clone())]);
+        let pairs = pairs.into_iter().chain([("__name__".to_owned(), name.clone())]);
         Point {
             labels: Labels::from_pairs(pairs).expect("names of a map differ"),
             value,
@@ -121,14 +87,8 @@ fn any_point(name: String) -> impl Strategy<Value = Point> {
 fn any_family(name: String) -> impl Strategy<Value = Family> {
     let points = proptest::collection::vec(any_point(name.clone()), 1..4);
     // A help text that ends in blanks or a carriage return is not told from one that does not.
-    (any_kind(), "([^\r \t]([^\r]*[^\r \t])?)?", points).prop_map(move |(kind, help, points)| {
-        Family {
-            name: name.clone(),
-            kind,
-            help,
-            points,
-        }
-    })
+    (any_kind(), "([^\r \t]([^\r]*[^\r \t])?)?", points)
+        .prop_map(move |(kind, help, points)| Family { name: name.clone(), kind, help, points })
 }
 
 proptest! {

@@ -112,10 +112,7 @@ impl Meta {
             .exec(&self.db)
             .await?;
         if changed.rows_affected == 0 {
-            return Err(MetaError::NotFound {
-                what: "agent",
-                id: id.to_owned(),
-            });
+            return Err(MetaError::NotFound { what: "agent", id: id.to_owned() });
         }
         Ok(())
     }
@@ -124,10 +121,7 @@ impl Meta {
     /// enough.
     pub async fn touch_agent(&self, id: &str, now_ms: i64) -> Result<(), MetaError> {
         agent::Entity::update_many()
-            .set(agent::ActiveModel {
-                last_seen_ms: Set(Some(now_ms)),
-                ..Default::default()
-            })
+            .set(agent::ActiveModel { last_seen_ms: Set(Some(now_ms)), ..Default::default() })
             .filter(agent::Column::Id.eq(id))
             .exec(&self.db)
             .await?;
@@ -142,22 +136,14 @@ async fn enroll(
     now_ms: i64,
 ) -> Result<Enrollment, EnrollError> {
     let public_key = to_hex(&new.public_key);
-    let known = agent::Entity::find()
-        .filter(agent::Column::PublicKey.eq(&public_key))
-        .one(db)
-        .await?;
+    let known =
+        agent::Entity::find().filter(agent::Column::PublicKey.eq(&public_key)).one(db).await?;
     if let Some(row) = known {
         if row.revoked {
-            return Err(EnrollError::AgentRevoked {
-                instance: row.instance,
-            });
+            return Err(EnrollError::AgentRevoked { instance: row.instance });
         }
         let renamed = row.instance != new.instance;
-        return Ok(Enrollment {
-            agent: row.try_into()?,
-            renamed,
-            known: true,
-        });
+        return Ok(Enrollment { agent: row.try_into()?, renamed, known: true });
     }
     let token = use_token(db, token_hash, now_ms).await?;
     let instance = free_instance(&new.instance, &held_instances(db, &new.instance).await?);
@@ -172,14 +158,8 @@ async fn enroll(
         last_seen_ms: None,
     };
     let renamed = row.instance != new.instance;
-    agent::Entity::insert(agent::ActiveModel::from(row.clone()))
-        .exec_without_returning(db)
-        .await?;
-    Ok(Enrollment {
-        agent: row.try_into()?,
-        renamed,
-        known: false,
-    })
+    agent::Entity::insert(agent::ActiveModel::from(row.clone())).exec_without_returning(db).await?;
+    Ok(Enrollment { agent: row.try_into()?, renamed, known: false })
 }
 
 async fn use_token(
@@ -197,10 +177,7 @@ async fn use_token(
     // The condition is repeated where the count changes, for databases that let two transactions
     // read the same count.
     let used = enroll_token::Entity::update_many()
-        .col_expr(
-            enroll_token::Column::Used,
-            Expr::col(enroll_token::Column::Used).add(1),
-        )
+        .col_expr(enroll_token::Column::Used, Expr::col(enroll_token::Column::Used).add(1))
         .filter(enroll_token::Column::Id.eq(&token.id))
         .filter(Expr::col(enroll_token::Column::Used).lt(Expr::col(enroll_token::Column::Uses)))
         .exec(db)
@@ -217,9 +194,7 @@ fn admits(token: &EnrollToken, now_ms: i64) -> Result<(), EnrollError> {
         return Err(EnrollError::TokenRevoked);
     }
     if token.expires_ms <= now_ms {
-        return Err(EnrollError::Expired {
-            expires_ms: token.expires_ms,
-        });
+        return Err(EnrollError::Expired { expires_ms: token.expires_ms });
     }
     if token.used >= token.uses {
         return Err(EnrollError::UsedUp { uses: token.uses });
@@ -234,9 +209,8 @@ async fn held_instances(
 ) -> Result<HashSet<String>, EnrollError> {
     let held = agent::Column::HeldInstance;
     // The pattern may match more, should the name hold a wildcard; more does no harm.
-    let in_the_way = Condition::any()
-        .add(held.eq(wanted))
-        .add(held.starts_with(format!("{wanted}-")));
+    let in_the_way =
+        Condition::any().add(held.eq(wanted)).add(held.starts_with(format!("{wanted}-")));
     let names: Vec<Option<String>> = agent::Entity::find()
         .select_only()
         .column(held)

@@ -80,20 +80,15 @@ impl Meta {
 
     /// All tokens, by name, expired ones among them.
     pub async fn list_api_tokens(&self) -> Result<Vec<ApiToken>, MetaError> {
-        let rows = api_token::Entity::find()
-            .order_by_asc(api_token::Column::Name)
-            .all(&self.db)
-            .await?;
+        let rows =
+            api_token::Entity::find().order_by_asc(api_token::Column::Name).all(&self.db).await?;
         rows.into_iter().map(ApiToken::try_from).collect()
     }
 
     /// Notes that a token was used. Each call is a durable write: once a minute and token is enough.
     pub async fn touch_api_token(&self, id: &str, now_ms: i64) -> Result<(), MetaError> {
         api_token::Entity::update_many()
-            .set(api_token::ActiveModel {
-                last_used_ms: Set(Some(now_ms)),
-                ..Default::default()
-            })
+            .set(api_token::ActiveModel { last_used_ms: Set(Some(now_ms)), ..Default::default() })
             .filter(api_token::Column::Id.eq(id))
             .exec(&self.db)
             .await?;
@@ -112,10 +107,7 @@ impl Meta {
                 return Ok(());
             }
         }
-        Err(MetaError::NotFound {
-            what: "API token",
-            id: id_or_name.to_owned(),
-        })
+        Err(MetaError::NotFound { what: "API token", id: id_or_name.to_owned() })
     }
 }
 

@@ -75,18 +75,12 @@ impl Meta {
     /// [`MetaError::NotFound`] if there is no such token.
     pub async fn revoke_enroll_token(&self, id: &str) -> Result<(), MetaError> {
         let changed = enroll_token::Entity::update_many()
-            .set(enroll_token::ActiveModel {
-                revoked: Set(true),
-                ..Default::default()
-            })
+            .set(enroll_token::ActiveModel { revoked: Set(true), ..Default::default() })
             .filter(enroll_token::Column::Id.eq(id))
             .exec(&self.db)
             .await?;
         if changed.rows_affected == 0 {
-            return Err(MetaError::NotFound {
-                what: "enrolment token",
-                id: id.to_owned(),
-            });
+            return Err(MetaError::NotFound { what: "enrolment token", id: id.to_owned() });
         }
         Ok(())
     }
@@ -110,10 +104,7 @@ impl TryFrom<enroll_token::Model> for EnrollToken {
 
 /// A count as the database holds it.
 pub(crate) fn count(value: i64, column: &'static str) -> Result<u32, MetaError> {
-    u32::try_from(value).map_err(|_| MetaError::Malformed {
-        column,
-        value: value.to_string(),
-    })
+    u32::try_from(value).map_err(|_| MetaError::Malformed { column, value: value.to_string() })
 }
 
 /// Names of groups as the database holds them.
@@ -123,8 +114,5 @@ pub(crate) fn groups_to_json(groups: &[String]) -> String {
 
 /// What [`groups_to_json`] wrote.
 pub(crate) fn groups_from_json(text: &str, column: &'static str) -> Result<Vec<String>, MetaError> {
-    serde_json::from_str(text).map_err(|_| MetaError::Malformed {
-        column,
-        value: text.to_owned(),
-    })
+    serde_json::from_str(text).map_err(|_| MetaError::Malformed { column, value: text.to_owned() })
 }

@@ -56,14 +56,10 @@ async fn missing(
         .await
         .map_err(opening)?;
     let known: HashSet<&str> = steps.iter().map(|step| step.name()).collect();
-    match done
-        .iter()
-        .find(|step| !known.contains(step.version.as_str()))
-    {
-        Some(step) => Err(MetaError::Newer {
-            path: path.to_owned(),
-            migration: step.version.clone(),
-        }),
+    match done.iter().find(|step| !known.contains(step.version.as_str())) {
+        Some(step) => {
+            Err(MetaError::Newer { path: path.to_owned(), migration: step.version.clone() })
+        }
         None => Ok(steps.len() - done.len()),
     }
 }

@@ -50,9 +50,7 @@ impl Meta {
             create_private(path)?;
         }
         let opening = |error: DbErr| MetaError::opening(path, &error);
-        let db = Database::connect(options(location))
-            .await
-            .map_err(opening)?;
+        let db = Database::connect(options(location)).await.map_err(opening)?;
         let meta = Self { db };
         migrations::apply(&meta, path).await?;
         Ok(meta)
@@ -81,18 +79,12 @@ impl Meta {
 /// files then inherit the mode. A file that exists is not opened: closing it again would drop the
 /// locks that SQLite holds on it for this process.
 fn create_private(path: &Path) -> Result<(), MetaError> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(MetaError::CannotOpen {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(error) => {
+            Err(MetaError::CannotOpen { path: path.to_owned(), reason: error.to_string() })
+        }
     }
 }
 
@@ -103,9 +95,7 @@ fn options(location: &Location) -> ConnectOptions {
         // A database in memory lives in its one connection, so that must never be closed.
         Location::InMemory => {
             options.min_connections(1).max_connections(1);
-            options
-                .idle_timeout(None::<Duration>)
-                .max_lifetime(None::<Duration>);
+            options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
             options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(true));
         }
         Location::Sqlite(path) => {

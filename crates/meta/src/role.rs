@@ -84,11 +84,7 @@ mod tests {
     #[track_caller]
     fn check(role: Role, permitted: &[Permission]) {
         for permission in [Read, Operate, Administer, Push] {
-            assert_eq!(
-                role.permits(permission),
-                permitted.contains(&permission),
-                "{permission:?}"
-            );
+            assert_eq!(role.permits(permission), permitted.contains(&permission), "{permission:?}");
         }
         assert_eq!(role.to_string().parse(), Ok(role));
     }
@@ -104,9 +100,6 @@ mod tests {
     #[test]
     fn an_unknown_role_is_told_with_the_known_ones() {
         let error = "root".parse::<Role>().unwrap_err().to_string();
-        assert!(
-            error.contains("\"root\"") && error.contains("viewer, operator, admin"),
-            "{error}"
-        );
+        assert!(error.contains("\"root\"") && error.contains("viewer, operator, admin"), "{error}");
     }
 }

@@ -8,18 +8,12 @@ use crate::MetaError;
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The 32 bytes behind what [`to_hex`] wrote; `column` names the place, should it hold something else.
 pub(crate) fn from_hex(text: &str, column: &'static str) -> Result<[u8; 32], MetaError> {
-    let malformed = || MetaError::Malformed {
-        column,
-        value: text.to_owned(),
-    };
+    let malformed = || MetaError::Malformed { column, value: text.to_owned() };
     let nibbles: Vec<u8> = text
         .chars()
         .map(|digit| digit.to_digit(16).map(|nibble| nibble as u8))

@@ -83,10 +83,7 @@ impl Meta {
     /// Lets a session end at another time; nothing happens if it is gone.
     pub async fn extend_session(&self, id: &str, expires_ms: i64) -> Result<(), MetaError> {
         session::Entity::update_many()
-            .set(session::ActiveModel {
-                expires_ms: Set(expires_ms),
-                ..Default::default()
-            })
+            .set(session::ActiveModel { expires_ms: Set(expires_ms), ..Default::default() })
             .filter(session::Column::Id.eq(id))
             .exec(&self.db)
             .await?;

@@ -15,10 +15,7 @@ impl Meta {
 
     /// Sets a setting, whatever it was before.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), MetaError> {
-        let row = setting::Model {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        };
+        let row = setting::Model { name: name.to_owned(), value: value.to_owned() };
         let replace = OnConflict::column(setting::Column::Name)
             .update_column(setting::Column::Value)
             .to_owned();

@@ -51,19 +51,13 @@ impl Meta {
 
     /// The account with this name.
     pub async fn user_by_name(&self, name: &str) -> Result<Option<User>, MetaError> {
-        let row = user::Entity::find()
-            .filter(user::Column::Name.eq(name))
-            .one(&self.db)
-            .await?;
+        let row = user::Entity::find().filter(user::Column::Name.eq(name)).one(&self.db).await?;
         row.map(User::try_from).transpose()
     }
 
     /// All accounts, by name.
     pub async fn list_users(&self) -> Result<Vec<User>, MetaError> {
-        let rows = user::Entity::find()
-            .order_by_asc(user::Column::Name)
-            .all(&self.db)
-            .await?;
+        let rows = user::Entity::find().order_by_asc(user::Column::Name).all(&self.db).await?;
         rows.into_iter().map(User::try_from).collect()
     }
 
@@ -89,10 +83,7 @@ impl Meta {
             .exec(&transaction)
             .await?;
         if changed.rows_affected == 0 {
-            return Err(MetaError::NotFound {
-                what: "account",
-                id: user_id.to_owned(),
-            });
+            return Err(MetaError::NotFound { what: "account", id: user_id.to_owned() });
         }
         session::Entity::delete_many()
             .filter(session::Column::UserId.eq(user_id))
@@ -105,10 +96,9 @@ impl Meta {
 /// A violated uniqueness as what it means to the user; other errors as they are.
 pub(crate) fn taken(error: &DbErr, what: &'static str, name: &str) -> MetaError {
     match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => MetaError::NameTaken {
-            what,
-            name: name.to_owned(),
-        },
+        Some(SqlErr::UniqueConstraintViolation(_)) => {
+            MetaError::NameTaken { what, name: name.to_owned() }
+        }
         _ => MetaError::Database(error.to_string()),
     }
 }
@@ -129,8 +119,5 @@ impl TryFrom<user::Model> for User {
 
 /// A role as the database holds it.
 pub(crate) fn parse_role(text: &str, column: &'static str) -> Result<Role, MetaError> {
-    text.parse().map_err(|_| MetaError::Malformed {
-        column,
-        value: text.to_owned(),
-    })
+    text.parse().map_err(|_| MetaError::Malformed { column, value: text.to_owned() })
 }

@@ -1,9 +1,6 @@
 //! The database as a file: several handles, rights, damage, versions.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests fail loudly, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,10 +20,7 @@ fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     // Characters that would need escaping in a URL must not matter in a path.
     let file = folder.path().join("数据 100%?#.db");
-    Place {
-        _folder: folder,
-        file,
-    }
+    Place { _folder: folder, file }
 }
 
 async fn open(file: &Path) -> Result<Meta, MetaError> {
@@ -34,19 +28,13 @@ async fn open(file: &Path) -> Result<Meta, MetaError> {
 }
 
 async fn add_user(meta: &Meta, name: &str) -> Result<(), MetaError> {
-    let new = NewUser {
-        name: name.into(),
-        password_hash: "x".into(),
-        role: Role::Viewer,
-    };
+    let new = NewUser { name: name.into(), password_hash: "x".into(), role: Role::Viewer };
     meta.create_user(new, NOW_MS).await.map(|_| ())
 }
 
 /// Runs a statement on the file behind Muster's back.
 async fn meddle(file: &Path, statement: &str) {
-    let url = format!("sqlite:{}", file.display())
-        .replace('%', "%25")
-        .replace('?', "%3F");
+    let url = format!("sqlite:{}", file.display()).replace('%', "%25").replace('?', "%3F");
     let db = Database::connect(url.replace('#', "%23")).await.unwrap();
     db.execute_unprepared(statement).await.unwrap();
     db.close().await.unwrap();
@@ -70,11 +58,7 @@ async fn nobody_else_may_read_the_file_or_its_log() {
     let mut seen = Vec::new();
     for entry in fs::read_dir(place.file.parent().unwrap()).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(
-            entry.metadata().unwrap().permissions().mode() & 0o777,
-            0o600,
-            "{entry:?}"
-        );
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
         seen.push(entry.file_name());
     }
     assert!(seen.len() > 1, "the log stands beside the file: {seen:?}");
@@ -87,10 +71,7 @@ async fn two_handles_on_one_file_see_each_other() {
     let command = open(&place.file).await.unwrap();
     add_user(&command, "ada").await.unwrap();
     assert!(server.user_by_name("ada").await.unwrap().is_some());
-    assert!(matches!(
-        add_user(&server, "ada").await,
-        Err(MetaError::NameTaken { .. })
-    ));
+    assert!(matches!(add_user(&server, "ada").await, Err(MetaError::NameTaken { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -111,15 +92,7 @@ async fn many_may_open_a_new_file_and_write_at_once() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(
-        open(&place.file)
-            .await
-            .unwrap()
-            .count_users()
-            .await
-            .unwrap(),
-        40
-    );
+    assert_eq!(open(&place.file).await.unwrap().count_users().await.unwrap(), 40);
 }
 
 #[tokio::test]
@@ -129,10 +102,7 @@ async fn a_file_of_something_else_is_refused_and_left_alone() {
     fs::write(&place.file, &text).unwrap();
     let error = open(&place.file).await.unwrap_err();
     assert!(matches!(error, MetaError::NotADatabase { .. }), "{error}");
-    assert!(
-        error.to_string().contains(place.file.to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(place.file.to_str().unwrap()), "{error}");
     assert_eq!(fs::read_to_string(&place.file).unwrap(), text);
 }
 
@@ -144,10 +114,7 @@ async fn a_place_that_cannot_be_opened_is_told_with_its_path() {
     for path in [in_no_folder.as_path(), a_folder] {
         let error = open(path).await.unwrap_err();
         assert!(matches!(error, MetaError::CannotOpen { .. }), "{error}");
-        assert!(
-            error.to_string().contains(path.to_str().unwrap()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }
 
@@ -157,21 +124,13 @@ async fn a_database_of_a_newer_version_is_refused() {
     let meta = open(&place.file).await.unwrap();
     add_user(&meta, "ada").await.unwrap();
     meta.close().await.unwrap();
-    meddle(
-        &place.file,
-        "INSERT INTO seaql_migrations VALUES ('m9999_the_future', 0)",
-    )
-    .await;
+    meddle(&place.file, "INSERT INTO seaql_migrations VALUES ('m9999_the_future', 0)").await;
     let error = open(&place.file).await.unwrap_err();
     assert!(
         matches!(&error, MetaError::Newer { migration, .. } if migration == "m9999_the_future"),
         "{error}"
     );
-    meddle(
-        &place.file,
-        "DELETE FROM seaql_migrations WHERE version = 'm9999_the_future'",
-    )
-    .await;
+    meddle(&place.file, "DELETE FROM seaql_migrations WHERE version = 'm9999_the_future'").await;
     let meta = open(&place.file).await.unwrap();
     assert_eq!(meta.count_users().await.unwrap(), 1);
 }

@@ -1,9 +1,6 @@
 //! Agents join with tokens: what is admitted, what is refused, and what happens when many ask at once.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests fail loudly, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
 
 use muster_meta::{EnrollError, Enrollment, Location, Meta, MetaError, NewAgent, NewEnrollToken};
 
@@ -27,10 +24,7 @@ async fn make_token(meta: &Meta, uses: u32) -> String {
 }
 
 async fn join(meta: &Meta, instance: &str, key: u8) -> Result<Enrollment, EnrollError> {
-    let agent = NewAgent {
-        instance: instance.into(),
-        public_key: [key; 32],
-    };
+    let agent = NewAgent { instance: instance.into(), public_key: [key; 32] };
     meta.enroll_agent(&TOKEN, agent, NOW_MS).await
 }
 
@@ -44,18 +38,10 @@ async fn an_agent_joins_once_and_is_known_by_its_key() {
     let joined = join(&meta, "web1", 1).await.unwrap();
     assert!(!joined.renamed && !joined.known);
     assert_eq!(joined.agent.groups, ["prod", "机房 \"2\""]);
-    assert_eq!(
-        meta.agent_by_public_key(&[1; 32]).await.unwrap().as_ref(),
-        Some(&joined.agent)
-    );
+    assert_eq!(meta.agent_by_public_key(&[1; 32]).await.unwrap().as_ref(), Some(&joined.agent));
     assert_eq!(meta.agent_by_public_key(&[2; 32]).await.unwrap(), None);
-    meta.touch_agent(&joined.agent.id, NOW_MS + 5)
-        .await
-        .unwrap();
-    assert_eq!(
-        meta.list_agents().await.unwrap()[0].last_seen_ms,
-        Some(NOW_MS + 5)
-    );
+    meta.touch_agent(&joined.agent.id, NOW_MS + 5).await.unwrap();
+    assert_eq!(meta.list_agents().await.unwrap()[0].last_seen_ms, Some(NOW_MS + 5));
 }
 
 #[tokio::test]
@@ -68,10 +54,7 @@ async fn the_same_key_again_costs_no_use_and_makes_no_second_agent() {
     let moved = join(&meta, "web1-new", 1).await.unwrap();
     assert!(moved.known && moved.renamed);
     assert_eq!(moved.agent.instance, "web1");
-    assert_eq!(
-        (used(&meta).await, meta.list_agents().await.unwrap().len()),
-        (1, 1)
-    );
+    assert_eq!((used(&meta).await, meta.list_agents().await.unwrap().len()), (1, 1));
 }
 
 #[tokio::test]
@@ -91,42 +74,24 @@ async fn a_revoked_agent_is_shut_out_and_its_name_is_free() {
     let meta = with_token(9).await;
     let old = join(&meta, "web1", 1).await.unwrap().agent;
     meta.revoke_agent(&old.id).await.unwrap();
-    assert!(
-        meta.agent_by_public_key(&[1; 32])
-            .await
-            .unwrap()
-            .unwrap()
-            .revoked
-    );
+    assert!(meta.agent_by_public_key(&[1; 32]).await.unwrap().unwrap().revoked);
     let error = join(&meta, "web1", 1).await.unwrap_err();
     assert!(matches!(error, EnrollError::AgentRevoked { .. }), "{error}");
     let new = join(&meta, "web1", 2).await.unwrap();
     assert_eq!((new.agent.instance.as_str(), new.renamed), ("web1", false));
     assert_eq!(used(&meta).await, 2);
     let error = meta.revoke_agent("nobody").await.unwrap_err();
-    assert!(
-        matches!(error, MetaError::NotFound { what: "agent", .. }),
-        "{error}"
-    );
+    assert!(matches!(error, MetaError::NotFound { what: "agent", .. }), "{error}");
 }
 
 #[tokio::test]
 async fn tokens_that_do_not_admit_are_told_apart() {
     let meta = Meta::open(&Location::InMemory).await.unwrap();
-    assert!(matches!(
-        join(&meta, "web1", 1).await.unwrap_err(),
-        EnrollError::UnknownToken
-    ));
+    assert!(matches!(join(&meta, "web1", 1).await.unwrap_err(), EnrollError::UnknownToken));
 
     let id = make_token(&meta, 1).await;
-    let agent = NewAgent {
-        instance: "web1".into(),
-        public_key: [1; 32],
-    };
-    let late = meta
-        .enroll_agent(&TOKEN, agent, NOW_MS + 1000)
-        .await
-        .unwrap_err();
+    let agent = NewAgent { instance: "web1".into(), public_key: [1; 32] };
+    let late = meta.enroll_agent(&TOKEN, agent, NOW_MS + 1000).await.unwrap_err();
     assert!(matches!(late, EnrollError::Expired { .. }), "{late}");
     assert_eq!(used(&meta).await, 0);
 
@@ -140,26 +105,14 @@ async fn tokens_that_do_not_admit_are_told_apart() {
     assert_eq!(meta.list_agents().await.unwrap().len(), 1);
 
     let error = meta.revoke_enroll_token("none").await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            MetaError::NotFound {
-                what: "enrolment token",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, MetaError::NotFound { what: "enrolment token", .. }), "{error}");
 }
 
 /// Twenty agents, over two handles on one file as from two processes, want a token at once.
 async fn race(uses: u32, instance: impl Fn(u8) -> String) -> (usize, Vec<String>, u32) {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Sqlite(folder.path().join("muster.db"));
-    let handles = [
-        Meta::open(&location).await.unwrap(),
-        Meta::open(&location).await.unwrap(),
-    ];
+    let handles = [Meta::open(&location).await.unwrap(), Meta::open(&location).await.unwrap()];
     make_token(&handles[0], uses).await;
     let requests: Vec<_> = (1..=20_u8)
         .map(|key| {

@@ -18,6 +18,12 @@ pub(crate) fn init(filter: &str, json: bool) {
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).compact().init();
     }
+    // A defect is one line of the log like any other, not a page on standard error.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no words");
+        tracing::error!(at, "a part of the program failed, which is a defect of Muster: {what}");
+    }));
     if broken {
         tracing::warn!(filter, "the log filter cannot be read; showing `info`");
     }

@@ -11,6 +11,9 @@ pub(crate) const MAX_TEXT_LEN: usize = 16 * 1024;
 /// Most operators and opening brackets of a query text.
 pub(crate) const MAX_OPERATORS: usize = 500;
 
+/// The longest duration given as a bare number, in seconds: the parser panics at what it cannot hold.
+const MAX_SECONDS: f64 = 1e12;
+
 /// Checks the length of a text and counts its operators and brackets.
 pub(crate) fn check_text(text: &str) -> Result<(), ParseError> {
     if text.len() > MAX_TEXT_LEN {
@@ -23,7 +26,22 @@ pub(crate) fn check_text(text: &str) -> Result<(), ParseError> {
         });
     }
     let mut operators = 0;
+    let mut duration_follows = false;
     for token in tokens(text) {
+        if duration_follows && token.text.parse().is_ok_and(|seconds: f64| seconds > MAX_SECONDS) {
+            return Err(ParseError {
+                message: format!(
+                    "{} seconds are too long; write a duration like 5m or 30d",
+                    token.text
+                ),
+                position: Some(token.start),
+            });
+        }
+        duration_follows = match token.text {
+            "-" | "+" => duration_follows,
+            "[" | ":" | "@" => true,
+            word => word.eq_ignore_ascii_case("offset"),
+        };
         let counts = match token.text {
             "and" | "or" | "unless" | "atan2" => true,
             other => matches!(
@@ -80,10 +98,7 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
             let start = at;
             at += len;
             if first != '#' && !first.is_whitespace() {
-                return Some(Token {
-                    start,
-                    text: &text[start..at],
-                });
+                return Some(Token { start, text: &text[start..at] });
             }
         }
     })
@@ -131,9 +146,7 @@ mod tests {
 
     #[test]
     fn strings_and_comments_are_skipped() {
-        let words: Vec<&str> = tokens("a + \"b\\\"(\" # c\n sum:rate")
-            .map(|t| t.text)
-            .collect();
+        let words: Vec<&str> = tokens("a + \"b\\\"(\" # c\n sum:rate").map(|t| t.text).collect();
         assert_eq!(words, ["a", "+", "\"b\\\"(\"", "sum:rate"]);
         assert_eq!(tokens("\"open \\").count(), 1);
     }

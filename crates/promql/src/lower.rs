@@ -21,12 +21,7 @@ const MAX_DEPTH: usize = 150;
 
 /// Turns a parsed tree into a plan; `text` is what it was parsed from.
 pub(crate) fn lower(tree: &ast::Expr, text: &str) -> Result<Node, ParseError> {
-    Lowering {
-        text,
-        positions: Positions::scan(text),
-        depth: 0,
-    }
-    .node(tree)
+    Lowering { text, positions: Positions::scan(text), depth: 0 }.node(tree)
 }
 
 struct Lowering<'a> {
@@ -37,10 +32,7 @@ struct Lowering<'a> {
 }
 
 fn refuse(message: impl Into<String>) -> ParseError {
-    ParseError {
-        message: message.into(),
-        position: None,
-    }
+    ParseError { message: message.into(), position: None }
 }
 
 impl Lowering<'_> {
@@ -78,11 +70,7 @@ impl Lowering<'_> {
     }
 
     fn subquery(&mut self, subquery: &ast::SubqueryExpr) -> Result<Node, ParseError> {
-        let step_ms = subquery
-            .step
-            .map(duration_ms)
-            .transpose()?
-            .filter(|&step| step > 0);
+        let step_ms = subquery.step.map(duration_ms).transpose()?.filter(|&step| step > 0);
         Ok(Node::Range(Box::new(Range::Subquery {
             inner: self.node(&subquery.expr)?,
             window_ms: duration_ms(subquery.range)?,
@@ -128,13 +116,7 @@ impl Lowering<'_> {
         let parameter = aggregate.param.as_ref().map(|p| self.node(p)).transpose()?;
         let operand = self.node(&aggregate.expr)?;
         let grouping = Grouping { without, labels };
-        Ok(Node::Aggregate(Box::new(Aggregate {
-            op,
-            grouping,
-            parameter,
-            operand,
-            position,
-        })))
+        Ok(Node::Aggregate(Box::new(Aggregate { op, grouping, parameter, operand, position })))
     }
 
     fn call(&mut self, call: &ast::Call) -> Result<Node, ParseError> {
@@ -144,18 +126,8 @@ impl Lowering<'_> {
             message: format!("the function {name:?} is not implemented"),
             position: position.map(|p| p.name),
         })?;
-        let args = call
-            .args
-            .args
-            .iter()
-            .map(|arg| self.node(arg))
-            .collect::<Result<_, _>>()?;
-        Ok(Node::Call(Call {
-            name,
-            function,
-            args,
-            position,
-        }))
+        let args = call.args.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
+        Ok(Node::Call(Call { name, function, args, position }))
     }
 }
 
@@ -185,24 +157,14 @@ fn check_label_literal(text: &str) -> Result<(), ParseError> {
 
 fn selector(vector: &ast::VectorSelector) -> Result<Selector, ParseError> {
     if !vector.matchers.or_matchers.is_empty() {
-        return Err(refuse(
-            "\"or\" between matchers is not PromQL; use a regular expression",
-        ));
+        return Err(refuse("\"or\" between matchers is not PromQL; use a regular expression"));
     }
     let mut matchers: Vec<Matcher> = Vec::new();
-    matchers.extend(
-        vector
-            .name
-            .as_ref()
-            .map(|name| Matcher::equal(METRIC_NAME, name)),
-    );
+    matchers.extend(vector.name.as_ref().map(|name| Matcher::equal(METRIC_NAME, name)));
     for parsed in &vector.matchers.matchers {
         matchers.push(matcher(parsed)?);
     }
-    Ok(Selector {
-        matchers,
-        when: when(vector.at.as_ref(), vector.offset.as_ref())?,
-    })
+    Ok(Selector { matchers, when: when(vector.at.as_ref(), vector.offset.as_ref())? })
 }
 
 fn matcher(parsed: &ParsedMatcher) -> Result<Matcher, ParseError> {

@@ -48,16 +48,8 @@ pub(crate) enum At {
 
 /// A window of samples before each step.
 pub(crate) enum Range {
-    Selector {
-        selector: Selector,
-        window_ms: i64,
-    },
-    Subquery {
-        inner: Node,
-        window_ms: i64,
-        step_ms: Option<i64>,
-        when: When,
-    },
+    Selector { selector: Selector, window_ms: i64 },
+    Subquery { inner: Node, window_ms: i64, step_ms: Option<i64>, when: When },
 }
 
 /// An operator between two operands.

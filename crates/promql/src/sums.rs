@@ -26,11 +26,7 @@ impl CompensatedSum {
 
     /// The sum of all values added.
     pub(crate) fn total(self) -> f64 {
-        if self.sum.is_infinite() {
-            self.sum
-        } else {
-            self.sum + self.compensation
-        }
+        if self.sum.is_infinite() { self.sum } else { self.sum + self.compensation }
     }
 }
 

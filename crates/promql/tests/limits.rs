@@ -14,20 +14,13 @@ struct Hour;
 
 impl SeriesSource for Hour {
     fn select(&self, _: &[Matcher], range: TimeRange) -> Result<Vec<SeriesColumns>, SourceError> {
-        let times: Vec<i64> = (0..3600)
-            .map(|second| second * 1000)
-            .filter(|&time| range.contains(time))
-            .collect();
+        let times: Vec<i64> =
+            (0..3600).map(|second| second * 1000).filter(|&time| range.contains(time)).collect();
         Ok((0..100)
             .map(|n| SeriesColumns {
-                labels: Labels::empty()
-                    .with("__name__", "m")
-                    .with("n", &n.to_string()),
+                labels: Labels::empty().with("__name__", "m").with("n", &n.to_string()),
                 timestamps: times.clone(),
-                values: times
-                    .iter()
-                    .map(|&time| time as f64 + f64::from(n))
-                    .collect(),
+                values: times.iter().map(|&time| time as f64 + f64::from(n)).collect(),
             })
             .collect())
     }
@@ -43,25 +36,14 @@ impl SeriesSource for Broken {
 
 #[track_caller]
 fn check_refused(text: &str) {
-    assert!(
-        parse(text).is_err(),
-        "is accepted: {}",
-        &text[..text.len().min(80)]
-    );
+    assert!(parse(text).is_err(), "is accepted: {}", &text[..text.len().min(80)]);
 }
 
 #[track_caller]
 fn range_error(text: &str, start_ms: i64, end_ms: i64, step_ms: i64) -> EvaluateError {
     let query = parse(text).expect("a valid query");
-    evaluate_range(
-        &Hour,
-        &query,
-        start_ms,
-        end_ms,
-        step_ms,
-        &Options::default(),
-    )
-    .expect_err("the range is refused")
+    evaluate_range(&Hour, &query, start_ms, end_ms, step_ms, &Options::default())
+        .expect_err("the range is refused")
 }
 
 #[test]
@@ -92,13 +74,7 @@ fn deep_trees_are_refused_before_they_are_evaluated() {
     check_depth(|n| format!("m{}", "^m".repeat(n)));
     check_depth(|n| format!("{}m{}", "abs(".repeat(n), ")".repeat(n)));
     check_depth(|n| format!("{}m{}", "sum(".repeat(n), ")".repeat(n)));
-    check_depth(|n| {
-        format!(
-            "{}m{}",
-            "sum_over_time(".repeat(n / 2),
-            "[1s:1s])".repeat(n / 2)
-        )
-    });
+    check_depth(|n| format!("{}m{}", "sum_over_time(".repeat(n / 2), "[1s:1s])".repeat(n / 2)));
 }
 
 #[test]
@@ -124,57 +100,63 @@ fn giant_ranges_are_refused() {
     assert!(bad(range_error("m[5m]", 0, 1_000, 1_000)));
     assert!(bad(range_error("\"text\"", 0, 1_000, 1_000)));
     let query = parse("m").unwrap();
-    assert!(bad(evaluate_instant(
-        &Hour,
-        &query,
-        i64::MAX,
-        &Options::default()
-    )
-    .unwrap_err()));
+    assert!(bad(evaluate_instant(&Hour, &query, i64::MAX, &Options::default()).unwrap_err()));
     let too_many = |error| matches!(error, EvaluateError::TooManySamples { .. });
-    assert!(too_many(range_error(
-        "max_over_time(m[100y:1ms])",
-        0,
-        1_000,
-        1_000
-    )));
-    assert!(too_many(range_error(
-        "max_over_time(vector(1)[10d:1ms])",
-        0,
-        1_000,
-        1_000
-    )));
+    assert!(too_many(range_error("max_over_time(m[100y:1ms])", 0, 1_000, 1_000)));
+    assert!(too_many(range_error("max_over_time(vector(1)[10d:1ms])", 0, 1_000, 1_000)));
 }
 
 #[test]
 fn samples_are_counted_as_they_are_held() {
     let evaluate = |text: &str, max_samples: usize| {
-        let options = Options {
-            max_samples,
-            ..Options::default()
-        };
+        let options = Options { max_samples, ..Options::default() };
         evaluate_range(&Hour, &parse(text).unwrap(), 0, 3_599_000, 60_000, &options)
     };
     // 100 series of 3,600 samples are loaded, and 60 steps of each made of them.
     assert!(evaluate("sum(rate(m[1h]))", 360_000).is_err());
     assert!(evaluate("sum(rate(m[1h]))", 380_000).is_ok());
     // What an operand needed while it was computed is free again for the next.
-    assert!(
-        evaluate(
-            "sum(rate(m[1h])) + sum(rate(m[1h])) + sum(rate(m[1h]))",
-            380_000
-        )
-        .is_ok()
-    );
+    assert!(evaluate("sum(rate(m[1h])) + sum(rate(m[1h])) + sum(rate(m[1h]))", 380_000).is_ok());
     assert!(evaluate("m + m", 380_000).is_ok());
 }
 
 #[test]
-fn a_cancelled_query_stops() {
-    let options = Options {
-        cancelled: Some(Arc::new(AtomicBool::new(true))),
-        ..Options::default()
+fn label_values_cannot_grow_without_end() {
+    let mut text = "label_replace(m, \"long\", \"0123456789abcdef\", \"\", \"\")".to_owned();
+    for _ in 0..40 {
+        text = format!("label_replace({text}, \"long\", \"$1$1\", \"long\", \"(.*)\")");
+    }
+    let error = evaluate_instant(&Hour, &parse(&text).unwrap(), 0, &Options::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("the limit is 2048 bytes"), "{error}");
+    let joined = format!("label_join(m, \"a\", \"{}\", \"n\", \"n\")", "-".repeat(2_048));
+    let error = evaluate_instant(&Hour, &parse(&joined).unwrap(), 0, &Options::default());
+    assert!(matches!(error, Err(EvaluateError::Execution(_))));
+}
+
+#[test]
+fn labels_that_a_query_makes_are_counted() {
+    let evaluate = |text: &str, max_samples: usize| {
+        let options = Options { max_samples, ..Options::default() };
+        evaluate_range(&Hour, &parse(text).unwrap(), 0, 1_000, 1_000, &options)
     };
+    let value = "x".repeat(2_000);
+    let replaced = format!("label_replace(m, \"a\", \"{value}\", \"\", \"\")");
+    let joined = format!("label_join(m, \"a\", \"{value}\", \"n\", \"n\")");
+    // 100 series of 2 samples each, and 100 label sets of 2,200 bytes.
+    for text in [replaced.as_str(), &joined] {
+        assert!(evaluate("m", 1_000).is_ok());
+        assert!(evaluate(text, 20_000).is_err(), "{text}");
+        assert!(evaluate(text, 40_000).is_ok(), "{text}");
+    }
+    assert!(evaluate("count_values(\"v\", m)", 1_500).is_err());
+    assert!(evaluate("count_values(\"v\", m)", 20_000).is_ok());
+}
+
+#[test]
+fn a_cancelled_query_stops() {
+    let options =
+        Options { cancelled: Some(Arc::new(AtomicBool::new(true))), ..Options::default() };
     let result = evaluate_instant(&Hour, &parse("1 + sum(m)").unwrap(), 0, &options);
     assert!(matches!(result, Err(EvaluateError::Cancelled)));
 }
@@ -186,21 +168,14 @@ impl SeriesSource for Cancels {
     fn select(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<SeriesColumns>, SourceError> {
         self.0.store(true, Ordering::Relaxed);
         let (timestamps, values) = (vec![0], vec![1.0]);
-        Ok(vec![SeriesColumns {
-            labels: Labels::empty(),
-            timestamps,
-            values,
-        }])
+        Ok(vec![SeriesColumns { labels: Labels::empty(), timestamps, values }])
     }
 }
 
 #[test]
 fn a_query_is_cancelled_between_its_windows() {
     let flag = Arc::new(AtomicBool::new(false));
-    let options = Options {
-        cancelled: Some(Arc::clone(&flag)),
-        ..Options::default()
-    };
+    let options = Options { cancelled: Some(Arc::clone(&flag)), ..Options::default() };
     let query = parse("sum_over_time(sum_over_time(vector(scalar(m))[1d:1s])[100d:1s])").unwrap();
     let result = evaluate_instant(&Cancels(flag), &query, 0, &options);
     assert!(matches!(result, Err(EvaluateError::Cancelled)));
@@ -209,9 +184,7 @@ fn a_query_is_cancelled_between_its_windows() {
 #[test]
 fn a_broken_source_is_told() {
     let result = evaluate_instant(&Broken, &parse("m").unwrap(), 0, &Options::default());
-    let Err(EvaluateError::Source(error)) = result else {
-        panic!("no error of the source")
-    };
+    let Err(EvaluateError::Source(error)) = result else { panic!("no error of the source") };
     assert_eq!(error.to_string(), "reading series failed: disk on fire");
 }
 
@@ -219,10 +192,7 @@ fn a_broken_source_is_told() {
 fn what_is_not_implemented_is_refused_by_name() {
     for name in ["histogram_sum", "histogram_avg", "info"] {
         let error = parse(&format!("1 + {name}(m)")).unwrap_err();
-        assert_eq!(
-            error.message,
-            format!("the function {name:?} is not implemented")
-        );
+        assert_eq!(error.message, format!("the function {name:?} is not implemented"));
         assert_eq!(error.position, Some(4));
     }
     check_refused("m + fill(0) m");

@@ -15,10 +15,7 @@ fn scripts(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder can be read")
         .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "test")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
         .collect();
     paths.sort();
     paths
@@ -59,22 +56,10 @@ fn scripts_of_prometheus() {
             }
         }
     }
-    complaints.extend(
-        unseen
-            .iter()
-            .map(|case| format!("{case} # is listed, but is no eval")),
-    );
+    complaints.extend(unseen.iter().map(|case| format!("{case} # is listed, but is no eval")));
     eprintln!("{passed} cases pass, {failed} are known gaps");
-    assert!(
-        complaints.is_empty(),
-        "{} complaints:\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
-    assert!(
-        passed > 400,
-        "the scripts hold fewer cases than they should"
-    );
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+    assert!(passed > 400, "the scripts hold fewer cases than they should");
 }
 
 #[test]
@@ -84,9 +69,8 @@ fn own_scripts() {
     let mut complaints = Vec::new();
     for path in paths {
         for outcome in run_file(&path) {
-            let why = outcome
-                .failure
-                .map(|why| format!("{}:{} {why}", path.display(), outcome.line));
+            let why =
+                outcome.failure.map(|why| format!("{}:{} {why}", path.display(), outcome.line));
             complaints.extend(why);
         }
     }
@@ -117,10 +101,7 @@ fn a_wrong_expectation_fails() {
         let script = format!("load 10s\n  m 0 1 2\n  n 0 5 6\n\n{case}\n");
         let outcomes = run(&script).unwrap();
         assert_eq!(outcomes.len(), 1);
-        assert!(
-            outcomes[0].failure.is_some(),
-            "passes, but must not: {case}"
-        );
+        assert!(outcomes[0].failure.is_some(), "passes, but must not: {case}");
     }
     assert!(run("lod 10s\n  m 1").is_err());
     assert!(run("load 10s\n  m abc").is_err());

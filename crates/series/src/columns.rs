@@ -16,11 +16,7 @@ pub struct SeriesColumns {
 impl SeriesColumns {
     /// No samples yet.
     pub fn new(labels: Labels) -> Self {
-        Self {
-            labels,
-            timestamps: Vec::new(),
-            values: Vec::new(),
-        }
+        Self { labels, timestamps: Vec::new(), values: Vec::new() }
     }
 
     /// How many samples.
@@ -38,9 +34,6 @@ impl SeriesColumns {
         self.timestamps
             .iter()
             .zip(&self.values)
-            .map(|(&timestamp_ms, &value)| Sample {
-                timestamp_ms,
-                value,
-            })
+            .map(|(&timestamp_ms, &value)| Sample { timestamp_ms, value })
     }
 }

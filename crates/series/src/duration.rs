@@ -37,10 +37,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
         let (number, after) = rest.split_at(digits);
         let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, after) = after.split_at(letters);
-        let at = UNITS
-            .iter()
-            .position(|(name, _)| *name == unit)
-            .ok_or_else(malformed)?;
+        let at = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(malformed)?;
         if digits == 0 || at < next_unit {
             return Err(malformed());
         }
@@ -53,11 +50,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
             .ok_or_else(|| DurationError::TooLarge(text.into()))?;
         rest = after;
     }
-    if next_unit == 0 {
-        Err(malformed())
-    } else {
-        Ok(total)
-    }
+    if next_unit == 0 { Err(malformed()) } else { Ok(total) }
 }
 
 /// The duration as Prometheus writes it; `0s` for none.
@@ -106,15 +99,9 @@ mod tests {
     #[test]
     fn refusals() {
         for text in ["", "5", "m5", "5x", "1m1h", "1m1m", "-5m", "1.5h"] {
-            assert_eq!(
-                parse_duration_ms(text),
-                Err(DurationError::Malformed(text.into()))
-            );
+            assert_eq!(parse_duration_ms(text), Err(DurationError::Malformed(text.into())));
         }
         let huge = "99999999999y";
-        assert_eq!(
-            parse_duration_ms(huge),
-            Err(DurationError::TooLarge(huge.into()))
-        );
+        assert_eq!(parse_duration_ms(huge), Err(DurationError::TooLarge(huge.into())));
     }
 }

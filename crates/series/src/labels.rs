@@ -35,10 +35,8 @@ impl Labels {
         N: Into<Box<str>>,
         V: Into<Box<str>>,
     {
-        let mut pairs: Vec<(Box<str>, Box<str>)> = pairs
-            .into_iter()
-            .map(|(n, v)| (n.into(), v.into()))
-            .collect();
+        let mut pairs: Vec<(Box<str>, Box<str>)> =
+            pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         pairs.sort_unstable();
         for two in pairs.windows(2) {
             if two[0].0 == two[1].0 {
@@ -54,10 +52,7 @@ impl Labels {
 
     /// The value of `name`, if the set has that label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .binary_search_by(|(n, _)| (**n).cmp(name))
-            .ok()
-            .map(|at| &*self.0[at].1)
+        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|at| &*self.0[at].1)
     }
 
     /// The metric name, if the set has one.
@@ -83,12 +78,8 @@ impl Labels {
     /// This set with `name` set to `value`; an empty value removes the label.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> = self
-            .0
-            .iter()
-            .filter(|(n, _)| &**n != name)
-            .cloned()
-            .collect();
+        let mut pairs: Vec<(Box<str>, Box<str>)> =
+            self.0.iter().filter(|(n, _)| &**n != name).cloned().collect();
         if !value.is_empty() {
             let at = pairs.partition_point(|(n, _)| **n < *name);
             pairs.insert(at, (name.into(), value.into()));
@@ -128,16 +119,11 @@ impl Labels {
 impl fmt::Display for Labels {
     /// The set as PromQL writes it: `name{label="value"}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self
-            .metric_name()
-            .filter(|name| is_legacy_metric_name(name));
+        let name = self.metric_name().filter(|name| is_legacy_metric_name(name));
         if let Some(name) = name {
             f.write_str(name)?;
         }
-        let mut rest = self
-            .iter()
-            .filter(|(n, _)| name.is_none() || *n != METRIC_NAME)
-            .peekable();
+        let mut rest = self.iter().filter(|(n, _)| name.is_none() || *n != METRIC_NAME).peekable();
         if name.is_some() && rest.peek().is_none() {
             return Ok(());
         }
@@ -180,18 +166,14 @@ fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// Whether `name` fits `[a-zA-Z_][a-zA-Z0-9_]*` and so needs no quotes in PromQL.
 pub fn is_legacy_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Whether `name` fits `[a-zA-Z_:][a-zA-Z0-9_:]*` and so needs no quotes in PromQL.
 pub fn is_legacy_metric_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b':')
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b':')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':')
 }
 
@@ -226,10 +208,7 @@ mod tests {
 
     #[test]
     fn a_boundary_between_name_and_value_is_part_of_the_fingerprint() {
-        assert_ne!(
-            labels(&[("ab", "c")]).fingerprint(),
-            labels(&[("a", "bc")]).fingerprint()
-        );
+        assert_ne!(labels(&[("ab", "c")]).fingerprint(), labels(&[("a", "bc")]).fingerprint());
     }
 
     #[test]

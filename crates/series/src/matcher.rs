@@ -54,12 +54,7 @@ impl Matcher {
             MatchOp::Equal | MatchOp::NotEqual => None,
             MatchOp::Regex | MatchOp::NotRegex => Some(compile(value)?),
         };
-        Ok(Self {
-            name: name.into(),
-            op,
-            value: value.into(),
-            regex,
-        })
+        Ok(Self { name: name.into(), op, value: value.into(), regex })
     }
 
     /// A matcher whose operator is given as text, as in `instance=~"web.*"`.
@@ -76,12 +71,7 @@ impl Matcher {
 
     /// `name="value"`.
     pub fn equal(name: &str, value: &str) -> Self {
-        Self {
-            name: name.into(),
-            op: MatchOp::Equal,
-            value: value.into(),
-            regex: None,
-        }
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
     }
 
     /// The label it looks at.
@@ -117,10 +107,7 @@ impl Matcher {
 
 /// Anchors and compiles a regular expression; `.` matches line breaks, as in Prometheus.
 fn compile(pattern: &str) -> Result<Regex, MatcherError> {
-    let refuse = |reason: String| MatcherError::Regex {
-        pattern: pattern.into(),
-        reason,
-    };
+    let refuse = |reason: String| MatcherError::Regex { pattern: pattern.into(), reason };
     if pattern.len() > MAX_REGEX_LEN {
         return Err(refuse(format!("it is longer than {MAX_REGEX_LEN} bytes")));
     }
@@ -168,12 +155,7 @@ mod tests {
 
     #[track_caller]
     fn check(op: &str, pattern: &str, value: &str, expected: bool) {
-        assert_eq!(
-            Matcher::parse_pair("l", op, pattern)
-                .unwrap()
-                .matches(value),
-            expected
-        );
+        assert_eq!(Matcher::parse_pair("l", op, pattern).unwrap().matches(value), expected);
     }
 
     #[test]

@@ -11,10 +11,7 @@ pub struct TimeRange {
 
 impl TimeRange {
     /// Everything.
-    pub const ALL: Self = Self {
-        start_ms: i64::MIN,
-        end_ms: i64::MAX,
-    };
+    pub const ALL: Self = Self { start_ms: i64::MIN, end_ms: i64::MAX };
 
     /// From `start_ms` to `end_ms`, both included.
     pub fn new(start_ms: i64, end_ms: i64) -> Self {

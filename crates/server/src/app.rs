@@ -11,13 +11,20 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::fleet::Fleet;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
+use crate::shares::Shares;
 use crate::store::MetricStore;
 use crate::throttle::Throttle;
 
 /// How many passwords are hashed at the same time: each takes 19 MiB and a core.
 const CONCURRENT_HASHES: usize = 2;
-/// How many queries compute at the same time.
-const CONCURRENT_QUERIES: usize = 8;
+/// How many sign-ins may wait for their password to be hashed, or be at it.
+const WAITING_SIGN_INS: usize = 32;
+/// How many queries compute at the same time. Each may hold 400 MB of samples and a core, so this bounds both: 1.6 GB.
+const CONCURRENT_QUERIES: u32 = 4;
+/// How many evaluations of live charts compute at the same time, whatever the other queries do: 160 MB.
+const CONCURRENT_LIVE_QUERIES: u32 = 4;
+/// How much all answers together may take that are being sent, in KiB: 256 MiB.
+const UNSENT_ANSWERS_KIB: u32 = 256 << 10;
 /// How many agents may be connected, those that have not said who they are included.
 const MAX_AGENTS: usize = 20_000;
 
@@ -40,10 +47,16 @@ pub(crate) struct App {
     pub(crate) presence_changed: Notify,
     /// Turns true when the server is to stop.
     pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) hashing: Semaphore,
-    pub(crate) querying: Arc<Semaphore>,
+    /// Wakes the live streams when a session or token ended.
+    pub(crate) authority_changed: Notify,
+    pub(crate) hashing: Arc<Semaphore>,
+    pub(crate) waiting_sign_ins: Semaphore,
+    pub(crate) queries: Shares,
+    pub(crate) live_queries: Shares,
+    /// Room for answers that are being sent, in KiB.
+    pub(crate) answers: Shares,
     pub(crate) agents: Arc<Semaphore>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Shares,
 }
 
 /// The parts that a server is made of; see [`App`].
@@ -58,7 +71,7 @@ pub(crate) struct Parts {
 }
 
 /// How many live streams may be open.
-const MAX_STREAMS: usize = 2_000;
+const MAX_STREAMS: u32 = 2_000;
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -77,10 +90,14 @@ impl App {
             counters: Counters::default(),
             presence_changed: Notify::new(),
             stop: parts.stop,
-            hashing: Semaphore::new(CONCURRENT_HASHES),
-            querying: Arc::new(Semaphore::new(CONCURRENT_QUERIES)),
+            authority_changed: Notify::new(),
+            hashing: Arc::new(Semaphore::new(CONCURRENT_HASHES)),
+            waiting_sign_ins: Semaphore::new(WAITING_SIGN_INS),
+            queries: Shares::new(CONCURRENT_QUERIES),
+            live_queries: Shares::new(CONCURRENT_LIVE_QUERIES),
+            answers: Shares::new(UNSENT_ANSWERS_KIB),
             agents: Arc::new(Semaphore::new(MAX_AGENTS)),
-            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            streams: Shares::new(MAX_STREAMS),
         }
     }
 

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use muster_api::{Disk, Host, HostList, HostState};
 use muster_promql::Value;
 use muster_series::Labels;
 
 use crate::app::App;
+use crate::latest::Latest;
 use crate::roster::Entry;
 use crate::store::{MetricStore, QueryRun};
 
@@ -44,10 +46,7 @@ fn expressions() -> [(Figure, String); 9] {
             "100 * (1 - avg by (instance) (irate(node_cpu_seconds_total{mode=\"idle\"}[30s])))"
                 .into(),
         ),
-        (
-            Figure::Cpus,
-            "count by (instance) (node_cpu_seconds_total{mode=\"idle\"})".into(),
-        ),
+        (Figure::Cpus, "count by (instance) (node_cpu_seconds_total{mode=\"idle\"})".into()),
         (
             Figure::Memory,
             "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)".into(),
@@ -74,40 +73,37 @@ fn disk_expression(what: &str) -> String {
     format!("node_filesystem_{what}_bytes{{fstype!~\"{PSEUDO_FILE_SYSTEMS}\"}}")
 }
 
+/// All hosts at a moment.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) list: Arc<HostList>,
+    /// The list as JSON.
+    pub(crate) json: Bytes,
+}
+
+impl Snapshot {
+    fn new(list: HostList) -> Self {
+        let json = serde_json::to_vec(&list).expect("a list of hosts is JSON, and memory takes it");
+        Self { list: Arc::new(list), json: json.into() }
+    }
+}
+
 /// The shared result.
 #[derive(Default)]
 pub(crate) struct Fleet {
-    newest: tokio::sync::Mutex<Option<(i64, Arc<HostList>)>>,
+    newest: Arc<Latest<Snapshot>>,
 }
 
 impl Fleet {
     /// All hosts with figures not older than [`FRESH_MS`].
-    pub(crate) async fn hosts(&self, app: &Arc<App>) -> Arc<HostList> {
-        let mut newest = self.newest.lock().await;
-        let now = app.clock.monotonic_ms();
-        if let Some((made, list)) = &*newest
-            && now - made < FRESH_MS
-        {
-            return Arc::clone(list);
-        }
+    pub(crate) async fn hosts(&self, app: &Arc<App>) -> Snapshot {
         let computing = Arc::clone(app);
-        let list = tokio::task::spawn_blocking(move || compute(&computing)).await;
-        match list {
-            Ok(list) => {
-                let list = Arc::new(list);
-                *newest = Some((app.clock.monotonic_ms(), Arc::clone(&list)));
-                list
-            }
-            Err(error) => {
-                app.counters.panics.add(1);
-                tracing::error!(%error, "the fleet could not be computed");
-                Arc::new(HostList {
-                    now_ms: app.clock.now_ms(),
-                    hosts: vec![],
-                    removed: vec![],
-                })
-            }
-        }
+        let compute = move || Snapshot::new(compute(&computing));
+        let made = self.newest.get(&app.clock, FRESH_MS, compute).await;
+        made.unwrap_or_else(|| {
+            app.counters.panics.add(1);
+            Snapshot::new(HostList { now_ms: app.clock.now_ms(), hosts: vec![], removed: vec![] })
+        })
     }
 }
 
@@ -131,30 +127,17 @@ fn compute(app: &App) -> HostList {
             host.worst_disk = Some(disk);
         }
     }
-    HostList {
-        now_ms,
-        hosts: hosts.into_values().collect(),
-        removed: Vec::new(),
-    }
+    HostList { now_ms, hosts: hosts.into_values().collect(), removed: Vec::new() }
 }
 
 fn bare_host(entry: &Entry) -> Host {
     let presence = entry.presence();
     let text = |pick: fn(&crate::roster::HostFacts) -> &String| {
-        presence
-            .facts
-            .as_ref()
-            .map(pick)
-            .filter(|text| !text.is_empty())
-            .cloned()
+        presence.facts.as_ref().map(pick).filter(|text| !text.is_empty()).cloned()
     };
     Host {
         instance: entry.instance.to_string(),
-        state: if presence.connected {
-            HostState::Up
-        } else {
-            HostState::Silent
-        },
+        state: if presence.connected { HostState::Up } else { HostState::Silent },
         state_since_ms: presence.since_ms,
         last_sample_ms: Some(*entry.newest().borrow()).filter(|&ms| ms > 0),
         agent_version: text(|facts| &facts.agent_version),
@@ -191,10 +174,7 @@ fn set(host: &mut Host, figure: Figure, value: f64) {
 
 /// The finite values of an expression; an expression that fails is logged and gives none.
 fn vector(store: &dyn MetricStore, expression: &str, now_ms: i64) -> Vec<(Labels, f64)> {
-    match store
-        .query_instant(expression, now_ms, &QueryRun::default())
-        .map(|done| done.value)
-    {
+    match store.query_instant(expression, now_ms, &QueryRun::default()).map(|done| done.value) {
         Ok(Value::Vector(samples)) => samples
             .into_iter()
             .filter(|sample| sample.value.is_finite())
@@ -257,16 +237,10 @@ fn used_percent(size: f64, free: f64, available: f64) -> Option<f64> {
 
 /// What changed from one list to the next: changed and new hosts, and names that are gone.
 pub(crate) fn changes(before: &HostList, after: &HostList) -> HostList {
-    let known: BTreeMap<&str, &Host> = before
-        .hosts
-        .iter()
-        .map(|host| (host.instance.as_str(), host))
-        .collect();
-    let present: std::collections::BTreeSet<&str> = after
-        .hosts
-        .iter()
-        .map(|host| host.instance.as_str())
-        .collect();
+    let known: BTreeMap<&str, &Host> =
+        before.hosts.iter().map(|host| (host.instance.as_str(), host)).collect();
+    let present: std::collections::BTreeSet<&str> =
+        after.hosts.iter().map(|host| host.instance.as_str()).collect();
     HostList {
         now_ms: after.now_ms,
         hosts: after
@@ -290,20 +264,13 @@ mod tests {
 
     fn host(instance: &str, load1: f64) -> Host {
         let roster = Roster::default();
-        let hold = roster.hold(instance, HostFacts::default(), 1);
-        Host {
-            load1: Some(load1),
-            ..bare_host(&hold.entry)
-        }
+        let hold = roster.hold(instance, HostFacts::default(), 1).unwrap();
+        Host { load1: Some(load1), ..bare_host(&hold.entry) }
     }
 
     fn list(hosts: &[(&str, f64)]) -> HostList {
         let hosts = hosts.iter().map(|(name, load)| host(name, *load)).collect();
-        HostList {
-            now_ms: 0,
-            hosts,
-            removed: vec![],
-        }
+        HostList { now_ms: 0, hosts, removed: vec![] }
     }
 
     #[test]
@@ -312,11 +279,7 @@ mod tests {
             &list(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]),
             &list(&[("a", 1.0), ("b", 2.0), ("d", 1.0)]),
         );
-        let names: Vec<&str> = changed
-            .hosts
-            .iter()
-            .map(|host| host.instance.as_str())
-            .collect();
+        let names: Vec<&str> = changed.hosts.iter().map(|host| host.instance.as_str()).collect();
         assert_eq!(names, ["b", "d"]);
         assert_eq!(changed.removed, ["c"]);
     }

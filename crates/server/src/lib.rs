@@ -27,12 +27,15 @@ mod config;
 mod start;
 
 mod app;
+mod connection;
 mod fleet;
 mod http;
 mod ingest;
+mod latest;
 mod listener;
 mod refusals;
 mod roster;
+mod shares;
 mod tasks;
 mod throttle;
 

@@ -39,12 +39,7 @@ pub async fn create_api_token(
     now_ms: i64,
 ) -> Result<String, LocalError> {
     let secret = Secret::generate(SecretKind::ApiToken);
-    let new = NewApiToken {
-        name: name.into(),
-        role,
-        secret_hash: secret.hash(),
-        expires_ms,
-    };
+    let new = NewApiToken { name: name.into(), role, secret_hash: secret.hash(), expires_ms };
     open(data_dir).await?.create_api_token(new, now_ms).await?;
     Ok(secret.text().to_owned())
 }
@@ -70,12 +65,7 @@ pub async fn enroll_token(
     now_ms: i64,
 ) -> Result<String, LocalError> {
     let secret = Secret::generate(SecretKind::EnrollToken);
-    let new = NewEnrollToken {
-        secret_hash: secret.hash(),
-        uses,
-        expires_ms,
-        groups,
-    };
+    let new = NewEnrollToken { secret_hash: secret.hash(), uses, expires_ms, groups };
     meta.create_enroll_token(new, now_ms).await?;
     Ok(secret.text().to_owned())
 }

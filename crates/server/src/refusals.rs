@@ -68,9 +68,8 @@ mod tests {
     #[test]
     fn a_host_is_mentioned_once_a_minute() {
         let refusals = Refusals::default();
-        let due: Vec<bool> = [0, 1, EVERY_MS - 1, EVERY_MS]
-            .map(|at| refusals.due("web-1", at))
-            .into();
+        let due: Vec<bool> =
+            [0, 1, EVERY_MS - 1, EVERY_MS].map(|at| refusals.due("web-1", at)).into();
         assert_eq!(due, [true, false, false, true]);
         assert!(refusals.due("web-2", 1));
     }

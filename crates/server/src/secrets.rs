@@ -41,9 +41,7 @@ impl Secret {
     /// 256 bits from the operating system.
     pub fn generate(kind: SecretKind) -> Self {
         let bytes = random_bytes::<32>();
-        Self {
-            text: format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bytes)),
-        }
+        Self { text: format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bytes)) }
     }
 
     /// The text to show, once.
@@ -118,10 +116,7 @@ mod tests {
     #[test]
     fn a_password_is_recognised_and_only_it() {
         let hash = hash_password("correct horse");
-        assert!(
-            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hash}"
-        );
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(verify_password("correct horse", &hash));
         assert!(!verify_password("correct horsf", &hash));
         assert!(!verify_password("correct horse", "not a hash"));
@@ -129,10 +124,8 @@ mod tests {
 
     #[test]
     fn generated_secrets_differ_and_hash_to_what_is_looked_up() {
-        let (one, other) = (
-            Secret::generate(SecretKind::ApiToken),
-            Secret::generate(SecretKind::ApiToken),
-        );
+        let (one, other) =
+            (Secret::generate(SecretKind::ApiToken), Secret::generate(SecretKind::ApiToken));
         assert_ne!(one.text(), other.text());
         assert!(one.text().starts_with("muster_t_"));
         assert_eq!(one.text().len(), "muster_t_".len() + 43);

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{Clock, RealDisk};
 use muster_promql::{Evaluated, SeriesSource, SourceError};
@@ -15,8 +15,11 @@ use muster_tsdb::{Appended, Db, OpenReport, SelectLimits, SeriesId, Stats, TsdbE
 
 /// The most series one query may touch.
 const MAX_SERIES: usize = 1_000_000;
-/// The most samples one query may load.
-const MAX_SAMPLES: usize = 50_000_000;
+/// The most samples one query may hold at once: 16 bytes each, so 400 MB. With the queries that compute at the same
+/// time (see `App`), this bounds what all of them together take.
+const MAX_SAMPLES: usize = 25_000_000;
+/// The most samples of a query that runs again and again, for a live chart.
+const MAX_LIVE_SAMPLES: usize = 2_500_000;
 
 /// Why a query has no result.
 #[derive(Debug, thiserror::Error)]
@@ -93,12 +96,29 @@ pub trait MetricStore: Send + Sync + 'static {
 }
 
 /// One run of a query: who waits for it may stop it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct QueryRun {
     cancelled: Arc<AtomicBool>,
+    max_samples: usize,
+}
+
+impl Default for QueryRun {
+    fn default() -> Self {
+        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES }
+    }
 }
 
 impl QueryRun {
+    /// A run that may hold fewer samples, as it will come again soon.
+    pub fn live() -> Self {
+        Self { max_samples: MAX_LIVE_SAMPLES, ..Self::default() }
+    }
+
+    /// Whether somebody stopped the run.
+    pub fn is_stopped(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// A guard that stops the run when it is dropped, as happens when the client goes away.
     pub fn stop_on_drop(&self) -> StopOnDrop {
         StopOnDrop(Arc::clone(&self.cancelled))
@@ -106,7 +126,7 @@ impl QueryRun {
 
     fn options(&self) -> muster_promql::Options {
         muster_promql::Options {
-            max_samples: MAX_SAMPLES,
+            max_samples: self.max_samples,
             cancelled: Some(Arc::clone(&self.cancelled)),
             ..muster_promql::Options::default()
         }
@@ -118,7 +138,7 @@ pub struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -134,17 +154,21 @@ impl Embedded {
         clock: Arc<dyn Clock>,
         retention_ms: i64,
     ) -> Result<(Self, OpenReport), TsdbError> {
-        let options = muster_tsdb::Options {
-            retention_ms,
-            ..muster_tsdb::Options::default()
-        };
+        let options = muster_tsdb::Options { retention_ms, ..muster_tsdb::Options::default() };
         let (db, report) = Db::open(dir, Arc::new(RealDisk), clock, options)?;
         Ok((Self { db }, report))
+    }
+
+    fn source(&self, run: &QueryRun) -> Source<'_> {
+        Source { db: &self.db, max_samples: run.max_samples }
     }
 }
 
 /// What PromQL sees of the engine.
-struct Source<'a>(&'a Db);
+struct Source<'a> {
+    db: &'a Db,
+    max_samples: usize,
+}
 
 impl SeriesSource for Source<'_> {
     fn select(
@@ -152,11 +176,8 @@ impl SeriesSource for Source<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let limits = SelectLimits {
-            max_series: MAX_SERIES,
-            max_samples: MAX_SAMPLES,
-        };
-        self.0
+        let limits = SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples };
+        self.db
             .select(matchers, range, &limits)
             .map_err(|error| SourceError::new(error.to_string()))
     }
@@ -178,12 +199,7 @@ impl MetricStore for Embedded {
         run: &QueryRun,
     ) -> Result<Evaluated, QueryError> {
         let query = muster_promql::parse(text)?;
-        Ok(muster_promql::evaluate_instant(
-            &Source(&self.db),
-            &query,
-            at_ms,
-            &run.options(),
-        )?)
+        Ok(muster_promql::evaluate_instant(&self.source(run), &query, at_ms, &run.options())?)
     }
 
     fn query_range(
@@ -195,9 +211,8 @@ impl MetricStore for Embedded {
     ) -> Result<Evaluated, QueryError> {
         let query = muster_promql::parse(text)?;
         let (start, end) = (range.start_ms, range.end_ms);
-        let source = Source(&self.db);
         Ok(muster_promql::evaluate_range(
-            &source,
+            &self.source(run),
             &query,
             start,
             end,

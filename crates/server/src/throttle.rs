@@ -1,6 +1,6 @@
 //! How often somebody may try to sign in.
 //!
-//! Failures are counted per address and per (address, account): an attacker slows down only
+//! Failures are counted per address (of IPv6, per network of 64 bits) and per (address, account): an attacker slows down only
 //! themselves, so nobody can lock somebody else out. The first [`FREE_FAILURES`] failures cost nothing; from then
 //! on each doubles the wait, from one second to [`LONGEST_WAIT_MS`]. A quiet quarter of an hour forgives.
 
@@ -46,10 +46,8 @@ impl Throttle {
             self.forget(now_ms);
         }
         for key in keys(address, account) {
-            let failures = self.failures.entry(key).or_insert(Failures {
-                count: 0,
-                last_ms: now_ms,
-            });
+            let failures =
+                self.failures.entry(key).or_insert(Failures { count: 0, last_ms: now_ms });
             if now_ms - failures.last_ms > FORGIVEN_AFTER_MS {
                 failures.count = 0;
             }
@@ -67,26 +65,33 @@ impl Throttle {
 
     /// Drops what is forgiven, and if that is not enough, the older half.
     fn forget(&mut self, now_ms: i64) {
-        self.failures
-            .retain(|_, failures| now_ms - failures.last_ms <= FORGIVEN_AFTER_MS);
+        self.failures.retain(|_, failures| now_ms - failures.last_ms <= FORGIVEN_AFTER_MS);
         if self.failures.len() + 2 > MOST_KEYS {
             let mut times: Vec<i64> = self.failures.values().map(|f| f.last_ms).collect();
             times.sort_unstable();
             let median = times[times.len() / 2];
-            self.failures
-                .retain(|_, failures| failures.last_ms > median);
+            self.failures.retain(|_, failures| failures.last_ms > median);
         }
+    }
+}
+
+/// Whom an address stands for: a network of 64 bits is what one IPv6 client gets, and it may use all of its addresses.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << 64);
+            IpAddr::V6(std::net::Ipv6Addr::from_bits(prefix))
+        }
+        four @ IpAddr::V4(_) => four,
     }
 }
 
 /// The two keys an attempt is counted under: the address alone (with an empty account), and the
 /// account as tried from that address.
 fn keys(address: IpAddr, account: &str) -> [(IpAddr, String); 2] {
+    let address = network(address);
     let account: String = account.chars().take(64).collect();
-    [
-        (address, String::new()),
-        (address, format!("account {account}")),
-    ]
+    [(address, String::new()), (address, format!("account {account}"))]
 }
 
 fn allowed_at_ms(failures: Failures) -> i64 {
@@ -114,9 +119,8 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_a_limit() {
-        let waits: Vec<i64> = [4, 5, 6, 7, 40]
-            .map(|times| failed(times).wait_ms(HERE, "admin", 1_000))
-            .into();
+        let waits: Vec<i64> =
+            [4, 5, 6, 7, 40].map(|times| failed(times).wait_ms(HERE, "admin", 1_000)).into();
         assert_eq!(waits, [0, 1_000, 2_000, 4_000, LONGEST_WAIT_MS]);
     }
 
@@ -131,16 +135,27 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_client_has_one_network_not_many_addresses() {
+        let [first, second, other, mapped] =
+            ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1", "::ffff:192.0.2.1"]
+                .map(|text| text.parse().unwrap());
+        let mut throttle = Throttle::default();
+        for _ in 0..10 {
+            throttle.failed(first, "admin", 1_000);
+        }
+        assert!(throttle.wait_ms(second, "admin", 1_000) > 0);
+        assert_eq!(throttle.wait_ms(other, "admin", 1_000), 0);
+        assert_eq!(network(mapped), HERE);
+    }
+
+    #[test]
     fn success_and_time_forgive() {
         let mut throttle = failed(10);
         throttle.succeeded(HERE, "admin");
         assert_eq!(throttle.wait_ms(HERE, "admin", 1_000), 0);
         let mut throttle = failed(10);
         throttle.failed(HERE, "admin", 1_000 + FORGIVEN_AFTER_MS + 1);
-        assert_eq!(
-            throttle.wait_ms(HERE, "admin", 1_000 + FORGIVEN_AFTER_MS + 1),
-            0
-        );
+        assert_eq!(throttle.wait_ms(HERE, "admin", 1_000 + FORGIVEN_AFTER_MS + 1), 0);
     }
 
     #[test]

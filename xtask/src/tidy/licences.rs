@@ -38,15 +38,11 @@ impl Rules {
         let table: Table = text.parse().with_context(|| format!("{FILE} is no TOML"))?;
         let value = |section: &str, key: &str| table.get(section)?.get(key).cloned();
         let entries = |section: &str, key: &str| -> Vec<Value> {
-            value(section, key)
-                .and_then(|list| list.as_array().cloned())
-                .unwrap_or_default()
+            value(section, key).and_then(|list| list.as_array().cloned()).unwrap_or_default()
         };
         let name = |entry: &Value| -> anyhow::Result<String> {
             let name = entry.get("crate").and_then(Value::as_str);
-            Ok(name
-                .with_context(|| format!("{FILE}: {entry} names no crate"))?
-                .to_string())
+            Ok(name.with_context(|| format!("{FILE}: {entry} names no crate"))?.to_string())
         };
         let exception = |entry: &Value| Ok((name(entry)?, strings(entry.get("allow"))));
         Ok(Self {
@@ -55,10 +51,7 @@ impl Rules {
                 .iter()
                 .map(exception)
                 .collect::<anyhow::Result<_>>()?,
-            banned: entries("bans", "deny")
-                .iter()
-                .map(name)
-                .collect::<anyhow::Result<_>>()?,
+            banned: entries("bans", "deny").iter().map(name).collect::<anyhow::Result<_>>()?,
             registries: strings(value("sources", "allow-registry").as_ref()),
         })
     }
@@ -91,31 +84,21 @@ impl Rules {
 
     /// Checks that every package of Cargo.lock comes from a registry that is allowed.
     pub(super) fn check_lock(&self, lock: &str, findings: &mut Findings) {
-        let sources = lock
-            .lines()
-            .filter_map(|line| line.strip_prefix("source = "));
+        let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
         for source in sources.map(|source| source.trim_matches('"')) {
             let registry = source.strip_prefix("registry+");
             if !registry
                 .is_some_and(|registry| self.registries.iter().any(|known| known == registry))
             {
-                findings.error(format!(
-                    "Cargo.lock: {source} is no source that {FILE} allows"
-                ));
+                findings.error(format!("Cargo.lock: {source} is no source that {FILE} allows"));
             }
         }
     }
 
     fn permits(&self, name: &str, licence: &str) -> bool {
-        let exceptions = self
-            .exceptions
-            .iter()
-            .filter(|(excepted, _)| excepted == name);
+        let exceptions = self.exceptions.iter().filter(|(excepted, _)| excepted == name);
         let excepted = exceptions.flat_map(|(_, licences)| licences);
-        self.allowed
-            .iter()
-            .chain(excepted)
-            .any(|allowed| allowed == licence)
+        self.allowed.iter().chain(excepted).any(|allowed| allowed == licence)
     }
 }
 
@@ -127,10 +110,7 @@ fn strings(list: Option<&Value>) -> Vec<String> {
 /// Whether an SPDX expression can be met by permitted licences; `None` where it is none.
 /// The old `MIT/Apache-2.0` means `OR`. <https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/>
 fn holds(expression: &str, permits: &dyn Fn(&str) -> bool) -> Option<bool> {
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     let result = any_of(&mut rest, permits)?;
@@ -228,14 +208,8 @@ allow-registry = ["https://a/index"]
 
     #[test]
     fn packages_are_held_against_the_rules() {
-        packages(
-            "a v1.0.0\tMIT\nodd v1.0.0 (proc-macro)\tMPL-2.0\n\na v1.0.0\tMIT (*)\n",
-            &[],
-        );
-        packages(
-            "b v1.0.0\tMPL-2.0",
-            &["the licence \"MPL-2.0\" of b v1.0.0"],
-        );
+        packages("a v1.0.0\tMIT\nodd v1.0.0 (proc-macro)\tMPL-2.0\n\na v1.0.0\tMIT (*)\n", &[]);
+        packages("b v1.0.0\tMPL-2.0", &["the licence \"MPL-2.0\" of b v1.0.0"]);
         packages("c v1.0.0\t", &["the licence \"\" of c v1.0.0"]);
         packages("openssl-sys v0.9.0\tMIT", &["bans openssl-sys v0.9.0"]);
     }
@@ -248,10 +222,7 @@ allow-registry = ["https://a/index"]
         };
         check("name = \"a\"\nsource = \"registry+https://a/index\"\n", &[]);
         check("source = \"git+https://a/x\"\n", &["git+https://a/x"]);
-        check(
-            "source = \"registry+https://b/index\"\n",
-            &["https://b/index"],
-        );
+        check("source = \"registry+https://b/index\"\n", &["https://b/index"]);
     }
 
     #[test]

@@ -12,12 +12,7 @@ pub(super) fn check_architecture(
     findings: &mut Findings,
 ) {
     for (at, line) in text.lines().enumerate() {
-        for word in line
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|word| is_path(word))
-        {
+        for word in line.split('`').skip(1).step_by(2).filter(|word| is_path(word)) {
             if !exists(word) {
                 findings.error(format!("{}:{}: there is no `{word}`", map::FILE, at + 1));
             }
@@ -27,9 +22,7 @@ pub(super) fn check_architecture(
 
 /// Paths are told from routes (`/api/…`), media types and code by their first sign and by what cannot stand in a path.
 fn is_path(word: &str) -> bool {
-    let plain = word
-        .chars()
-        .all(|sign| sign.is_ascii_alphanumeric() || "./_-".contains(sign));
+    let plain = word.chars().all(|sign| sign.is_ascii_alphanumeric() || "./_-".contains(sign));
     let looks = word.contains('/') || ENDINGS.iter().any(|ending| word.ends_with(ending));
     plain && looks && !word.starts_with('/') && !word.starts_with("application/")
 }
@@ -41,18 +34,11 @@ pub(super) fn check_markdown(file: &File, exists: impl Fn(&str) -> bool, finding
     };
     let folder = stem.rsplit_once('/').map_or("", |(folder, _)| folder);
     for (at, line) in file.text.lines().enumerate() {
-        for target in line
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = target.split('#').next().unwrap_or_default();
             let elsewhere = path.is_empty() || path.contains(':') || path.contains(' ');
-            let from_root = if folder.is_empty() {
-                path.into()
-            } else {
-                format!("{folder}/{path}")
-            };
+            let from_root =
+                if folder.is_empty() { path.into() } else { format!("{folder}/{path}") };
             if !elsewhere && !exists(&from_root) {
                 findings.error(format!(
                     "{}:{}: the link to {path} leads nowhere",
@@ -72,10 +58,7 @@ mod tests {
     #[track_caller]
     fn check_map(text: &str, fragments: &[&str]) {
         let exists = |path: &str| path == "crates/tsdb";
-        expect_errors(
-            |findings| check_architecture(text, exists, findings),
-            fragments,
-        );
+        expect_errors(|findings| check_architecture(text, exists, findings), fragments);
     }
 
     #[test]
@@ -98,19 +81,12 @@ mod tests {
     #[track_caller]
     fn check_link(path: &str, text: &str, fragments: &[&str]) {
         let exists = |path: &str| path == "docs/guide.md" || path == "docs/../README.md";
-        expect_errors(
-            |findings| check_markdown(&file(path, text), exists, findings),
-            fragments,
-        );
+        expect_errors(|findings| check_markdown(&file(path, text), exists, findings), fragments);
     }
 
     #[test]
     fn links_are_followed_from_the_documents_own_folder() {
-        check_link(
-            "README.md",
-            "see [the guide](docs/guide.md#first) and [x](https://a.b)",
-            &[],
-        );
+        check_link("README.md", "see [the guide](docs/guide.md#first) and [x](https://a.b)", &[]);
         check_link("docs/guide.md", "[back](../README.md) [here](#top)", &[]);
         check_link(
             "docs/guide.md",

@@ -16,9 +16,7 @@ pub(super) fn check_crate(file: &File, findings: &mut Findings) {
         findings.error(format!("{path}: is no TOML"));
         return;
     };
-    let lints = manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"));
+    let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
     if lints.and_then(Value::as_bool) != Some(true) {
         findings.error(format!("{path}: lacks `[lints] workspace = true`"));
     }
@@ -38,9 +36,7 @@ pub(super) fn check_root(files: &[File], findings: &mut Findings) {
         .filter_map(member)
         .filter_map(|text| text.parse::<Table>().ok())
         .flat_map(|manifest| {
-            dependencies(&manifest)
-                .map(|(name, _)| name.clone())
-                .collect::<Vec<_>>()
+            dependencies(&manifest).map(|(name, _)| name.clone()).collect::<Vec<_>>()
         })
         .collect();
     let root = files.iter().find(|file| file.path == ROOT);
@@ -48,18 +44,10 @@ pub(super) fn check_root(files: &[File], findings: &mut Findings) {
         findings.error(format!("{ROOT}: is missing or no TOML"));
         return;
     };
-    let table = root
-        .get("workspace")
-        .and_then(|workspace| workspace.get("dependencies"));
-    for name in table
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(Table::keys)
-    {
+    let table = root.get("workspace").and_then(|workspace| workspace.get("dependencies"));
+    for name in table.and_then(Value::as_table).into_iter().flat_map(Table::keys) {
         if !used.contains(name) {
-            findings.error(format!(
-                "{ROOT}: no crate uses `{name}`; take it out of the table"
-            ));
+            findings.error(format!("{ROOT}: no crate uses `{name}`; take it out of the table"));
         }
     }
 }
@@ -73,10 +61,7 @@ fn member(file: &File) -> Option<&str> {
 fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &Value)> {
     const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
     let targets = manifest.get("target").and_then(Value::as_table);
-    let targets = targets
-        .into_iter()
-        .flat_map(Table::values)
-        .filter_map(Value::as_table);
+    let targets = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
     std::iter::once(manifest)
         .chain(targets)
         .flat_map(|table| KINDS.iter().filter_map(|kind| table.get(*kind)?.as_table()))
@@ -104,14 +89,8 @@ mod tests {
             &[],
         );
         check("[dependencies]\n", &["lacks `[lints]"]);
-        check(
-            &format!("{LINTS}[dependencies]\nserde = \"1\""),
-            &["`serde` must be"],
-        );
-        check(
-            &format!("{LINTS}[dev-dependencies]\na = {{ path = \"../a\" }}"),
-            &["`a` must be"],
-        );
+        check(&format!("{LINTS}[dependencies]\nserde = \"1\""), &["`serde` must be"]);
+        check(&format!("{LINTS}[dev-dependencies]\na = {{ path = \"../a\" }}"), &["`a` must be"]);
         check(
             &format!("{LINTS}[target.'cfg(unix)'.dependencies]\nlibc = {{ version = \"1\" }}"),
             &["`libc` must be"],
@@ -124,13 +103,7 @@ mod tests {
         let root = "[workspace.dependencies]\nused = \"1\"\nstale = \"2\"\n";
         let member = "[build-dependencies]\nused = { workspace = true }\n";
         let files = [file(ROOT, root), file("crates/x/Cargo.toml", member)];
-        expect_errors(
-            |findings| check_root(&files, findings),
-            &["no crate uses `stale`"],
-        );
-        expect_errors(
-            |findings| check_root(&[], findings),
-            &["missing or no TOML"],
-        );
+        expect_errors(|findings| check_root(&files, findings), &["no crate uses `stale`"]);
+        expect_errors(|findings| check_root(&[], findings), &["missing or no TOML"]);
     }
 }

@@ -35,28 +35,20 @@ pub(super) fn compare(architecture: &str, metadata: &str, findings: &mut Finding
 }
 
 fn compare_edges(table: &[Line], edges: &Edges, findings: &mut Findings) {
-    let rows: BTreeMap<&str, u32> = table
-        .iter()
-        .map(|line| (line.name.as_str(), line.row))
-        .collect();
-    for name in edges
-        .keys()
-        .filter(|name| !rows.contains_key(name.as_str()))
-    {
+    let rows: BTreeMap<&str, u32> =
+        table.iter().map(|line| (line.name.as_str(), line.row)).collect();
+    for name in edges.keys().filter(|name| !rows.contains_key(name.as_str())) {
         findings.error(format!("{FILE}: the table lacks the crate `{name}`"));
     }
     for line in table {
         let name = &line.name;
         let Some(actual) = edges.get(name) else {
-            findings.error(format!(
-                "{FILE}: the table has `{name}`, and the workspace does not"
-            ));
+            findings.error(format!("{FILE}: the table has `{name}`, and the workspace does not"));
             continue;
         };
         for used in actual.difference(&line.uses) {
-            findings.error(format!(
-                "{FILE}: `{name}` uses `{used}`, and the table does not allow it"
-            ));
+            findings
+                .error(format!("{FILE}: `{name}` uses `{used}`, and the table does not allow it"));
         }
         for unused in line.uses.difference(actual) {
             findings.error(format!(
@@ -76,23 +68,16 @@ fn compare_edges(table: &[Line], edges: &Edges, findings: &mut Findings) {
 /// The rows `| crate | row | may use | what |` between the markers.
 fn parse_table(text: &str) -> Result<Vec<Line>, String> {
     let (_, after) = text.split_once(BEGIN).ok_or(format!("no line {BEGIN}"))?;
-    let (table, _) = after
-        .split_once(END)
-        .ok_or(format!("no line {END} after {BEGIN}"))?;
+    let (table, _) = after.split_once(END).ok_or(format!("no line {END} after {BEGIN}"))?;
     let mut lines = Vec::new();
     for line in table.lines().filter(|line| line.starts_with('|')).skip(2) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [name, row, uses, _] = cells[..] else {
             return Err(format!("the row {line:?} has not four cells"));
         };
-        let row = row
-            .parse()
-            .map_err(|_| format!("{row:?} is no number of a row in {line:?}"))?;
+        let row = row.parse().map_err(|_| format!("{row:?} is no number of a row in {line:?}"))?;
         let uses = quoted(uses).map(Into::into).collect();
-        let name = quoted(name)
-            .next()
-            .ok_or(format!("no `crate` in {line:?}"))?
-            .to_string();
+        let name = quoted(name).next().ok_or(format!("no `crate` in {line:?}"))?.to_string();
         lines.push(Line { name, row, uses });
     }
     Ok(lines)
@@ -114,10 +99,7 @@ fn parse_edges(metadata: &str) -> Option<Edges> {
             .as_array()?
             .iter()
             .filter(|dependency| dependency["kind"].is_null() && dependency["path"].is_string());
-        let uses = uses
-            .filter_map(|dependency| dependency["name"].as_str())
-            .map(short)
-            .collect();
+        let uses = uses.filter_map(|dependency| dependency["name"].as_str()).map(short).collect();
         edges.insert(short(package["name"].as_str()?), uses);
     }
     Some(edges)
@@ -144,24 +126,15 @@ mod tests {
 
     #[test]
     fn a_true_table_is_accepted() {
-        check(
-            "| `series` | 0 | – | words |\n| `tsdb` | 1 | `series` | engine |",
-            &[],
-        );
+        check("| `series` | 0 | – | words |\n| `tsdb` | 1 | `series` | engine |", &[]);
     }
 
     #[test]
     fn every_way_to_drift_is_found() {
         let series = "| `series` | 0 | – | words |";
         check(series, &["lacks the crate `tsdb`"]);
-        check(
-            &format!("{series}\n| `tsdb` | 1 | – | e |"),
-            &["`tsdb` uses `series`"],
-        );
-        check(
-            &format!("{series}\n| `tsdb` | 0 | `series` | e |"),
-            &["not stand on a lower row"],
-        );
+        check(&format!("{series}\n| `tsdb` | 1 | – | e |"), &["`tsdb` uses `series`"]);
+        check(&format!("{series}\n| `tsdb` | 0 | `series` | e |"), &["not stand on a lower row"]);
         check(
             &format!("{series}\n| `tsdb` | 1 | `series`, `wire` | e |"),
             &["lets `tsdb` use `wire`"],

@@ -29,9 +29,7 @@ pub(super) fn check(ratchet: &str, files: &[File], findings: &mut Findings) -> a
         match limits.get(path) {
             None => findings.error(format!("{path}: {lines} lines, at most {WALL}; split it")),
             Some(limit) if lines > limit => {
-                findings.error(format!(
-                    "{path}: grew to {lines} lines from {limit}; split it"
-                ));
+                findings.error(format!("{path}: grew to {lines} lines from {limit}; split it"));
             }
             Some(_) => {}
         }
@@ -59,9 +57,7 @@ pub(super) fn bless(ratchet: Option<&str>, files: &[File]) -> anyhow::Result<Str
             })
             .collect(),
     };
-    let lines = limits
-        .iter()
-        .map(|(path, limit)| format!("\"{path}\" = {limit}\n"));
+    let lines = limits.iter().map(|(path, limit)| format!("\"{path}\" = {limit}\n"));
     Ok(format!("{HEADER}\n[lines]\n{}", lines.collect::<String>()))
 }
 
@@ -76,21 +72,14 @@ fn offenders(files: &[File]) -> Limits {
 }
 
 fn parse(ratchet: &str) -> anyhow::Result<Limits> {
-    let table: toml::Table = ratchet
-        .parse()
-        .with_context(|| format!("{FILE} is no TOML"))?;
+    let table: toml::Table = ratchet.parse().with_context(|| format!("{FILE} is no TOML"))?;
     let lines = table.get("lines").and_then(toml::Value::as_table);
     lines
         .into_iter()
         .flatten()
         .map(|(path, limit)| {
-            let limit = limit
-                .as_integer()
-                .and_then(|limit| usize::try_from(limit).ok());
-            Ok((
-                path.clone(),
-                limit.with_context(|| format!("{FILE}: {path} has no number"))?,
-            ))
+            let limit = limit.as_integer().and_then(|limit| usize::try_from(limit).ok());
+            Ok((path.clone(), limit.with_context(|| format!("{FILE}: {path} has no number"))?))
         })
         .collect()
 }
@@ -106,10 +95,7 @@ mod tests {
 
     #[track_caller]
     fn run(ratchet: &str, lines: usize, fragments: &[&str]) {
-        expect_errors(
-            |findings| check(ratchet, &long(lines), findings).unwrap(),
-            fragments,
-        );
+        expect_errors(|findings| check(ratchet, &long(lines), findings).unwrap(), fragments);
     }
 
     #[test]
@@ -134,22 +120,10 @@ mod tests {
     fn blessing_lowers_and_never_raises() {
         let first = bless(None, &long(700)).unwrap();
         assert!(first.ends_with("[lines]\n\"src/a.rs\" = 700\n"), "{first}");
-        assert!(
-            bless(Some(&first), &long(650))
-                .unwrap()
-                .ends_with("= 650\n")
-        );
+        assert!(bless(Some(&first), &long(650)).unwrap().ends_with("= 650\n"));
         assert_eq!(bless(Some(&first), &long(800)).unwrap(), first);
-        assert!(
-            bless(Some(&first), &long(10))
-                .unwrap()
-                .ends_with("[lines]\n")
-        );
-        assert!(
-            bless(Some("[lines]\n"), &long(700))
-                .unwrap()
-                .ends_with("[lines]\n")
-        );
+        assert!(bless(Some(&first), &long(10)).unwrap().ends_with("[lines]\n"));
+        assert!(bless(Some("[lines]\n"), &long(700)).unwrap().ends_with("[lines]\n"));
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use super::{File, Findings};
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 7] = [
-    "common", "core", "utils", "util", "shared", "helpers", "misc",
-];
+const EMPTY_NAMES: [&str; 7] = ["common", "core", "utils", "util", "shared", "helpers", "misc"];
 /// What counts as source, by ending.
 pub(super) const SOURCE_ENDINGS: [&str; 7] = ["rs", "ts", "js", "mjs", "svelte", "css", "sh"];
 /// Markup and script of a component: wanted, and allowed.
@@ -34,13 +32,8 @@ pub(super) fn source_ending(path: &str) -> Option<&str> {
 fn check_name(path: &str, findings: &mut Findings) {
     for part in path.split('/') {
         let stem = part.split('.').next().unwrap_or(part);
-        if EMPTY_NAMES
-            .iter()
-            .any(|name| stem.eq_ignore_ascii_case(name))
-        {
-            findings.error(format!(
-                "{path}: `{stem}` says nothing; name it for what is inside"
-            ));
+        if EMPTY_NAMES.iter().any(|name| stem.eq_ignore_ascii_case(name)) {
+            findings.error(format!("{path}: `{stem}` says nothing; name it for what is inside"));
         }
     }
 }
@@ -48,17 +41,13 @@ fn check_name(path: &str, findings: &mut Findings) {
 fn check_rust(file: &File, findings: &mut Findings) {
     let path = &file.path;
     if !file.text.starts_with("//!") {
-        findings.error(format!(
-            "{path}: must begin with `//!`: what it holds, and why"
-        ));
+        findings.error(format!("{path}: must begin with `//!`: what it holds, and why"));
     }
     for (at, line) in file.text.lines().enumerate() {
         let line = line.trim_start();
         if line.starts_with("#[allow(") || line.starts_with("#![allow(") {
-            findings.error(format!(
-                "{path}:{}: write `expect(…, reason = …)`, not `allow`",
-                at + 1
-            ));
+            findings
+                .error(format!("{path}:{}: write `expect(…, reason = …)`, not `allow`", at + 1));
         }
     }
 }
@@ -103,36 +92,20 @@ mod tests {
     #[test]
     fn rust_files_begin_with_what_they_hold() {
         run("src/a.rs", "//! Holds a.\nfn a() {}\n", &[]);
-        run(
-            "src/a.rs",
-            "use b;\n//! Too late.\n",
-            &["must begin with `//!`"],
-        );
+        run("src/a.rs", "use b;\n//! Too late.\n", &["must begin with `//!`"]);
         run("src/a.rs", "", &["must begin with `//!`"]);
     }
 
     #[test]
     fn lints_are_expected_not_allowed() {
-        run(
-            "a.rs",
-            "//! A.\n    #[allow(dead_code)]\n",
-            &["a.rs:2: write `expect("],
-        );
+        run("a.rs", "//! A.\n    #[allow(dead_code)]\n", &["a.rs:2: write `expect("]);
         run("a.rs", "//! A.\n#![allow(dead_code)]\n", &["a.rs:2"]);
-        run(
-            "a.rs",
-            "//! A.\n#[expect(dead_code, reason = \"…\")]\n",
-            &[],
-        );
+        run("a.rs", "//! A.\n#[expect(dead_code, reason = \"…\")]\n", &[]);
     }
 
     #[test]
     fn names_that_say_nothing_are_refused_wherever_they_stand() {
-        run(
-            "crates/utils/src/lib.rs",
-            "//! A.",
-            &["`utils` says nothing"],
-        );
+        run("crates/utils/src/lib.rs", "//! A.", &["`utils` says nothing"]);
         run("web/src/helpers.ts", "", &["`helpers` says nothing"]);
         run("web/src/Common.svelte", "", &["`Common` says nothing"]);
         run("docs/common/page.md", "", &[]);
@@ -142,21 +115,10 @@ mod tests {
     #[test]
     fn components_are_measured_without_their_style() {
         let style = format!("<style>\n{}</style>\n", "a {}\n".repeat(300));
-        run(
-            "A.svelte",
-            &format!("{}{style}", "<p/>\n".repeat(COMPONENT_WALL)),
-            &[],
-        );
-        run(
-            "A.svelte",
-            &"<p/>\n".repeat(COMPONENT_WALL + 1),
-            &["251 lines of markup"],
-        );
+        run("A.svelte", &format!("{}{style}", "<p/>\n".repeat(COMPONENT_WALL)), &[]);
+        run("A.svelte", &"<p/>\n".repeat(COMPONENT_WALL + 1), &["251 lines of markup"]);
         let mut findings = Findings::default();
-        check(
-            &file("A.svelte", &"<p/>\n".repeat(COMPONENT_WANTED + 1)),
-            &mut findings,
-        );
+        check(&file("A.svelte", &"<p/>\n".repeat(COMPONENT_WANTED + 1)), &mut findings);
         assert_eq!(findings.notes.len(), 1);
     }
 }

@@ -15,50 +15,17 @@ const ADDRESS: &str = "lock files must not fix where packages come from";
 
 /// The table.
 const BANNED: [Banned; 11] = [
-    Banned {
-        word: "todo!",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "TODO",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "FIXME",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "XXX",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "HACK",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "unimplemented!",
-        why: UNFINISHED,
-    },
-    Banned {
-        word: "@ts-ignore",
-        why: SILENCED,
-    },
-    Banned {
-        word: "@ts-nocheck",
-        why: SILENCED,
-    },
-    Banned {
-        word: "/work/",
-        why: ONE_MACHINE,
-    },
-    Banned {
-        word: "registry.npmjs.org",
-        why: ADDRESS,
-    },
-    Banned {
-        word: "\"resolved\":",
-        why: ADDRESS,
-    },
+    Banned { word: "todo!", why: UNFINISHED },
+    Banned { word: "TODO", why: UNFINISHED },
+    Banned { word: "FIXME", why: UNFINISHED },
+    Banned { word: "XXX", why: UNFINISHED },
+    Banned { word: "HACK", why: UNFINISHED },
+    Banned { word: "unimplemented!", why: UNFINISHED },
+    Banned { word: "@ts-ignore", why: SILENCED },
+    Banned { word: "@ts-nocheck", why: SILENCED },
+    Banned { word: "/work/", why: ONE_MACHINE },
+    Banned { word: "registry.npmjs.org", why: ADDRESS },
+    Banned { word: "\"resolved\":", why: ADDRESS },
 ];
 
 /// Lock files hold checksums, in which any word may stand by chance; only addresses are looked for there.
@@ -72,10 +39,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
         return;
     }
     let is_lock = LOCK_FILES.contains(&file.path.as_str());
-    for Banned { word, why } in BANNED
-        .iter()
-        .filter(|banned| !is_lock || banned.why == ADDRESS)
-    {
+    for Banned { word, why } in BANNED.iter().filter(|banned| !is_lock || banned.why == ADDRESS) {
         if let Some(at) = position(&file.text, word) {
             let line = file.text[..at].matches('\n').count() + 1;
             findings.error(format!("{}:{line}: holds {word:?}: {why}", file.path));
@@ -113,11 +77,7 @@ mod tests {
     #[test]
     fn each_word_of_the_table_is_found() {
         for Banned { word, why } in BANNED {
-            run(
-                "src/a.rs",
-                &format!("first\n say {word} here"),
-                &["a.rs:2: holds"],
-            );
+            run("src/a.rs", &format!("first\n say {word} here"), &["a.rs:2: holds"]);
             run("src/a.rs", &format!("{word} here"), &[why]);
         }
     }
@@ -125,21 +85,13 @@ mod tests {
     #[test]
     fn parts_of_longer_words_and_paths_are_not() {
         run("a.sh", "mktemp -d muster.XXXXXX HACKNEY", &[]);
-        run(
-            "a.md",
-            "the folder net/work/ and ../work/ and $HOME/work/",
-            &[],
-        );
+        run("a.md", "the folder net/work/ and ../work/ and $HOME/work/", &[]);
         run("a.md", "cd /work/main", &["a.md:1: holds \"/work/\""]);
     }
 
     #[test]
     fn lock_files_are_searched_for_addresses_only() {
-        run(
-            "web/package-lock.json",
-            "\"integrity\": \"sha512-a+XXX/b\"",
-            &[],
-        );
+        run("web/package-lock.json", "\"integrity\": \"sha512-a+XXX/b\"", &[]);
         run(
             "web/package-lock.json",
             "\n\"resolved\": \"https://h/x.tgz\"",

@@ -24,19 +24,12 @@ use surveyor::Surveyor;
 const LABELS: &[&str] = &["device", "mountpoint", "fstype"];
 
 static SIZE: Metric = bytes("node_filesystem_size_bytes", "Filesystem size in bytes.");
-static FREE: Metric = bytes(
-    "node_filesystem_free_bytes",
-    "Filesystem free space in bytes.",
-);
-static AVAILABLE: Metric = bytes(
-    "node_filesystem_avail_bytes",
-    "Filesystem space available to non-root users in bytes.",
-);
+static FREE: Metric = bytes("node_filesystem_free_bytes", "Filesystem free space in bytes.");
+static AVAILABLE: Metric =
+    bytes("node_filesystem_avail_bytes", "Filesystem space available to non-root users in bytes.");
 static FILES: Metric = count("node_filesystem_files", "Filesystem total file nodes.");
-static FILES_FREE: Metric = count(
-    "node_filesystem_files_free",
-    "Filesystem total free file nodes.",
-);
+static FILES_FREE: Metric =
+    count("node_filesystem_files_free", "Filesystem total free file nodes.");
 static READ_ONLY: Metric = count("node_filesystem_readonly", "Filesystem read-only status.");
 static DEVICE_ERROR: Metric = count(
     "node_filesystem_device_error",
@@ -93,23 +86,12 @@ impl Collector for Filesystem {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        vec![
-            &SIZE,
-            &FREE,
-            &AVAILABLE,
-            &FILES,
-            &FILES_FREE,
-            &READ_ONLY,
-            &DEVICE_ERROR,
-        ]
+        vec![&SIZE, &FREE, &AVAILABLE, &FILES, &FILES_FREE, &READ_ONLY, &DEVICE_ERROR]
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        let mounts: Vec<Mount> = self
-            .mounts()?
-            .into_iter()
-            .filter(|mount| !is_ignored(mount))
-            .collect();
+        let mounts: Vec<Mount> =
+            self.mounts()?.into_iter().filter(|mount| !is_ignored(mount)).collect();
         let paths: Vec<PathBuf> = mounts
             .iter()
             .map(|mount| self.rootfs.join(mount.point.trim_start_matches('/')))

@@ -24,12 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Mount>, Malformed> {
         let (device, point) = (unescape(next()?), unescape(next()?));
         let kind = next()?.to_owned();
         let read_only = next()?.split(',').any(|option| option == "ro");
-        mounts.push(Mount {
-            device,
-            point,
-            kind,
-            read_only,
-        });
+        mounts.push(Mount { device, point, kind, read_only });
     }
     Ok(mounts)
 }
@@ -88,25 +83,18 @@ const IGNORED_KINDS: [&str; 25] = [
 /// Folders whose mounts are ignored, themselves and everything below.
 const IGNORED_TREES: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// Folders below which everything is ignored: the mounts of containers and of credentials.
-const IGNORED_BELOW: [&str; 3] = [
-    "/run/credentials/",
-    "/var/lib/docker/",
-    "/var/lib/containers/storage/",
-];
+const IGNORED_BELOW: [&str; 3] =
+    ["/run/credentials/", "/var/lib/docker/", "/var/lib/containers/storage/"];
 
 /// Whether `node_exporter` would leave the mount out by default (`erofs` since its later versions).
 pub(crate) fn is_ignored(mount: &Mount) -> bool {
     let point = mount.point.as_str();
     let within = |tree: &str| {
-        point
-            .strip_prefix(tree)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        point.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     IGNORED_KINDS.contains(&mount.kind.as_str())
         || IGNORED_TREES.iter().any(|tree| within(tree))
-        || IGNORED_BELOW
-            .iter()
-            .any(|tree| point.len() > tree.len() && point.starts_with(tree))
+        || IGNORED_BELOW.iter().any(|tree| point.len() > tree.len() && point.starts_with(tree))
 }
 
 #[cfg(test)]
@@ -137,12 +125,8 @@ mod tests {
 
     #[track_caller]
     fn check_ignored(point: &str, kind: &str, expected: bool) {
-        let mount = Mount {
-            device: "d".into(),
-            point: point.into(),
-            kind: kind.into(),
-            read_only: false,
-        };
+        let mount =
+            Mount { device: "d".into(), point: point.into(), kind: kind.into(), read_only: false };
         assert_eq!(is_ignored(&mount), expected, "{point} {kind}");
     }
 

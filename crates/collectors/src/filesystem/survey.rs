@@ -86,9 +86,7 @@ impl Survey {
     /// Whether an answer may still come in this round: a question younger than the time limit.
     pub(crate) fn awaits(&self, now_ms: i64) -> bool {
         let is_young = |asked_ms: i64| now_ms - asked_ms < TIME_LIMIT_MS;
-        self.mounts
-            .values()
-            .any(|state| state.asked_ms.is_some_and(is_young))
+        self.mounts.values().any(|state| state.asked_ms.is_some_and(is_young))
     }
 
     /// What is known of a mount.
@@ -101,11 +99,7 @@ impl Survey {
             // Not asked, because too many others hang: nothing is known of it, and that must show.
             None => state.waits,
         };
-        if failed {
-            Answer::Failed
-        } else {
-            state.last.unwrap_or(Answer::NotYet)
-        }
+        if failed { Answer::Failed } else { state.last.unwrap_or(Answer::NotYet) }
     }
 }
 
@@ -113,14 +107,8 @@ impl Survey {
 mod tests {
     use super::*;
 
-    const SPACE: Space = Space {
-        size: 3,
-        free: 2,
-        available: 1,
-        files: 5,
-        files_free: 4,
-        read_only: false,
-    };
+    const SPACE: Space =
+        Space { size: 3, free: 2, available: 1, files: 5, files_free: 4, read_only: false };
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
         names.iter().map(PathBuf::from).collect()
@@ -177,9 +165,8 @@ mod tests {
 
     #[test]
     fn hanging_mounts_are_bounded_and_the_rest_says_so() {
-        let many: Vec<PathBuf> = (0..=MAX_UNDER_WAY)
-            .map(|at| PathBuf::from(format!("/{at}")))
-            .collect();
+        let many: Vec<PathBuf> =
+            (0..=MAX_UNDER_WAY).map(|at| PathBuf::from(format!("/{at}"))).collect();
         let mut survey = Survey::default();
         survey.begin(&many);
         assert_eq!(ask_all(&mut survey, 0).len(), MAX_UNDER_WAY);

@@ -28,21 +28,14 @@ pub(crate) struct Surveyor {
 
 impl fmt::Debug for Surveyor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surveyor")
-            .field("survey", &self.survey)
-            .finish_non_exhaustive()
+        f.debug_struct("Surveyor").field("survey", &self.survey).finish_non_exhaustive()
     }
 }
 
 impl Surveyor {
     pub(crate) fn new(measure: MeasureSpace) -> Self {
         let (sender, replies) = channel();
-        Self {
-            measure,
-            survey: Survey::default(),
-            sender,
-            replies,
-        }
+        Self { measure, survey: Survey::default(), sender, replies }
     }
 
     /// What is known of each of these mounts, after asking them.
@@ -65,19 +58,14 @@ impl Surveyor {
                 Err(_) => break,
             }
         }
-        paths
-            .iter()
-            .map(|path| self.survey.answer(path, now_ms))
-            .collect()
+        paths.iter().map(|path| self.survey.answer(path, now_ms)).collect()
     }
 
     fn ask(&mut self, path: &Path) {
         let measure = Arc::clone(&self.measure);
         let sender = self.sender.clone();
         let asked = path.to_owned();
-        let thread = thread::Builder::new()
-            .name("statvfs".into())
-            .stack_size(STACK_BYTES);
+        let thread = thread::Builder::new().name("statvfs".into()).stack_size(STACK_BYTES);
         let spawned = thread.spawn(move || {
             let space = measure(&asked).ok();
             // Nobody listens any more once the registry is gone.
@@ -103,24 +91,15 @@ mod tests {
             if path.ends_with("nfs") {
                 gate.lock().unwrap().recv().map_err(std::io::Error::other)?;
             }
-            Ok(Space {
-                size: 7,
-                ..Space::default()
-            })
+            Ok(Space { size: 7, ..Space::default() })
         });
         let mut surveyor = Surveyor::new(measure);
         let paths = ["/", "/nfs"].map(PathBuf::from);
-        let alive = Answer::Space(Space {
-            size: 7,
-            ..Space::default()
-        });
+        let alive = Answer::Space(Space { size: 7, ..Space::default() });
         let mut until = |now_ms: i64, expected: [Answer; 2]| {
             // A busy machine may need more than one round's patience; a minute is never needed.
             let seen = (0..600).map(|_| surveyor.survey(&paths, now_ms));
-            assert!(
-                seen.into_iter().any(|answers| answers == expected),
-                "{expected:?}"
-            );
+            assert!(seen.into_iter().any(|answers| answers == expected), "{expected:?}");
         };
         until(0, [alive, Answer::NotYet]);
         until(30_000, [alive, Answer::Failed]);

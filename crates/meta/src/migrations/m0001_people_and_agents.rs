@@ -16,22 +16,12 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let tables = [
-            users(),
-            sessions(),
-            api_tokens(),
-            enroll_tokens(),
-            agents(),
-            settings(),
-        ];
+        let tables = [users(), sessions(), api_tokens(), enroll_tokens(), agents(), settings()];
         for table in tables {
             manager.create_table(table).await?;
         }
-        let index = Index::create()
-            .name("sessions_by_user")
-            .table("sessions")
-            .col("user_id")
-            .to_owned();
+        let index =
+            Index::create().name("sessions_by_user").table("sessions").col("user_id").to_owned();
         manager.create_index(index).await
     }
 }
@@ -118,11 +108,7 @@ fn settings() -> TableCreateStatement {
 }
 
 fn id() -> ColumnDef {
-    ColumnDef::new("id")
-        .string_len(32)
-        .not_null()
-        .primary_key()
-        .to_owned()
+    ColumnDef::new("id").string_len(32).not_null().primary_key().to_owned()
 }
 
 fn name(column: &'static str) -> ColumnDef {

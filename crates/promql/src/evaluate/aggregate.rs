@@ -34,9 +34,7 @@ pub(super) fn aggregate(
     }
     let quantiles = parameter.ok_or_else(missing)?.into_scalar()?;
     for &q in &quantiles {
-        evaluator
-            .notes
-            .check_quantile(q, aggregate.position.map(|p| p.argument));
+        evaluator.notes.check_quantile(q, aggregate.position.map(|p| p.argument));
     }
     let mut results = Vec::with_capacity(groups.len());
     for group in groups {
@@ -77,11 +75,7 @@ pub(super) fn groups(aggregate: &Aggregate, series: &[StepSeries]) -> Vec<Group>
         let place = *places.entry(labels.clone()).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.members.push(at),
-            None => groups.push(Group {
-                labels,
-                drops_name: one.drops_name,
-                members: vec![at],
-            }),
+            None => groups.push(Group { labels, drops_name: one.drops_name, members: vec![at] }),
         }
     }
     groups
@@ -118,9 +112,7 @@ fn count_values(
     steps: &Steps,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     if label.is_empty() {
-        return Err(EvaluateError::Execution(format!(
-            "invalid label name {label:?}"
-        )));
+        return Err(EvaluateError::Execution(format!("invalid label name {label:?}")));
     }
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut results: Vec<StepSeries> = Vec::new();
@@ -130,10 +122,13 @@ fn count_values(
             if is_absent(value) {
                 continue;
             }
-            let labels = key.with(label, &format_value(value));
+            let text = format_value(value);
+            let mut labels = key.with(label, &text);
             let place = *places.entry(labels.clone()).or_insert(results.len());
             if place == results.len() {
-                evaluator.budget.charge(steps.count)?;
+                let budget = &mut evaluator.budget;
+                budget.charge(steps.count)?;
+                labels = budget.relabel(&key, label, &text, "count_values")?;
                 results.push(StepSeries::absent(labels, false, steps.count));
             }
             let count = &mut results[place].values[step];

@@ -14,10 +14,7 @@ pub(super) fn combine(
 ) -> Result<Operand, EvaluateError> {
     Ok(match (left, right) {
         (Operand::Scalar(left), Operand::Scalar(right)) => Operand::Scalar(
-            left.iter()
-                .zip(&right)
-                .map(|(&l, &r)| scalar(binary.op, l, r))
-                .collect(),
+            left.iter().zip(&right).map(|(&l, &r)| scalar(binary.op, l, r)).collect(),
         ),
         (Operand::Vector(series), Operand::Scalar(scalars)) => {
             Operand::Vector(with_scalar(binary, series, &scalars, false))
@@ -53,11 +50,7 @@ fn with_scalar(
             if super::is_absent(*value) {
                 continue;
             }
-            let (left, right) = if scalar_first {
-                (scalar, *value)
-            } else {
-                (*value, scalar)
-            };
+            let (left, right) = if scalar_first { (scalar, *value) } else { (*value, scalar) };
             *value = outcome(apply(binary.op, left, right), binary.returns_bool, *value);
         }
     }

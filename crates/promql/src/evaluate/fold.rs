@@ -31,12 +31,9 @@ impl State {
             Fold::Max => return Self::Greatest(value),
             Fold::Count => Self::Count(0.0),
             Fold::Group => Self::Group,
-            Fold::Stddev | Fold::Stdvar => Self::Spread {
-                count: 0.0,
-                mean: 0.0,
-                squares: 0.0,
-                root: fold == Fold::Stddev,
-            },
+            Fold::Stddev | Fold::Stdvar => {
+                Self::Spread { count: 0.0, mean: 0.0, squares: 0.0, root: fold == Fold::Stddev }
+            }
         };
         state.add(value);
         state
@@ -59,12 +56,7 @@ impl State {
             }
             Self::Count(count) => *count += 1.0,
             Self::Group => {}
-            Self::Spread {
-                count,
-                mean,
-                squares,
-                ..
-            } => {
+            Self::Spread { count, mean, squares, .. } => {
                 *count += 1.0;
                 let delta = value - *mean;
                 *mean += delta / *count;
@@ -80,12 +72,7 @@ impl State {
             Self::Mean(mean) => mean.mean(),
             Self::Least(value) | Self::Greatest(value) | Self::Count(value) => value,
             Self::Group => 1.0,
-            Self::Spread {
-                count,
-                squares,
-                root,
-                ..
-            } => {
+            Self::Spread { count, squares, root, .. } => {
                 let variance = squares / count;
                 if root { variance.sqrt() } else { variance }
             }

@@ -21,17 +21,11 @@ pub(super) fn combine(
     budget: &mut Budget<'_>,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     let swapped = binary.matching.cardinality == Cardinality::OneToMany;
-    let (many, one) = if swapped {
-        (right, left)
-    } else {
-        (left, right)
-    };
+    let (many, one) = if swapped { (right, left) } else { (left, right) };
     let mut groups = HashMap::new();
     let mut number = |series: &StepSeries| {
         let next = groups.len();
-        *groups
-            .entry(binary.matching.signature(&series.labels))
-            .or_insert(next)
+        *groups.entry(binary.matching.signature(&series.labels)).or_insert(next)
     };
     let many_groups: Vec<usize> = many.iter().map(&mut number).collect();
     let one_groups: Vec<usize> = one.iter().map(&mut number).collect();
@@ -127,11 +121,8 @@ impl Matcher<'_> {
         }
         self.results_at[place] = Some((step, group));
         let (many_value, one_value) = (self.many[many].values[step], self.one[one].values[step]);
-        let (left, right) = if self.swapped {
-            (one_value, many_value)
-        } else {
-            (many_value, one_value)
-        };
+        let (left, right) =
+            if self.swapped { (one_value, many_value) } else { (many_value, one_value) };
         let applied: Applied = apply(self.binary.op, left, right);
         let value = outcome(applied, self.binary.returns_bool, left);
         if !is_absent(value) {
@@ -146,21 +137,12 @@ impl Matcher<'_> {
             return place;
         }
         let labels = self.result_labels(&self.many[many].labels, &self.one[one].labels);
-        let takes_name = self
-            .binary
-            .matching
-            .include
-            .iter()
-            .any(|name| name == METRIC_NAME);
+        let takes_name = self.binary.matching.include.iter().any(|name| name == METRIC_NAME);
         let drops_name = self.binary.returns_bool || (self.many[many].drops_name && !takes_name);
         let next = self.results.len();
-        let place = *self
-            .places
-            .entry((labels.clone(), drops_name))
-            .or_insert(next);
+        let place = *self.places.entry((labels.clone(), drops_name)).or_insert(next);
         if place == next {
-            self.results
-                .push(StepSeries::absent(labels, drops_name, steps));
+            self.results.push(StepSeries::absent(labels, drops_name, steps));
             self.results_at.push(None);
         }
         self.pairs.insert((many, one), place);
@@ -187,10 +169,7 @@ impl Matcher<'_> {
         let side = if self.swapped { "left" } else { "right" };
         let matching = &self.binary.matching;
         let group = plain(&matching.signature(&self.one[second].labels));
-        let mut pair = [
-            plain(&self.one[first].labels),
-            plain(&self.one[second].labels),
-        ];
+        let mut pair = [plain(&self.one[first].labels), plain(&self.one[second].labels)];
         pair.sort();
         EvaluateError::Execution(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
@@ -202,9 +181,7 @@ impl Matcher<'_> {
 
 /// A label set with the metric name among the labels, as Prometheus's messages write it.
 fn plain(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value:?}"))
-        .collect();
+    let pairs: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
 }

@@ -41,11 +41,7 @@ pub fn evaluate_instant(
     options: &Options,
 ) -> Result<Evaluated, EvaluateError> {
     check_time(at_ms)?;
-    let steps = Steps {
-        first_ms: at_ms,
-        step_ms: 1,
-        count: 1,
-    };
+    let steps = Steps { first_ms: at_ms, step_ms: 1, count: 1 };
     let mut evaluator = Evaluator::new(source, query, steps, options);
     let value = match query.root() {
         Node::Range(range) => Value::Matrix(result::window(&evaluator.windows(range, &steps)?)?),
@@ -88,9 +84,7 @@ fn check_time(time_ms: i64) -> Result<(), EvaluateError> {
     if (-MAX_TIME_MS..=MAX_TIME_MS).contains(&time_ms) {
         return Ok(());
     }
-    Err(EvaluateError::BadQuery(format!(
-        "the time {time_ms} ms is out of range"
-    )))
+    Err(EvaluateError::BadQuery(format!("the time {time_ms} ms is out of range")))
 }
 
 fn range_steps(
@@ -104,17 +98,11 @@ fn range_steps(
         return Err(EvaluateError::BadQuery(message.into()));
     }
     if end_ms < start_ms {
-        return Err(EvaluateError::BadQuery(
-            "end timestamp must not be before start time".into(),
-        ));
+        return Err(EvaluateError::BadQuery("end timestamp must not be before start time".into()));
     }
     let count = (end_ms - start_ms) / step_ms + 1;
     match usize::try_from(count) {
-        Ok(count) if count <= max_points => Ok(Steps {
-            first_ms: start_ms,
-            step_ms,
-            count,
-        }),
+        Ok(count) if count <= max_points => Ok(Steps { first_ms: start_ms, step_ms, count }),
         _ => Err(EvaluateError::BadQuery(format!(
             "exceeded maximum resolution of {max_points} points per timeseries. Try decreasing the query resolution (?step=XX)"
         ))),
@@ -165,9 +153,9 @@ impl<'a> Evaluator<'a> {
             Node::Number(number) => Ok(Operand::Scalar(vec![*number; steps.count])),
             Node::Text(text) => Ok(Operand::Text(text.clone())),
             Node::Selector(selector) => Ok(Operand::Vector(self.select(selector, steps)?)),
-            Node::Range(_) => Err(EvaluateError::Execution(
-                "a range vector is not allowed here".into(),
-            )),
+            Node::Range(_) => {
+                Err(EvaluateError::Execution("a range vector is not allowed here".into()))
+            }
             Node::Negate(inner) => Ok(negate(self.evaluate(inner, steps)?)),
             Node::Binary(binary) => {
                 let left = self.evaluate(&binary.left, steps)?;
@@ -184,11 +172,8 @@ impl<'a> Evaluator<'a> {
                 }
             }
             Node::Aggregate(aggregate) => {
-                let parameter = aggregate
-                    .parameter
-                    .as_ref()
-                    .map(|p| self.evaluate(p, steps))
-                    .transpose()?;
+                let parameter =
+                    aggregate.parameter.as_ref().map(|p| self.evaluate(p, steps)).transpose()?;
                 let operand = self.evaluate(&aggregate.operand, steps)?.into_vector()?;
                 let series = match aggregate.op {
                     Aggregation::Pick(pick) => {

@@ -12,11 +12,7 @@ pub(crate) struct Notes<'a> {
 
 impl<'a> Notes<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            warnings: Vec::new(),
-            infos: Vec::new(),
-        }
+        Self { text, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// A likely mistake at `offset` of the query's text.
@@ -39,20 +35,13 @@ impl<'a> Notes<'a> {
     pub(crate) fn check_quantile(&mut self, q: f64, offset: Option<usize>) {
         if !(0.0..=1.0).contains(&q) {
             let q = format_value(q);
-            self.warn(
-                &format!("quantile value should be between 0 and 1, got {q}"),
-                offset,
-            );
+            self.warn(&format!("quantile value should be between 0 and 1, got {q}"), offset);
         }
     }
 
     /// The value with all notes.
     pub(crate) fn finish(self, value: Value) -> Evaluated {
-        Evaluated {
-            value,
-            warnings: self.warnings,
-            infos: self.infos,
-        }
+        Evaluated { value, warnings: self.warnings, infos: self.infos }
     }
 
     fn place(&self, message: String, offset: Option<usize>) -> String {

@@ -54,15 +54,9 @@ fn check_parameters(
         } else if parameter.is_nan() {
             return fail("Parameter value is NaN".into());
         } else if parameter >= i64::MAX as f64 {
-            return fail(format!(
-                "Scalar value {} overflows int64",
-                format_value(parameter)
-            ));
+            return fail(format!("Scalar value {} overflows int64", format_value(parameter)));
         } else if parameter <= i64::MIN as f64 {
-            return fail(format!(
-                "Scalar value {} underflows int64",
-                format_value(parameter)
-            ));
+            return fail(format!("Scalar value {} underflows int64", format_value(parameter)));
         }
     }
     Ok(())
@@ -97,22 +91,14 @@ fn drop_unpicked(
 /// Best value first, NaN last.
 fn rank(pick: Pick, a: f64, b: f64) -> std::cmp::Ordering {
     let by_value = a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal);
-    let best_first = if pick == Pick::Top {
-        by_value.reverse()
-    } else {
-        by_value
-    };
+    let best_first = if pick == Pick::Top { by_value.reverse() } else { by_value };
     a.is_nan().cmp(&b.is_nan()).then(best_first)
 }
 
 /// Whether a series belongs to a share of all series; `r` and `r - 1` complement each other.
 fn in_ratio(ratio: f64, series: &StepSeries) -> bool {
     let place = series.labels.fingerprint() as f64 / u64::MAX as f64;
-    if ratio >= 0.0 {
-        place < ratio
-    } else {
-        place >= 1.0 + ratio
-    }
+    if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
 }
 
 /// The series of a single step, group by group, by rank.

@@ -8,28 +8,16 @@ use crate::value::{InstantSample, Value};
 /// The result of an instant query; vectors keep their order.
 pub(super) fn instant(operand: Operand, timestamp_ms: i64) -> Result<Value, EvaluateError> {
     Ok(match operand {
-        Operand::Scalar(values) => Value::Scalar {
-            timestamp_ms,
-            value: values.first().copied().unwrap_or(f64::NAN),
-        },
-        Operand::Text(value) => Value::String {
-            timestamp_ms,
-            value,
-        },
+        Operand::Scalar(values) => {
+            Value::Scalar { timestamp_ms, value: values.first().copied().unwrap_or(f64::NAN) }
+        }
+        Operand::Text(value) => Value::String { timestamp_ms, value },
         Operand::Vector(series) => Value::Vector(
             named(series)?
                 .into_iter()
                 .filter_map(|one| {
-                    let value = one
-                        .values
-                        .first()
-                        .copied()
-                        .filter(|&value| !is_absent(value))?;
-                    Some(InstantSample {
-                        labels: one.labels,
-                        timestamp_ms,
-                        value,
-                    })
+                    let value = one.values.first().copied().filter(|&value| !is_absent(value))?;
+                    Some(InstantSample { labels: one.labels, timestamp_ms, value })
                 })
                 .collect(),
         ),
@@ -42,11 +30,7 @@ pub(super) fn range(operand: Operand, steps: &Steps) -> Result<Vec<SeriesColumns
         Operand::Vector(series) => named(series)?,
         Operand::Scalar(values) => {
             let labels = muster_series::Labels::empty();
-            vec![StepSeries {
-                labels,
-                drops_name: false,
-                values,
-            }]
+            vec![StepSeries { labels, drops_name: false, values }]
         }
         Operand::Text(_) => Vec::new(),
     };

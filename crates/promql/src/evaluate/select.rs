@@ -21,9 +21,7 @@ impl Evaluator<'_> {
         selector: &Selector,
         steps: &Steps,
     ) -> Result<Vec<StepSeries>, EvaluateError> {
-        self.look_up(selector, steps, |columns, at| {
-            columns.timestamps[at] as f64 / 1000.0
-        })
+        self.look_up(selector, steps, |columns, at| columns.timestamps[at] as f64 / 1000.0)
     }
 
     fn look_up(
@@ -42,10 +40,7 @@ impl Evaluator<'_> {
             // `next` is the number of samples not newer than the step.
             let mut next = 0;
             let values = times.iter().map(|&time| {
-                next += columns.timestamps[next..]
-                    .iter()
-                    .take_while(|&&t| t <= time)
-                    .count();
+                next += columns.timestamps[next..].iter().take_while(|&&t| t <= time).count();
                 let Some(at) = next.checked_sub(1) else {
                     return ABSENT;
                 };
@@ -56,11 +51,8 @@ impl Evaluator<'_> {
                     read(&columns, at)
                 }
             });
-            let series = StepSeries {
-                values: values.collect(),
-                labels: columns.labels,
-                drops_name: false,
-            };
+            let series =
+                StepSeries { values: values.collect(), labels: columns.labels, drops_name: false };
             if series.has_values() {
                 found.push(series);
             }
@@ -83,8 +75,7 @@ impl Evaluator<'_> {
         let range = TimeRange::new(first - span_ms + 1, last);
         self.budget.charge(0)?;
         let mut loaded = self.source.select(&selector.matchers, range)?;
-        self.budget
-            .charge(loaded.iter().map(SeriesColumns::len).sum())?;
+        self.budget.charge(loaded.iter().map(SeriesColumns::len).sum())?;
         loaded.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(loaded)
     }
@@ -96,9 +87,6 @@ impl Evaluator<'_> {
             At::End => self.query_steps.last_ms(),
             At::Time(time_ms) => time_ms,
         });
-        steps
-            .times()
-            .map(|time| fixed.unwrap_or(time) - when.offset_ms)
-            .collect()
+        steps.times().map(|time| fixed.unwrap_or(time) - when.offset_ms).collect()
     }
 }

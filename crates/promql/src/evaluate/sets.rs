@@ -22,11 +22,7 @@ pub(super) fn combine(
         }
     }
     left.retain(StepSeries::has_values);
-    if op == SetOp::Or {
-        merge_same_labels(left)
-    } else {
-        Ok(left)
-    }
+    if op == SetOp::Or { merge_same_labels(left) } else { Ok(left) }
 }
 
 /// Keeps the samples of `series` whose group has a sample in `other` at that step, or has none.
@@ -40,9 +36,7 @@ fn retain(
     let mut groups = HashMap::new();
     let mut present: Vec<Vec<bool>> = Vec::new();
     for one in other {
-        let group = *groups
-            .entry(matching.signature(&one.labels))
-            .or_insert(present.len());
+        let group = *groups.entry(matching.signature(&one.labels)).or_insert(present.len());
         if group == present.len() {
             present.push(vec![false; steps.count]);
         }

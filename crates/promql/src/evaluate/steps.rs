@@ -52,11 +52,7 @@ pub(crate) struct StepSeries {
 impl StepSeries {
     /// A series without values.
     pub(crate) fn absent(labels: Labels, drops_name: bool, steps: usize) -> Self {
-        Self {
-            labels,
-            drops_name,
-            values: vec![ABSENT; steps],
-        }
+        Self { labels, drops_name, values: vec![ABSENT; steps] }
     }
 
     /// Replaces each value there is.
@@ -73,11 +69,7 @@ impl StepSeries {
 
     /// The labels that the series has in the result.
     pub(crate) fn final_labels(&self) -> Labels {
-        if self.drops_name {
-            self.labels.without_metric_name()
-        } else {
-            self.labels.clone()
-        }
+        if self.drops_name { self.labels.without_metric_name() } else { self.labels.clone() }
     }
 }
 
@@ -102,9 +94,7 @@ impl Operand {
     pub(crate) fn into_vector(self) -> Result<Vec<StepSeries>, EvaluateError> {
         match self {
             Self::Vector(series) => Ok(series),
-            _ => Err(EvaluateError::Execution(
-                "expected an instant vector".into(),
-            )),
+            _ => Err(EvaluateError::Execution("expected an instant vector".into())),
         }
     }
 
@@ -132,9 +122,7 @@ pub(crate) fn merge_same_labels(series: Vec<StepSeries>) -> Result<Vec<StepSerie
     let mut places: HashMap<(Labels, bool), usize> = HashMap::with_capacity(series.len());
     let mut merged: Vec<StepSeries> = Vec::with_capacity(series.len());
     for one in series {
-        let place = *places
-            .entry((one.labels.clone(), one.drops_name))
-            .or_insert(merged.len());
+        let place = *places.entry((one.labels.clone(), one.drops_name)).or_insert(merged.len());
         let Some(into) = merged.get_mut(place) else {
             merged.push(one);
             continue;

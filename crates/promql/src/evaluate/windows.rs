@@ -24,11 +24,7 @@ impl WindowSeries {
     /// The labels that the series has in a result.
     pub(crate) fn final_labels(&self) -> Labels {
         let labels = &self.columns.labels;
-        if self.drops_name {
-            labels.without_metric_name()
-        } else {
-            labels.clone()
-        }
+        if self.drops_name { labels.without_metric_name() } else { labels.clone() }
     }
 }
 
@@ -49,31 +45,20 @@ impl Windows {
         &'a self,
         series: &'a WindowSeries,
     ) -> impl Iterator<Item = Window<'a>> {
-        let SeriesColumns {
-            timestamps, values, ..
-        } = &series.columns;
+        let SeriesColumns { timestamps, values, .. } = &series.columns;
         let (mut from, mut to) = (0, 0);
-        self.ends
-            .iter()
-            .zip(self.steps.times())
-            .map(move |(&end_ms, step_ms)| {
-                let start_ms = end_ms - self.window_ms;
-                to += timestamps[to..]
-                    .iter()
-                    .take_while(|&&time| time <= end_ms)
-                    .count();
-                from += timestamps[from..to]
-                    .iter()
-                    .take_while(|&&time| time <= start_ms)
-                    .count();
-                Window {
-                    timestamps: &timestamps[from..to],
-                    values: &values[from..to],
-                    start_ms,
-                    end_ms,
-                    step_ms,
-                }
-            })
+        self.ends.iter().zip(self.steps.times()).map(move |(&end_ms, step_ms)| {
+            let start_ms = end_ms - self.window_ms;
+            to += timestamps[to..].iter().take_while(|&&time| time <= end_ms).count();
+            from += timestamps[from..to].iter().take_while(|&&time| time <= start_ms).count();
+            Window {
+                timestamps: &timestamps[from..to],
+                values: &values[from..to],
+                start_ms,
+                end_ms,
+                step_ms,
+            }
+        })
     }
 }
 
@@ -85,16 +70,10 @@ impl Evaluator<'_> {
         steps: &Steps,
     ) -> Result<Windows, EvaluateError> {
         match range {
-            Range::Selector {
-                selector,
-                window_ms,
-            } => self.selector_windows(selector, *window_ms, steps),
-            Range::Subquery {
-                inner,
-                window_ms,
-                step_ms,
-                when,
-            } => {
+            Range::Selector { selector, window_ms } => {
+                self.selector_windows(selector, *window_ms, steps)
+            }
+            Range::Subquery { inner, window_ms, step_ms, when } => {
                 let step_ms = step_ms.unwrap_or(self.options.subquery_step_ms).max(1);
                 self.subquery_windows(inner, *window_ms, step_ms, *when, steps)
             }
@@ -115,17 +94,9 @@ impl Evaluator<'_> {
         let series = loaded
             .into_iter()
             .filter(|columns| !columns.is_empty())
-            .map(|columns| WindowSeries {
-                columns,
-                drops_name: false,
-            })
+            .map(|columns| WindowSeries { columns, drops_name: false })
             .collect();
-        Ok(Windows {
-            series,
-            ends,
-            window_ms,
-            steps: *steps,
-        })
+        Ok(Windows { series, ends, window_ms, steps: *steps })
     }
 
     /// Evaluates the inner query once, at all multiples of its step that any window holds.
@@ -138,32 +109,19 @@ impl Evaluator<'_> {
         steps: &Steps,
     ) -> Result<Windows, EvaluateError> {
         let ends = self.sample_times(when, steps);
-        let mut windows = Windows {
-            series: Vec::new(),
-            ends,
-            window_ms,
-            steps: *steps,
-        };
+        let mut windows = Windows { series: Vec::new(), ends, window_ms, steps: *steps };
         let (Some(&first), Some(&last)) = (windows.ends.first(), windows.ends.last()) else {
             return Ok(windows);
         };
         let open = first - window_ms;
         let aligned = step_ms * (open / step_ms);
-        let first_ms = if aligned <= open {
-            aligned + step_ms
-        } else {
-            aligned
-        };
+        let first_ms = if aligned <= open { aligned + step_ms } else { aligned };
         if last < first_ms {
             return Ok(windows);
         }
         let count = usize::try_from((last - first_ms) / step_ms + 1).unwrap_or(usize::MAX);
         self.budget.charge(count)?;
-        let inner_steps = Steps {
-            first_ms,
-            step_ms,
-            count,
-        };
+        let inner_steps = Steps { first_ms, step_ms, count };
         let series = self.evaluate(inner, &inner_steps)?.into_vector()?;
         windows.series = series
             .into_iter()

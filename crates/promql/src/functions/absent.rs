@@ -40,20 +40,10 @@ pub(super) fn absent_over_time(
 }
 
 fn where_absent(node: &Node, present: &[bool]) -> Operand {
-    let values: Vec<f64> = present
-        .iter()
-        .map(|&present| if present { ABSENT } else { 1.0 })
-        .collect();
-    let series = StepSeries {
-        labels: labels_of(node),
-        drops_name: false,
-        values,
-    };
-    Operand::Vector(if series.has_values() {
-        vec![series]
-    } else {
-        Vec::new()
-    })
+    let values: Vec<f64> =
+        present.iter().map(|&present| if present { ABSENT } else { 1.0 }).collect();
+    let series = StepSeries { labels: labels_of(node), drops_name: false, values };
+    Operand::Vector(if series.has_values() { vec![series] } else { Vec::new() })
 }
 
 /// The labels that a selector asks for by equality, each by one matcher only.

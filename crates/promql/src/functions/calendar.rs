@@ -29,27 +29,17 @@ impl Date {
         let seconds = seconds as i64;
         let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let from_march = days + 719_468;
-        let (era, day_of_era) = (
-            from_march.div_euclid(146_097),
-            from_march.rem_euclid(146_097),
-        );
+        let (era, day_of_era) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
         let year_of_era =
             (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let march_day = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * march_day + 2) / 153;
         let day = march_day - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 {
-            march_month + 3
-        } else {
-            march_month - 9
-        };
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let lengths = month_lengths(year);
         let month_index = month as usize - 1;
-        let days_before: i64 = lengths[..month_index]
-            .iter()
-            .map(|&days| i64::from(days))
-            .sum();
+        let days_before: i64 = lengths[..month_index].iter().map(|&days| i64::from(days)).sum();
         Some(Self {
             year,
             month: month as u8,
@@ -65,20 +55,7 @@ impl Date {
 
 fn month_lengths(year: i64) -> [u8; 12] {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    [
-        31,
-        28 + u8::from(leap),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ]
+    [31, 28 + u8::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 }
 
 #[cfg(test)]

@@ -31,9 +31,7 @@ pub(super) fn quantiles(
     let quantiles = scalar_argument(evaluator, call, 0, steps)?;
     let series = vector_argument(evaluator, call, 1, steps)?;
     for &q in &quantiles {
-        evaluator
-            .notes
-            .check_quantile(q, call.position.map(|p| p.argument));
+        evaluator.notes.check_quantile(q, call.position.map(|p| p.argument));
     }
     let mut forced: Vec<String> = Vec::new();
     let results = per_histogram(evaluator, call, &series, steps, |step, name, buckets| {
@@ -49,9 +47,7 @@ pub(super) fn quantiles(
              https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) \
              for metric name {name:?}"
         );
-        evaluator
-            .notes
-            .info(&message, call.position.map(|p| p.argument));
+        evaluator.notes.info(&message, call.position.map(|p| p.argument));
     }
     Ok(results)
 }
@@ -108,16 +104,10 @@ fn per_histogram(
             buckets.clear();
             buckets.extend(members.iter().filter_map(|(upper, member)| {
                 let count = member.values[step];
-                (!is_absent(count)).then_some(Bucket {
-                    upper: *upper,
-                    count,
-                })
+                (!is_absent(count)).then_some(Bucket { upper: *upper, count })
             }));
-            result.values[step] = if buckets.is_empty() {
-                ABSENT
-            } else {
-                compute(step, &name, &mut buckets)
-            };
+            result.values[step] =
+                if buckets.is_empty() { ABSENT } else { compute(step, &name, &mut buckets) };
         }
         results.push(result);
     }
@@ -189,14 +179,7 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
         None => highest.upper,
         Some(0) if buckets[0].upper <= 0.0 => buckets[0].upper,
         Some(at) => {
-            let below = if at > 0 {
-                buckets[at - 1]
-            } else {
-                Bucket {
-                    upper: 0.0,
-                    count: 0.0,
-                }
-            };
+            let below = if at > 0 { buckets[at - 1] } else { Bucket { upper: 0.0, count: 0.0 } };
             let Bucket { upper, count } = buckets[at];
             below.upper + (upper - below.upper) * ((rank - below.count) / (count - below.count))
         }
@@ -223,14 +206,8 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
 /// How many observations lie below a bound.
 fn rank_below(bound: f64, buckets: &[Bucket]) -> f64 {
     let first_is_open = buckets[0].upper <= 0.0;
-    let mut below = Bucket {
-        upper: if first_is_open {
-            f64::NEG_INFINITY
-        } else {
-            0.0
-        },
-        count: 0.0,
-    };
+    let mut below =
+        Bucket { upper: if first_is_open { f64::NEG_INFINITY } else { 0.0 }, count: 0.0 };
     for &bucket in buckets {
         if bound < bucket.upper {
             // An unbounded bucket cannot be divided: nothing of it is taken to lie below the bound.
@@ -251,10 +228,8 @@ mod tests {
 
     #[track_caller]
     fn check(q: f64, pairs: &[(f64, f64)], expected: f64, monotonic: bool) {
-        let mut buckets: Vec<Bucket> = pairs
-            .iter()
-            .map(|&(upper, count)| Bucket { upper, count })
-            .collect();
+        let mut buckets: Vec<Bucket> =
+            pairs.iter().map(|&(upper, count)| Bucket { upper, count }).collect();
         let (value, rose) = quantile(q, &mut buckets);
         assert_eq!((value.to_bits(), rose), (expected.to_bits(), monotonic));
     }
@@ -277,10 +252,7 @@ mod tests {
             .map(|(upper, count)| Bucket { upper, count })
             .to_vec();
         assert_eq!(fraction(0.0, 1.5, &mut buckets), 0.5);
-        assert_eq!(
-            fraction(f64::NEG_INFINITY, f64::INFINITY, &mut buckets),
-            1.0
-        );
+        assert_eq!(fraction(f64::NEG_INFINITY, f64::INFINITY, &mut buckets), 1.0);
         assert_eq!(fraction(2.0, 1.0, &mut buckets), 0.0);
     }
 }

@@ -21,9 +21,8 @@ pub(super) fn replace(
     let pattern = text_argument(evaluator, call, 4, steps)?;
     let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_SIZE).build();
     // Compiled alone first, so that unbalanced groups cannot escape the anchors.
-    let regex = compile(&pattern)
-        .and_then(|_| compile(&format!("^(?s:{pattern})$")))
-        .map_err(|_| {
+    let regex =
+        compile(&pattern).and_then(|_| compile(&format!("^(?s:{pattern})$"))).map_err(|_| {
             EvaluateError::Execution(format!(
                 "invalid regular expression in label_replace(): {pattern}"
             ))
@@ -55,10 +54,8 @@ pub(super) fn join(
         }
     }
     rename(evaluator, call, steps, &target, |labels| {
-        let values: Vec<&str> = sources
-            .iter()
-            .map(|source| labels.get(source).unwrap_or(""))
-            .collect();
+        let values: Vec<&str> =
+            sources.iter().map(|source| labels.get(source).unwrap_or("")).collect();
         Some(values.join(&separator))
     })
 }
@@ -82,7 +79,8 @@ fn rename(
     let mut series: Vec<StepSeries> = vector_argument(evaluator, call, 0, steps)?;
     for one in &mut series {
         if let Some(value) = value(&one.labels) {
-            one.labels = one.labels.with(target, &value);
+            let budget = &mut evaluator.budget;
+            one.labels = budget.relabel(&one.labels, target, &value, call.name)?;
             one.drops_name &= target != METRIC_NAME;
         }
     }

@@ -151,10 +151,7 @@ static TABLE: &[(&str, Function)] = &[
 
 /// The function of that name, if it is implemented.
 pub(crate) fn find(name: &str) -> Option<Function> {
-    TABLE
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|&(_, function)| function)
+    TABLE.iter().find(|(known, _)| *known == name).map(|&(_, function)| function)
 }
 
 /// Evaluates a call at all steps.
@@ -167,12 +164,12 @@ pub(crate) fn call(
         Function::Map(compute) => map(evaluator, call, steps, |value, _| compute(value)),
         Function::MapWith(compute) => map(evaluator, call, steps, compute),
         Function::Calendar(part) => calendar_part(evaluator, call, steps, part),
-        Function::Window(compute) => window(evaluator, call, steps, false, |window, _| {
-            Some(compute(window))
-        }),
-        Function::NamedWindow(compute) => window(evaluator, call, steps, true, |window, _| {
-            Some(compute(window))
-        }),
+        Function::Window(compute) => {
+            window(evaluator, call, steps, false, |window, _| Some(compute(window)))
+        }
+        Function::NamedWindow(compute) => {
+            window(evaluator, call, steps, true, |window, _| Some(compute(window)))
+        }
         Function::Change(compute) => {
             window(evaluator, call, steps, false, |window, _| compute(window))
         }
@@ -235,9 +232,7 @@ fn vector_argument(
     at: usize,
     steps: &Steps,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
-    evaluator
-        .evaluate(argument(call, at)?, steps)?
-        .into_vector()
+    evaluator.evaluate(argument(call, at)?, steps)?.into_vector()
 }
 
 fn scalar_argument(
@@ -246,9 +241,7 @@ fn scalar_argument(
     at: usize,
     steps: &Steps,
 ) -> Result<Vec<f64>, EvaluateError> {
-    evaluator
-        .evaluate(argument(call, at)?, steps)?
-        .into_scalar()
+    evaluator.evaluate(argument(call, at)?, steps)?.into_scalar()
 }
 
 fn text_argument(
@@ -304,11 +297,7 @@ fn calendar_part(
     }
     let values = seconds(steps).into_iter().map(read).collect();
     let labels = muster_series::Labels::empty();
-    Ok(Operand::Vector(vec![StepSeries {
-        labels,
-        drops_name: false,
-        values,
-    }]))
+    Ok(Operand::Vector(vec![StepSeries { labels, drops_name: false, values }]))
 }
 
 /// Computes each window of the range vector among the arguments, with the scalars of the others.
@@ -339,20 +328,12 @@ fn window(
             // Long windows at many steps take long without holding more: look for a cancellation.
             evaluator.budget.charge(0)?;
             gather(&scalars, step, &mut at_step);
-            let value = if window.values.is_empty() {
-                None
-            } else {
-                compute(&window, &at_step)
-            };
+            let value = if window.values.is_empty() { None } else { compute(&window, &at_step) };
             values.push(value.unwrap_or(ABSENT));
         }
         let labels = series.columns.labels.clone();
         let drops_name = series.drops_name || !keeps_name;
-        let result = StepSeries {
-            labels,
-            drops_name,
-            values,
-        };
+        let result = StepSeries { labels, drops_name, values };
         if result.has_values() {
             results.push(result);
         }

@@ -22,43 +22,27 @@ pub(super) fn clamp(value: f64, bounds: &[f64]) -> f64 {
     let [lower, upper] = *bounds else {
         return ABSENT;
     };
-    if upper < lower {
-        ABSENT
-    } else {
-        greater(lower, lesser(upper, value))
-    }
+    if upper < lower { ABSENT } else { greater(lower, lesser(upper, value)) }
 }
 
 /// At most the bound.
 pub(super) fn clamp_max(value: f64, bounds: &[f64]) -> f64 {
-    bounds
-        .iter()
-        .fold(value, |value, &bound| lesser(bound, value))
+    bounds.iter().fold(value, |value, &bound| lesser(bound, value))
 }
 
 /// At least the bound.
 pub(super) fn clamp_min(value: f64, bounds: &[f64]) -> f64 {
-    bounds
-        .iter()
-        .fold(value, |value, &bound| greater(bound, value))
+    bounds.iter().fold(value, |value, &bound| greater(bound, value))
 }
 
 /// The greater one; NaN if one is NaN, unlike [`f64::max`].
 fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else {
-        a.max(b)
-    }
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// The lesser one; NaN if one is NaN, unlike [`f64::min`].
 fn lesser(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else {
-        a.min(b)
-    }
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }
 
 /// To the nearest multiple, halves up; of 1 without a second argument.
@@ -78,12 +62,7 @@ pub(super) fn scalar(
     let mut values = vec![f64::NAN; steps.count];
     let mut seen = vec![false; steps.count];
     for one in &series {
-        for (step, &value) in one
-            .values
-            .iter()
-            .enumerate()
-            .filter(|(_, v)| !is_absent(**v))
-        {
+        for (step, &value) in one.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let first = !std::mem::replace(&mut seen[step], true);
             values[step] = if first { value } else { f64::NAN };
         }
@@ -98,11 +77,7 @@ pub(super) fn vector(
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
     let values = scalar_argument(evaluator, call, 0, steps)?;
-    Ok(Operand::Vector(vec![StepSeries {
-        labels: Labels::empty(),
-        drops_name: false,
-        values,
-    }]))
+    Ok(Operand::Vector(vec![StepSeries { labels: Labels::empty(), drops_name: false, values }]))
 }
 
 /// When a sample was taken, in seconds: only a selector has samples older than the step itself.

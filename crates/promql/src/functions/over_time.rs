@@ -128,9 +128,7 @@ pub(super) fn quantiles(
     })?;
     if operand.samples() > 0 {
         for q in checked {
-            evaluator
-                .notes
-                .check_quantile(q, call.position.map(|p| p.argument));
+            evaluator.notes.check_quantile(q, call.position.map(|p| p.argument));
         }
     }
     Ok(operand)

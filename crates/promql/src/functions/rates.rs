@@ -84,11 +84,7 @@ pub(super) fn changes(window: &Window<'_>) -> f64 {
 }
 
 pub(super) fn resets(window: &Window<'_>) -> f64 {
-    window
-        .values
-        .windows(2)
-        .filter(|two| two[1] < two[0])
-        .count() as f64
+    window.values.windows(2).filter(|two| two[1] < two[0]).count() as f64
 }
 
 /// Remarks that a metric's name is not one of a counter.
@@ -105,9 +101,7 @@ pub(super) fn note_non_counters(evaluator: &mut Evaluator<'_>, call: &Call, oper
             let message = format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
             );
-            evaluator
-                .notes
-                .info(&message, call.position.map(|p| p.argument));
+            evaluator.notes.info(&message, call.position.map(|p| p.argument));
         }
     }
 }
@@ -135,21 +129,11 @@ mod tests {
 
     #[test]
     fn changes_of_counters() {
-        let steady = [
-            (15_000, 100.0),
-            (30_000, 110.0),
-            (45_000, 120.0),
-            (60_000, 130.0),
-        ];
+        let steady = [(15_000, 100.0), (30_000, 110.0), (45_000, 120.0), (60_000, 130.0)];
         check(&steady, increase, Some(40.0));
         check(&steady, rate, Some(40.0 / 60.0));
         check(&steady, irate, Some(10.0 / 15.0));
-        let reset = [
-            (15_000, 100.0),
-            (30_000, 5.0),
-            (45_000, 15.0),
-            (60_000, 25.0),
-        ];
+        let reset = [(15_000, 100.0), (30_000, 5.0), (45_000, 15.0), (60_000, 25.0)];
         check(&reset, |window| Some(resets(window)), Some(1.0));
         check(&reset, increase, Some(25.0 * (60.0 / 45.0)));
         check(&[(30_000, 1.0)], rate, None);

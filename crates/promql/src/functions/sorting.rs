@@ -45,18 +45,13 @@ fn by_value(a: &StepSeries, b: &StepSeries, descending: bool) -> Ordering {
     let value = |series: &StepSeries| series.values.first().copied().unwrap_or(f64::NAN);
     let (a, b) = (value(a), value(b));
     let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-    a.is_nan()
-        .cmp(&b.is_nan())
-        .then(if descending { order.reverse() } else { order })
+    a.is_nan().cmp(&b.is_nan()).then(if descending { order.reverse() } else { order })
 }
 
 /// By the values of the named labels one after another, then by all labels.
 fn by_labels(a: &StepSeries, b: &StepSeries, names: &[String]) -> Ordering {
     for name in names {
-        let (left, right) = (
-            a.labels.get(name).unwrap_or(""),
-            b.labels.get(name).unwrap_or(""),
-        );
+        let (left, right) = (a.labels.get(name).unwrap_or(""), b.labels.get(name).unwrap_or(""));
         let order = natural(left, right);
         if order != Ordering::Equal {
             return order;
@@ -72,10 +67,7 @@ fn natural(mut a: &str, mut b: &str) -> Ordering {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let order = if digits(left) && digits(right) {
             let (l, r) = (left.trim_start_matches('0'), right.trim_start_matches('0'));
-            l.len()
-                .cmp(&r.len())
-                .then_with(|| l.cmp(r))
-                .then(left.len().cmp(&right.len()))
+            l.len().cmp(&r.len()).then_with(|| l.cmp(r)).then(left.len().cmp(&right.len()))
         } else {
             left.cmp(right)
         };
@@ -91,9 +83,7 @@ fn natural(mut a: &str, mut b: &str) -> Ordering {
 /// The run of digits, or of other characters, at the beginning of a text.
 fn chunk(text: &str) -> &str {
     let digit = text.starts_with(|c: char| c.is_ascii_digit());
-    let end = text
-        .find(|c: char| c.is_ascii_digit() != digit)
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_ascii_digit() != digit).unwrap_or(text.len());
     &text[..end]
 }
 
@@ -113,11 +103,7 @@ mod tests {
         check("a", "b", Ordering::Less);
         check("1.10", "1.9", Ordering::Greater);
         check("", "a", Ordering::Less);
-        check(
-            "99999999999999999999999",
-            "100000000000000000000000",
-            Ordering::Less,
-        );
+        check("99999999999999999999999", "100000000000000000000000", Ordering::Less);
         check("x1", "x1", Ordering::Equal);
     }
 }

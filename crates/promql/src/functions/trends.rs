@@ -35,15 +35,9 @@ fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
     if window.values.iter().all(|&value| value == first) {
         // A constant is exact without arithmetic; an infinite one has no line.
         return if first.is_infinite() {
-            Line {
-                slope: f64::NAN,
-                intercept: f64::NAN,
-            }
+            Line { slope: f64::NAN, intercept: f64::NAN }
         } else {
-            Line {
-                slope: 0.0,
-                intercept: first,
-            }
+            Line { slope: 0.0, intercept: first }
         };
     }
     let count = window.values.len() as f64;
@@ -62,10 +56,7 @@ fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
     let covariance = xy_sum.total() - x_sum * y_sum / count;
     let variance = xx_sum.total() - x_sum * x_sum / count;
     let slope = covariance / variance;
-    Line {
-        slope,
-        intercept: y_sum / count - slope * x_sum / count,
-    }
+    Line { slope, intercept: y_sum / count - slope * x_sum / count }
 }
 
 /// `double_exponential_smoothing`, whose factors must lie between 0 and 1.
@@ -75,13 +66,8 @@ pub(super) fn smoothing(
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
     for (at, kind, symbol) in [(1, "smoothing", "sf"), (2, "trend", "tf")] {
-        let factors = evaluator
-            .evaluate(argument(call, at)?, steps)?
-            .into_scalar()?;
-        if let Some(bad) = factors
-            .iter()
-            .find(|&&factor| factor <= 0.0 || factor >= 1.0)
-        {
+        let factors = evaluator.evaluate(argument(call, at)?, steps)?.into_scalar()?;
+        if let Some(bad) = factors.iter().find(|&&factor| factor <= 0.0 || factor >= 1.0) {
             return Err(EvaluateError::Execution(format!(
                 "invalid {kind} factor. Expected: 0 < {symbol} < 1, got: {bad:.6}"
             )));

@@ -32,11 +32,7 @@ pub(super) fn judge(eval: &Eval, memory: &Memory) -> Result<(), String> {
     if eval.no_info && !evaluated.infos.is_empty() {
         return Err(format!("informs: {:?}", evaluated.infos));
     }
-    if eval
-        .expected
-        .iter()
-        .any(|line| line.values.iter().any(|v| matches!(v, Value::Histogram)))
-    {
+    if eval.expected.iter().any(|line| line.values.iter().any(|v| matches!(v, Value::Histogram))) {
         return Err("expects native histograms".into());
     }
     compare(eval, &evaluated.value)?;
@@ -64,11 +60,7 @@ fn check_note(kind: &str, note: &Note, messages: &[String]) -> Result<(), String
             messages.iter().any(|message| regex.is_match(message))
         }
     };
-    if holds {
-        Ok(())
-    } else {
-        Err(format!("has no such {kind}, but {messages:?}"))
-    }
+    if holds { Ok(()) } else { Err(format!("has no such {kind}, but {messages:?}")) }
 }
 
 fn compare(eval: &Eval, value: &Outcome) -> Result<(), String> {
@@ -87,10 +79,7 @@ fn compare(eval: &Eval, value: &Outcome) -> Result<(), String> {
             Err(format!("yields {value:?}, not {:?}", eval.string))
         }
         Outcome::Vector(samples) => {
-            let got = samples
-                .iter()
-                .map(|s| (s.labels.clone(), s.value))
-                .collect();
+            let got = samples.iter().map(|s| (s.labels.clone(), s.value)).collect();
             compare_vector(eval, got)
         }
         Outcome::Matrix(columns) => {
@@ -123,15 +112,8 @@ fn compare_vector(eval: &Eval, got: Vec<(Labels, f64)>) -> Result<(), String> {
     };
     let (expected, got) = (sorted(expected), sorted(got));
     let equal = expected.len() == got.len()
-        && expected
-            .iter()
-            .zip(&got)
-            .all(|(e, g)| e.0 == g.0 && almost_equal(e.1, g.1));
-    if equal {
-        Ok(())
-    } else {
-        Err(format!("yields {got:?}, not {expected:?}"))
-    }
+        && expected.iter().zip(&got).all(|(e, g)| e.0 == g.0 && almost_equal(e.1, g.1));
+    if equal { Ok(()) } else { Err(format!("yields {got:?}, not {expected:?}")) }
 }
 
 fn compare_matrix(eval: &Eval, got: &[SeriesColumns], from: i64, step: i64) -> Result<(), String> {
@@ -154,18 +136,11 @@ fn compare_matrix(eval: &Eval, got: &[SeriesColumns], from: i64, step: i64) -> R
     let equal_series = |e: &SeriesColumns, g: &SeriesColumns| {
         e.labels == g.labels
             && e.timestamps == g.timestamps
-            && e.values
-                .iter()
-                .zip(&g.values)
-                .all(|(&e, &g)| almost_equal(e, g))
+            && e.values.iter().zip(&g.values).all(|(&e, &g)| almost_equal(e, g))
     };
     let equal =
         expected.len() == got.len() && expected.iter().zip(got).all(|(e, g)| equal_series(e, g));
-    if equal {
-        Ok(())
-    } else {
-        Err(format!("yields {got:?}, not {expected:?}"))
-    }
+    if equal { Ok(()) } else { Err(format!("yields {got:?}, not {expected:?}")) }
 }
 
 /// An instant query must yield the same as one step of a range query.
@@ -176,10 +151,7 @@ fn compare_as_range(eval: &Eval, value: &Outcome, memory: &Memory) -> Result<(),
     let Outcome::Vector(samples) = value else {
         return Ok(());
     };
-    if ["start()", "end()", "step()", "range()"]
-        .iter()
-        .any(|word| eval.query.contains(word))
-    {
+    if ["start()", "end()", "step()", "range()"].iter().any(|word| eval.query.contains(word)) {
         return Ok(());
     }
     let query = parse(&eval.query).map_err(|error| error.to_string())?;
@@ -194,21 +166,12 @@ fn compare_as_range(eval: &Eval, value: &Outcome, memory: &Memory) -> Result<(),
         let sample = series.samples().find(|sample| sample.timestamp_ms == at);
         got.extend(sample.map(|sample| (series.labels.clone(), sample.value)));
     }
-    let mut expected: Vec<(Labels, f64)> = samples
-        .iter()
-        .map(|sample| (sample.labels.clone(), sample.value))
-        .collect();
+    let mut expected: Vec<(Labels, f64)> =
+        samples.iter().map(|sample| (sample.labels.clone(), sample.value)).collect();
     expected.sort_by(|a, b| a.0.cmp(&b.0));
     let equal = expected.len() == got.len()
-        && expected
-            .iter()
-            .zip(&got)
-            .all(|(e, g)| e.0 == g.0 && almost_equal(e.1, g.1));
-    if equal {
-        Ok(())
-    } else {
-        Err(format!("as a range query yields {got:?}, not {expected:?}"))
-    }
+        && expected.iter().zip(&got).all(|(e, g)| e.0 == g.0 && almost_equal(e.1, g.1));
+    if equal { Ok(()) } else { Err(format!("as a range query yields {got:?}, not {expected:?}")) }
 }
 
 /// Equal up to a millionth, as in Prometheus's own runner.

@@ -10,10 +10,7 @@ pub(crate) struct Memory(Vec<SeriesColumns>);
 impl Memory {
     /// Adds samples; those of a known series and time replace the old ones.
     pub(crate) fn add(&mut self, added: &SeriesColumns) {
-        let known = self
-            .0
-            .iter()
-            .position(|series| series.labels == added.labels);
+        let known = self.0.iter().position(|series| series.labels == added.labels);
         let at = known.unwrap_or_else(|| {
             self.0.push(SeriesColumns::new(added.labels.clone()));
             self.0.len() - 1
@@ -38,18 +35,11 @@ impl SeriesSource for Memory {
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
         let fits = |series: &&SeriesColumns| {
-            matchers
-                .iter()
-                .all(|m| m.matches(series.labels.get(m.name()).unwrap_or("")))
+            matchers.iter().all(|m| m.matches(series.labels.get(m.name()).unwrap_or("")))
         };
         let cut = |series: &SeriesColumns| {
-            let from = series
-                .timestamps
-                .partition_point(|&time| time < range.start_ms);
-            let to = series
-                .timestamps
-                .partition_point(|&time| time <= range.end_ms)
-                .max(from);
+            let from = series.timestamps.partition_point(|&time| time < range.start_ms);
+            let to = series.timestamps.partition_point(|&time| time <= range.end_ms).max(from);
             SeriesColumns {
                 labels: series.labels.clone(),
                 timestamps: series.timestamps[from..to].to_vec(),

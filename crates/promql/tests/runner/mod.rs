@@ -26,10 +26,8 @@ pub(crate) fn run(text: &str) -> Result<Vec<Outcome>, String> {
             Command::Clear => memory = Memory::default(),
             Command::Load(loads) => loads.iter().for_each(|columns| memory.add(columns)),
             Command::Eval(eval) => {
-                outcomes.push(Outcome {
-                    line: eval.line,
-                    failure: judge::judge(&eval, &memory).err(),
-                });
+                outcomes
+                    .push(Outcome { line: eval.line, failure: judge::judge(&eval, &memory).err() });
             }
         }
     }

@@ -102,23 +102,13 @@ fn eval(line: usize, text: &str, block: &[&str]) -> Result<Eval, String> {
     let bad = || format!("no eval: {text}");
     let (command, rest) = text.split_once(char::is_whitespace).ok_or_else(bad)?;
     let (kind, query) = match split_words(rest, 3) {
-        Some((words, query)) if words[..2] == ["instant", "at"] => (
-            Kind::Instant {
-                at: duration(words[2])?,
-            },
-            query,
-        ),
+        Some((words, query)) if words[..2] == ["instant", "at"] => {
+            (Kind::Instant { at: duration(words[2])? }, query)
+        }
         _ => match split_words(rest, 7) {
             Some((words, query)) if words[..2] == ["range", "from"] => {
                 let (start, end) = (duration(words[2])?, duration(words[4])?);
-                (
-                    Kind::Range {
-                        start,
-                        end,
-                        step: duration(words[6])?,
-                    },
-                    query,
-                )
+                (Kind::Range { start, end, step: duration(words[6])? }, query)
             }
             _ => return Err(bad()),
         },

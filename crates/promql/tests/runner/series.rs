@@ -22,16 +22,11 @@ pub(crate) struct Line {
 /// Parses a line of `load` or of an expectation.
 pub(crate) fn parse_line(line: &str) -> Result<Line, String> {
     let (labels, rest) = parse_labels(line)?;
-    Ok(Line {
-        labels,
-        values: parse_values(rest)?,
-    })
+    Ok(Line { labels, values: parse_values(rest)? })
 }
 
 fn parse_labels(line: &str) -> Result<(Labels, &str), String> {
-    let end = line
-        .find(|c: char| c == '{' || c.is_whitespace())
-        .unwrap_or(line.len());
+    let end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
     let (name, mut rest) = line.split_at(end);
     let mut pairs: Vec<(String, String)> = Vec::new();
     if !name.is_empty() {
@@ -48,9 +43,7 @@ fn parse_labels(line: &str) -> Result<(Labels, &str), String> {
             let (label, after) = if rest.starts_with(['"', '\'', '`']) {
                 parse_string(rest)?
             } else {
-                let end = rest
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(0);
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0);
                 (rest[..end].to_owned(), &rest[end..])
             };
             let Some(after) = after.trim_start().strip_prefix('=') else {
@@ -72,10 +65,7 @@ fn parse_labels(line: &str) -> Result<(Labels, &str), String> {
 pub(crate) fn parse_string(text: &str) -> Result<(String, &str), String> {
     let bad = || format!("expected a string: {text}");
     let mut chars = text.char_indices();
-    let (_, quote) = chars
-        .next()
-        .filter(|(_, c)| "\"'`".contains(*c))
-        .ok_or_else(bad)?;
+    let (_, quote) = chars.next().filter(|(_, c)| "\"'`".contains(*c)).ok_or_else(bad)?;
     let mut string = String::new();
     while let Some((at, c)) = chars.next() {
         if c == quote {
@@ -118,10 +108,8 @@ fn parse_values(text: &str) -> Result<Vec<Value>, String> {
 fn parse_token(token: &str, values: &mut Vec<Value>) -> Result<(), String> {
     let bad = || format!("{token:?} is no value");
     if token.starts_with("{{") {
-        let repeats = token
-            .rsplit_once("}}x")
-            .map_or(Ok(0), |(_, n)| n.parse())
-            .map_err(|_| bad())?;
+        let repeats =
+            token.rsplit_once("}}x").map_or(Ok(0), |(_, n)| n.parse()).map_err(|_| bad())?;
         values.extend(std::iter::repeat_n(Value::Histogram, repeats + 1));
         return Ok(());
     }
@@ -155,8 +143,6 @@ fn parse_token(token: &str, values: &mut Vec<Value>) -> Result<(), String> {
 
 /// A number as Go parses it, hexadecimal integers included.
 pub(crate) fn number(text: &str) -> Option<f64> {
-    let hexadecimal = text
-        .strip_prefix("0x")
-        .and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let hexadecimal = text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
     hexadecimal.map(|n| n as f64).or_else(|| text.parse().ok())
 }

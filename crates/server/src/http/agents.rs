@@ -78,10 +78,7 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiFailure> {
     let agents = app.meta.list_agents().await?;
-    let Some(agent) = agents
-        .into_iter()
-        .find(|agent| agent.id == id && !agent.revoked)
-    else {
+    let Some(agent) = agents.into_iter().find(|agent| agent.id == id && !agent.revoked) else {
         return Err(ApiFailure::not_found("there is no such agent"));
     };
     app.meta.revoke_agent(&id).await?;

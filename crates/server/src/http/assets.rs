@@ -15,14 +15,8 @@ use super::failure::ApiFailure;
 struct Page;
 
 /// Paths under which everything is an API's.
-const API_PREFIXES: [&str; 6] = [
-    "/api/",
-    "/agent/",
-    "/-/",
-    "/metrics",
-    "/download/",
-    "/install.sh",
-];
+const API_PREFIXES: [&str; 6] =
+    ["/api/", "/agent/", "/-/", "/metrics", "/download/", "/install.sh"];
 
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
@@ -55,34 +49,21 @@ fn asset(name: &str, request: &HeaderMap) -> Option<Response> {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let compressed =
-        [("br", "br"), ("gzip", "gz")]
-            .into_iter()
-            .find_map(|(encoding, extension)| {
-                let accepts = accepted
-                    .split(',')
-                    .any(|part| part.trim().split(';').next() == Some(encoding));
-                let file = if accepts {
-                    Page::get(&format!("{name}.{extension}"))
-                } else {
-                    None
-                };
-                file.map(|file| (encoding, file))
-            });
+        [("br", "br"), ("gzip", "gz")].into_iter().find_map(|(encoding, extension)| {
+            let accepts =
+                accepted.split(',').any(|part| part.trim().split(';').next() == Some(encoding));
+            let file = if accepts { Page::get(&format!("{name}.{extension}")) } else { None };
+            file.map(|file| (encoding, file))
+        });
     let tag = entity_tag(&plain);
     let mut headers = HeaderMap::new();
     headers.insert(header::ETAG, tag.clone());
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(caching(name)),
-    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching(name)));
     if request.get(header::IF_NONE_MATCH) == Some(&tag) {
         return Some((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(content_type(name)),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     let body = match compressed {
         Some((encoding, file)) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -104,11 +85,7 @@ fn entity_tag(file: &EmbeddedFile) -> HeaderValue {
 }
 
 fn caching(name: &str) -> &'static str {
-    if name.starts_with("assets/") {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
-    }
+    if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -132,27 +109,16 @@ mod tests {
     use super::*;
 
     async fn status(method: Method, path: &'static str) -> StatusCode {
-        serve(method, Uri::from_static(path), HeaderMap::new())
-            .await
-            .status()
+        serve(method, Uri::from_static(path), HeaderMap::new()).await.status()
     }
 
     #[tokio::test]
     async fn every_page_address_gets_the_page_and_nothing_else_does() {
         assert_eq!(status(Method::GET, "/").await, StatusCode::OK);
         assert_eq!(status(Method::GET, "/hosts/web-1").await, StatusCode::OK);
-        assert_eq!(
-            status(Method::GET, "/assets/missing.js").await,
-            StatusCode::NOT_FOUND
-        );
-        assert_eq!(
-            status(Method::GET, "/api/v1/nothing").await,
-            StatusCode::NOT_FOUND
-        );
-        assert_eq!(
-            status(Method::POST, "/").await,
-            StatusCode::METHOD_NOT_ALLOWED
-        );
+        assert_eq!(status(Method::GET, "/assets/missing.js").await, StatusCode::NOT_FOUND);
+        assert_eq!(status(Method::GET, "/api/v1/nothing").await, StatusCode::NOT_FOUND);
+        assert_eq!(status(Method::POST, "/").await, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[tokio::test]

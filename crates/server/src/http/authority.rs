@@ -33,11 +33,34 @@ pub(crate) struct SignedIn {
     pub(crate) expires_ms: Option<i64>,
     /// The number of the session; none for a token.
     pub(crate) session: Option<String>,
+    /// SHA-256 of the secret that proved it.
+    secret_hash: [u8; 32],
+}
+
+impl SignedIn {
+    /// Who takes a share of what is scarce: all sessions of an account are one.
+    pub(crate) fn principal(&self) -> String {
+        let kind = if self.session.is_some() { "account" } else { "token" };
+        format!("{kind} {}", self.name)
+    }
+
+    /// Whether the session or token still lets somebody read. A database that does not answer ends nothing.
+    pub(crate) async fn still_reads(&self, app: &App) -> bool {
+        let found = if self.session.is_some() {
+            by_session(app, self.secret_hash).await
+        } else {
+            by_token(app, self.secret_hash).await
+        };
+        match found {
+            Ok(who) => who.role.permits(Permission::Read),
+            Err(failure) => !failure.is_not_signed_in(),
+        }
+    }
 }
 
 /// Somebody who may read everything but secrets.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader;
+pub(crate) struct Reader(pub(crate) SignedIn);
 
 /// Somebody who may do everything.
 #[derive(Debug, Clone)]
@@ -48,7 +71,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
         if let Some(token) = bearer(&parts.headers) {
-            return by_token(app, token).await;
+            return by_token(app, hash_secret(token)).await;
         }
         let Some(secret) = session_secret(&parts.headers, app.secure) else {
             return Err(ApiFailure::not_signed_in());
@@ -56,7 +79,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         if !is_same_site(&parts.method, &parts.headers) {
             return Err(ApiFailure::forbidden("this request came from another site"));
         }
-        by_session(app, secret).await
+        by_session(app, hash_secret(secret)).await
     }
 }
 
@@ -66,7 +89,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
         let who = SignedIn::from_request_parts(parts, app).await?;
         if who.role.permits(Permission::Read) {
-            Ok(Self)
+            Ok(Self(who))
         } else {
             Err(ApiFailure::forbidden("this token may only push samples"))
         }
@@ -86,19 +109,13 @@ impl FromRequestParts<Arc<App>> for Administrator {
     }
 }
 
-async fn by_token(app: &App, token: &str) -> Result<SignedIn, ApiFailure> {
+async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
-    let found = app
-        .meta
-        .api_token_by_hash(&hash_secret(token), now_ms)
-        .await?;
+    let found = app.meta.api_token_by_hash(&secret_hash, now_ms).await?;
     let Some(token) = found else {
         return Err(ApiFailure::not_signed_in());
     };
-    if token
-        .last_used_ms
-        .is_none_or(|at| now_ms - at > TOUCH_EVERY_MS)
-    {
+    if token.last_used_ms.is_none_or(|at| now_ms - at > TOUCH_EVERY_MS) {
         // A full disk must not keep anybody from reading.
         if let Err(error) = app.meta.touch_api_token(&token.id, now_ms).await {
             tracing::warn!(%error, "the last use of a token is not noted");
@@ -109,13 +126,13 @@ async fn by_token(app: &App, token: &str) -> Result<SignedIn, ApiFailure> {
         role: token.role,
         expires_ms: token.expires_ms,
         session: None,
+        secret_hash,
     })
 }
 
-async fn by_session(app: &App, secret: &str) -> Result<SignedIn, ApiFailure> {
+async fn by_session(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
-    let hash = hash_secret(secret);
-    let Some((session, user)) = app.meta.session_by_hash(&hash, now_ms).await? else {
+    let Some((session, user)) = app.meta.session_by_hash(&secret_hash, now_ms).await? else {
         return Err(ApiFailure::not_signed_in());
     };
     let extended = (now_ms + SESSION_IDLE_MS).min(session.created_ms + SESSION_LIFE_MS);
@@ -130,6 +147,7 @@ async fn by_session(app: &App, secret: &str) -> Result<SignedIn, ApiFailure> {
         role: user.role,
         expires_ms: Some(expires_ms),
         session: Some(session.id),
+        secret_hash,
     })
 }
 
@@ -141,11 +159,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The name of the session cookie.
 pub(crate) fn cookie_name(secure: bool) -> String {
-    if secure {
-        format!("__Host-{COOKIE}")
-    } else {
-        COOKIE.to_owned()
-    }
+    if secure { format!("__Host-{COOKIE}") } else { COOKIE.to_owned() }
 }
 
 fn session_secret(headers: &HeaderMap, secure: bool) -> Option<&str> {
@@ -172,9 +186,9 @@ pub(crate) fn is_same_site(method: &Method, headers: &HeaderMap) -> bool {
     }
     match (text("origin"), text("host")) {
         (None, _) => true,
-        (Some(origin), Some(host)) => origin
-            .split_once("://")
-            .is_some_and(|(_, authority)| authority == host),
+        (Some(origin), Some(host)) => {
+            origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        }
         (Some(_), None) => false,
     }
 }
@@ -184,10 +198,7 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()))
-            .collect()
+        pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect()
     }
 
     #[track_caller]
@@ -201,21 +212,13 @@ mod tests {
         check_site(&Method::POST, &[("sec-fetch-site", "cross-site")], false);
         check_site(&Method::POST, &[("sec-fetch-site", "same-site")], false);
         check_site(&Method::DELETE, &[("sec-fetch-site", "same-origin")], true);
-        check_site(
-            &Method::POST,
-            &[("origin", "https://evil"), ("host", "muster:6868")],
-            false,
-        );
+        check_site(&Method::POST, &[("origin", "https://evil"), ("host", "muster:6868")], false);
         check_site(
             &Method::POST,
             &[("origin", "http://muster:6868"), ("host", "muster:6868")],
             true,
         );
-        check_site(
-            &Method::POST,
-            &[("origin", "null"), ("host", "muster:6868")],
-            false,
-        );
+        check_site(&Method::POST, &[("origin", "null"), ("host", "muster:6868")], false);
         check_site(&Method::POST, &[], true);
     }
 
@@ -228,10 +231,7 @@ mod tests {
 
     #[test]
     fn a_bearer_token_is_taken_from_its_header_only() {
-        assert_eq!(
-            bearer(&headers(&[("authorization", "bearer  x ")])),
-            Some("x")
-        );
+        assert_eq!(bearer(&headers(&[("authorization", "bearer  x ")])), Some("x"));
         assert_eq!(bearer(&headers(&[("authorization", "Basic x")])), None);
     }
 }

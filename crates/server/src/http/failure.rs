@@ -17,12 +17,7 @@ pub(crate) struct ApiFailure {
 
 impl ApiFailure {
     pub(crate) fn new(status: StatusCode, code: &'static str, error: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            error: error.into(),
-            retry_after_s: None,
-        }
+        Self { status, code, error: error.into(), retry_after_s: None }
     }
 
     pub(crate) fn bad_request(error: impl Into<String>) -> Self {
@@ -52,10 +47,12 @@ impl ApiFailure {
     }
 
     pub(crate) fn busy(error: impl Into<String>) -> Self {
-        Self {
-            retry_after_s: Some(5),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error)
-        }
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error) }
+    }
+
+    /// Whether nobody is signed in: what was allowed once is not any more.
+    pub(crate) fn is_not_signed_in(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// A defect of ours: the log has the details, the client none.
@@ -74,10 +71,7 @@ impl From<MetaError> for ApiFailure {
 
 impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
-        let body = Failure {
-            error: self.error,
-            code: self.code.into(),
-        };
+        let body = Failure { error: self.error, code: self.code.into() };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s
             && let Ok(value) = HeaderValue::from_str(&seconds.to_string())
@@ -86,9 +80,7 @@ impl IntoResponse for ApiFailure {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let value = HeaderValue::from_static("Bearer realm=\"muster\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, value);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
         response
     }

@@ -26,12 +26,7 @@ pub(crate) async fn ready() -> &'static str {
 ))]
 pub(crate) async fn about(_: Reader, State(app): State<Arc<App>>) -> Json<About> {
     let stats = app.store.stats();
-    let connected = app
-        .roster
-        .all()
-        .iter()
-        .filter(|entry| entry.presence().connected)
-        .count();
+    let connected = app.roster.all().iter().filter(|entry| entry.presence().connected).count();
     Json(About {
         version: env!("CARGO_PKG_VERSION").into(),
         started_ms: app.started_ms,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use muster_api::{Failure, HostList};
 
 use super::authority::Reader;
@@ -14,6 +15,8 @@ use crate::app::App;
     (status = 200, description = "All hosts, by name", body = HostList),
     (status = 401, description = "Not signed in", body = Failure),
 ))]
-pub(crate) async fn list(_: Reader, State(app): State<Arc<App>>) -> Json<HostList> {
-    Json(HostList::clone(&*app.fleet.hosts(&app).await))
+pub(crate) async fn list(_: Reader, State(app): State<Arc<App>>) -> Response {
+    let hosts = app.fleet.hosts(&app).await;
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], hosts.json).into_response()
 }

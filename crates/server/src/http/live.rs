@@ -13,12 +13,12 @@ use muster_promql::{InstantSample, Value};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::authority::Reader;
+use super::authority::{Reader, SignedIn};
 use super::failure::ApiFailure;
 use crate::app::App;
 use crate::fleet::changes;
 use crate::roster::Entry;
-use crate::store::QueryRun;
+use crate::store::{MetricStore, QueryRun};
 
 /// How often the list of hosts is looked at.
 const HOSTS_EVERY: Duration = Duration::from_secs(2);
@@ -28,6 +28,12 @@ const POINTS_EVERY: Duration = Duration::from_millis(400);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The most expressions of one stream.
 const MAX_EXPRESSIONS: usize = 64;
+/// The longest that a chart's expressions may take at one instant.
+const EVALUATION_LIMIT: Duration = Duration::from_secs(5);
+/// The most series of one expression.
+const MAX_SERIES: usize = 10_000;
+/// How often it is looked whether the session or token of a stream is still good, besides when one was ended here.
+const AUTHORITY_EVERY: Duration = Duration::from_secs(10);
 /// Events that wait for a slow reader; beyond, evaluation waits.
 const QUEUED_EVENTS: usize = 4;
 
@@ -38,22 +44,33 @@ type Events = mpsc::Sender<Result<Event, Infallible>>;
     (status = 200, description = "Events `hosts`: all hosts first, then those that changed", body = HostList, content_type = "text/event-stream"),
     (status = 401, description = "Not signed in", body = Failure),
 ))]
-pub(crate) async fn hosts(_: Reader, State(app): State<Arc<App>>) -> Result<Response, ApiFailure> {
-    stream(&app, |app, events| async move {
+pub(crate) async fn hosts(
+    Reader(who): Reader,
+    State(app): State<Arc<App>>,
+) -> Result<Response, ApiFailure> {
+    stream(&app, who, |app, events| async move {
         let mut before: Option<Arc<HostList>> = None;
         let mut every = tokio::time::interval(HOSTS_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
             let after = app.fleet.hosts(&app).await;
-            let sent = match &before {
-                None => send(&events, "hosts", &*after).await,
-                Some(before) => send(&events, "hosts", &changes(before, &after)).await,
+            let json = match before.replace(Arc::clone(&after.list)) {
+                None => after.json,
+                // Thousands of hosts take too long for a thread that serves others.
+                Some(before) => {
+                    let compare = move || serde_json::to_vec(&changes(&before, &after.list));
+                    match tokio::task::spawn_blocking(compare).await {
+                        Ok(Ok(json)) => json.into(),
+                        _ => return,
+                    }
+                }
             };
-            if !sent {
+            let text = std::str::from_utf8(&json).expect("JSON is UTF-8");
+            let event = Event::default().event("hosts").data(text);
+            if events.send(Ok(event)).await.is_err() {
                 return;
             }
-            before = Some(after);
         }
     })
 }
@@ -68,7 +85,7 @@ pub(crate) async fn hosts(_: Reader, State(app): State<Arc<App>>) -> Result<Resp
     (status = 404, description = "No such host", body = Failure),
 ))]
 pub(crate) async fn query(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiFailure> {
@@ -79,9 +96,7 @@ pub(crate) async fn query(
             "instance" => instance = Some(value.into_owned()),
             "q" => expressions.push(value.into_owned()),
             other => {
-                return Err(ApiFailure::bad_request(format!(
-                    "unknown parameter {other:?}"
-                )));
+                return Err(ApiFailure::bad_request(format!("unknown parameter {other:?}")));
             }
         }
     }
@@ -90,14 +105,19 @@ pub(crate) async fn query(
         return Err(ApiFailure::bad_request(error));
     }
     let instance = instance.ok_or_else(|| ApiFailure::bad_request("give a host as instance=…"))?;
-    let entry = app
-        .roster
-        .get(&instance)
-        .ok_or_else(|| ApiFailure::not_found("there is no such host"))?;
-    stream(&app, |app, events| follow(app, entry, expressions, events))
+    let entry =
+        app.roster.get(&instance).ok_or_else(|| ApiFailure::not_found("there is no such host"))?;
+    let principal = who.principal();
+    stream(&app, who, |app, events| follow(app, principal, entry, expressions, events))
 }
 
-async fn follow(app: Arc<App>, entry: Arc<Entry>, expressions: Vec<String>, events: Events) {
+async fn follow(
+    app: Arc<App>,
+    principal: String,
+    entry: Arc<Entry>,
+    expressions: Vec<String>,
+    events: Events,
+) {
     let _look = entry.look();
     let mut newest = entry.newest();
     newest.mark_changed();
@@ -107,7 +127,8 @@ async fn follow(app: Arc<App>, entry: Arc<Entry>, expressions: Vec<String>, even
         if timestamp_ms == 0 {
             continue;
         }
-        let Some((results, failures)) = evaluate(&app, &expressions, timestamp_ms).await else {
+        let evaluated = evaluate(&app, &principal, &expressions, timestamp_ms).await;
+        let Some((results, failures)) = evaluated else {
             return;
         };
         for failure in failures {
@@ -116,16 +137,7 @@ async fn follow(app: Arc<App>, entry: Arc<Entry>, expressions: Vec<String>, even
                 return;
             }
         }
-        if !send(
-            &events,
-            "points",
-            &LivePoints {
-                timestamp_ms,
-                results,
-            },
-        )
-        .await
-        {
+        if !send(&events, "points", &LivePoints { timestamp_ms, results }).await {
             return;
         }
         tokio::time::sleep(POINTS_EVERY).await;
@@ -135,31 +147,26 @@ async fn follow(app: Arc<App>, entry: Arc<Entry>, expressions: Vec<String>, even
 /// Evaluates all expressions at one instant, on a thread that may block; `None` if that thread died.
 async fn evaluate(
     app: &Arc<App>,
+    principal: &str,
     expressions: &[(usize, String)],
     at_ms: i64,
 ) -> Option<(Vec<LiveResult>, Vec<LiveFailure>)> {
-    let turn = Arc::clone(&app.querying).acquire_owned().await.ok()?;
+    let turn = app.live_queries.acquire(principal).await;
     let (store, expressions) = (Arc::clone(&app.store), expressions.to_vec());
-    let run = QueryRun::default();
-    let _stop = run.stop_on_drop();
-    let done = tokio::task::spawn_blocking(move || {
+    let run = QueryRun::live();
+    let stop = run.stop_on_drop();
+    let mut work = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let (mut results, mut failures) = (Vec::new(), Vec::new());
-        for (query, text) in expressions {
-            match store.query_instant(&text, at_ms, &run) {
-                Ok(done) => results.push(LiveResult {
-                    query,
-                    series: series(done.value),
-                }),
-                Err(error) => failures.push(LiveFailure {
-                    query,
-                    error: error.to_string(),
-                }),
-            }
-        }
-        (results, failures)
+        evaluate_all(&*store, &expressions, at_ms, &run)
     });
-    match done.await {
+    let in_time = tokio::time::timeout(EVALUATION_LIMIT, &mut work).await;
+    let done = if let Ok(done) = in_time {
+        done
+    } else {
+        drop(stop);
+        work.await
+    };
+    match done {
         Ok(done) => Some(done),
         Err(error) => {
             app.counters.panics.add(1);
@@ -169,13 +176,40 @@ async fn evaluate(
     }
 }
 
+fn evaluate_all(
+    store: &dyn MetricStore,
+    expressions: &[(usize, String)],
+    at_ms: i64,
+    run: &QueryRun,
+) -> (Vec<LiveResult>, Vec<LiveFailure>) {
+    let (mut results, mut failures) = (Vec::new(), Vec::new());
+    for (query, text) in expressions {
+        let query = *query;
+        let failed = |error: String| LiveFailure { query, error };
+        match store.query_instant(text, at_ms, run) {
+            Ok(done) => match series(done.value) {
+                series if series.len() <= MAX_SERIES => results.push(LiveResult { query, series }),
+                series => failures.push(failed(format!(
+                    "{} series are too many for a live chart, which takes {MAX_SERIES}; choose fewer",
+                    series.len()
+                ))),
+            },
+            Err(_) if run.is_stopped() => {
+                // Those that come after it are not to blame, and have their turn at the next instant.
+                failures.push(failed(
+                    "this takes too long for a live chart; choose fewer series or a shorter range".into(),
+                ));
+                break;
+            }
+            Err(error) => failures.push(failed(error.to_string())),
+        }
+    }
+    (results, failures)
+}
+
 fn series(value: Value) -> Vec<LiveSeries> {
     let one = |sample: InstantSample| LiveSeries {
-        labels: sample
-            .labels
-            .iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect(),
+        labels: sample.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
         value: Some(sample.value).filter(|value| value.is_finite()),
     };
     match value {
@@ -188,15 +222,16 @@ fn series(value: Value) -> Vec<LiveSeries> {
     }
 }
 
-/// An event stream fed by `work`, which is dropped when the client goes away or the server stops.
-fn stream<F, W>(app: &Arc<App>, work: W) -> Result<Response, ApiFailure>
+/// An event stream fed by `work`, which is dropped when the client goes away, may not read any more, or the server stops.
+fn stream<F, W>(app: &Arc<App>, who: SignedIn, work: W) -> Result<Response, ApiFailure>
 where
     F: Future<Output = ()> + Send + 'static,
     W: FnOnce(Arc<App>, Events) -> F,
 {
-    let place = Arc::clone(&app.streams)
-        .try_acquire_owned()
-        .map_err(|_| ApiFailure::busy("too many live streams are open"))?;
+    let place = app
+        .streams
+        .try_acquire(&who.principal(), 1)
+        .ok_or_else(|| ApiFailure::busy("too many live streams are open"))?;
     let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
     let gone = events.clone();
     let stopping = Arc::clone(app);
@@ -206,17 +241,32 @@ where
             () = work => {}
             () = gone.closed() => {}
             () = stopping.stopped() => {}
+            () = until_revoked(&stopping, &who) => {}
         }
         drop(place);
     });
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
-    let mut response = Sse::new(ReceiverStream::new(receiver))
-        .keep_alive(keep_alive)
-        .into_response();
+    let mut response =
+        Sse::new(ReceiverStream::new(receiver)).keep_alive(keep_alive).into_response();
     // Proxies that gather answers before they pass them on would break a live feed.
     let no = axum::http::HeaderValue::from_static("no");
     response.headers_mut().insert("x-accel-buffering", no);
     Ok(response)
+}
+
+/// Resolves when the session has ended or the token was revoked.
+async fn until_revoked(app: &App, who: &SignedIn) {
+    loop {
+        // Made before the look, so that an end during it is not missed.
+        let changed = app.authority_changed.notified();
+        if !who.still_reads(app).await {
+            return;
+        }
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(AUTHORITY_EVERY) => {}
+        }
+    }
 }
 
 async fn send<T: serde::Serialize>(events: &Events, name: &str, data: &T) -> bool {

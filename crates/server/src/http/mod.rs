@@ -1,11 +1,13 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
 mod agents;
+mod answer;
 mod assets;
 mod authority;
 mod failure;
 mod health;
 mod hosts;
+mod json_body;
 mod live;
 mod openapi;
 mod prometheus;
@@ -25,6 +27,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
@@ -44,54 +47,37 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(self_metrics::metrics))
-        .route(
-            "/api/v1/query",
-            get(prometheus::query).post(prometheus::query),
-        )
-        .route(
-            "/api/v1/query_range",
-            get(prometheus::query_range).post(prometheus::query_range),
-        )
-        .route(
-            "/api/v1/series",
-            get(prometheus::series).post(prometheus::series),
-        )
-        .route(
-            "/api/v1/labels",
-            get(prometheus::labels).post(prometheus::labels),
-        )
+        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
+        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
+        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
+        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
         .route("/api/v1/label/{name}/values", get(prometheus::label_values))
         .route("/api/v1/status/buildinfo", get(prometheus::build_info))
         .route("/api/muster/openapi.json", get(openapi::serve))
         .route(
             "/api/muster/v1/session",
-            get(sessions::show)
-                .post(sessions::sign_in)
-                .delete(sessions::sign_out),
+            get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out),
         )
         .route("/api/muster/v1/about", get(health::about))
         .route("/api/muster/v1/hosts", get(hosts::list))
-        .route(
-            "/api/muster/v1/tokens",
-            get(tokens::list).post(tokens::create),
-        )
+        .route("/api/muster/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/muster/v1/tokens/{id}", delete(tokens::revoke))
         .route("/api/muster/v1/enroll-tokens", post(tokens::create_enroll))
         .route("/api/muster/v1/agents", get(agents::list))
         .route("/api/muster/v1/agents/{id}", delete(agents::revoke))
         .fallback(assets::serve)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            REQUEST_TIMEOUT,
-        ))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(
-                |status: StatusCode, _, headers: &axum::http::HeaderMap, _: &_| {
-                    // What comes compressed from the binary is left alone.
-                    status == StatusCode::OK && !headers.contains_key(header::CONTENT_ENCODING)
-                },
-            )),
+            // Answers are compressed as they are sent, between others' work: only what is quick will do.
+            CompressionLayer::new().no_br().quality(CompressionLevel::Fastest).compress_when(
+                DefaultPredicate::new().and(
+                    |status: StatusCode, _, headers: &axum::http::HeaderMap, _: &_| {
+                        // What comes compressed from the binary is left alone.
+                        status == StatusCode::OK && !headers.contains_key(header::CONTENT_ENCODING)
+                    },
+                ),
+            ),
         );
     let streams = Router::new()
         .route("/api/muster/v1/live/hosts", get(live::hosts))
@@ -119,10 +105,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     let api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;

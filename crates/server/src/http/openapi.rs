@@ -7,10 +7,7 @@ use super::{agents, health, hosts, live, sessions, tokens};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(
-        title = "Muster",
-        description = "Muster's own HTTP API. Prometheus's is at /api/v1."
-    ),
+    info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
     paths(
         sessions::show,
         sessions::sign_in,

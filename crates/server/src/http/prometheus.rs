@@ -1,19 +1,28 @@
 //! Prometheus's HTTP API: parameters in, the store's answers out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{Method, header};
 use axum::response::Response;
 use muster_series::{Matcher, TimeRange, parse_duration_ms};
 
-use super::authority::Reader;
-use super::prometheus_reply::{PromFailure, data_reply, evaluated_reply};
+use super::answer::{self, MAX_ANSWER, Pieces};
+use super::authority::{Reader, SignedIn};
+use super::json_body::BODY_TIMEOUT;
+use super::prometheus_reply::{
+    PromFailure, data_reply, json_reply, write_evaluated, write_label_sets, write_texts,
+};
 use crate::app::App;
-use crate::store::{MetricStore, QueryError, QueryRun};
+use crate::shares::Place;
+use crate::store::{MetricStore, QueryRun};
 
 /// The most bytes of a form.
 const MAX_FORM: usize = 1 << 20;
+/// How long a query may wait for its turn, and how long it may compute then.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Parameters of a request: of its address, and of its body if that is a form.
 pub(crate) struct Params(Vec<(String, String)>);
@@ -23,17 +32,14 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, PromFailure> {
         let mut pairs = parse_pairs(request.uri().query().unwrap_or_default().as_bytes());
-        let form = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|value| {
-                value
-                    .as_bytes()
-                    .starts_with(b"application/x-www-form-urlencoded")
-            });
+        let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+        });
         if *request.method() == Method::POST && form {
-            let body = axum::body::to_bytes(request.into_body(), MAX_FORM)
+            let reading = axum::body::to_bytes(request.into_body(), MAX_FORM);
+            let body = tokio::time::timeout(BODY_TIMEOUT, reading)
                 .await
+                .map_err(|_| PromFailure::timeout("the form did not arrive in time"))?
                 .map_err(|_| PromFailure::bad_data("the form is larger than 1 MiB"))?;
             pairs.extend(parse_pairs(&body));
         }
@@ -47,10 +53,7 @@ fn parse_pairs(bytes: &[u8]) -> Vec<(String, String)> {
 
 impl Params {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, v)| n == name && !v.is_empty())
-            .map(|(_, v)| v.as_str())
+        self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
     fn required(&self, name: &str) -> Result<&str, PromFailure> {
@@ -87,9 +90,7 @@ impl Params {
         let start = self.time_ms("start")?.unwrap_or(i64::MIN);
         let end = self.time_ms("end")?.unwrap_or(i64::MAX);
         if end < start {
-            return Err(PromFailure::bad_data(
-                "end timestamp must not be before start timestamp",
-            ));
+            return Err(PromFailure::bad_data("end timestamp must not be before start timestamp"));
         }
         Ok(TimeRange::new(start, end))
     }
@@ -109,9 +110,7 @@ fn parse_time_ms(text: &str) -> Option<i64> {
         let ms = (seconds * 1_000.0).round();
         return (ms.abs() < 9e15).then_some(ms as i64);
     }
-    text.parse::<jiff::Timestamp>()
-        .ok()
-        .map(jiff::Timestamp::as_millisecond)
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
 /// Seconds with fraction, or a duration like `15s`.
@@ -126,55 +125,86 @@ fn parse_step_ms(text: &str) -> Option<i64> {
     (ms > 0).then_some(ms)
 }
 
-/// Runs blocking work of the store, at most so many at a time; stops it when the client goes away.
-async fn run<T: Send + 'static>(
+/// Lets the store work and its answer be written, at most so many at a time; stops it when it takes too long or the
+/// client goes away.
+async fn answer(
     app: &Arc<App>,
-    work: impl FnOnce(&dyn MetricStore, &QueryRun) -> Result<T, QueryError> + Send + 'static,
-) -> Result<T, PromFailure> {
+    who: &SignedIn,
+    work: impl FnOnce(&dyn MetricStore, &QueryRun, &mut Pieces) -> Result<(), PromFailure>
+    + Send
+    + 'static,
+) -> Result<Response, PromFailure> {
     app.counters.queries.add(1);
-    let turn = Arc::clone(&app.querying).acquire_owned().await;
+    let result = compute(app, who.principal(), work, QUERY_TIMEOUT).await;
+    if result.is_err() {
+        app.counters.failed_queries.add(1);
+    }
+    result.map(|(pieces, room)| json_reply(answer::body(pieces, room)))
+}
+
+/// The pieces of an answer, and the room that is kept for them.
+async fn compute(
+    app: &Arc<App>,
+    principal: String,
+    work: impl FnOnce(&dyn MetricStore, &QueryRun, &mut Pieces) -> Result<(), PromFailure>
+    + Send
+    + 'static,
+    limit: Duration,
+) -> Result<(Vec<Bytes>, Place), PromFailure> {
+    let Ok(turn) = tokio::time::timeout(limit, app.queries.acquire(&principal)).await else {
+        return Err(PromFailure::timeout(
+            "the query did not get its turn in time; others are computing, try again later",
+        ));
+    };
     let run = QueryRun::default();
     let _stop = run.stop_on_drop();
-    let store = Arc::clone(&app.store);
+    let working = Arc::clone(app);
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        work(&*store, &run)
-    })
-    .await;
-    let result = match done {
-        Ok(result) => result.map_err(PromFailure::from),
-        Err(error) => {
+        let mut pieces = Pieces::new(run.clone(), MAX_ANSWER);
+        work(&*working.store, &run, &mut pieces)?;
+        let (pieces, bytes) = pieces.finish()?;
+        // One piece is handed over whole, and so waits for nobody's reading.
+        let unsent = if pieces.len() > 1 { bytes } else { 0 };
+        let kib = u32::try_from(unsent.div_ceil(1 << 10)).expect("an answer has a limit");
+        let room = working.answers.try_acquire(&principal, kib);
+        let room = room.ok_or_else(|| {
+            PromFailure::unavailable("too many answers are waiting to be read; try again")
+        })?;
+        Ok((pieces, room))
+    });
+    match tokio::time::timeout(limit, done).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => {
             app.counters.panics.add(1);
             tracing::error!(%error, "a query failed in a way it should not");
             Err(PromFailure::internal())
         }
-    };
-    if result.is_err() {
-        app.counters.failed_queries.add(1);
+        Err(_) => Err(PromFailure::timeout(
+            "the query timed out in expression evaluation; \
+             choose fewer series, a shorter range or a longer step",
+        )),
     }
-    result
 }
 
 /// The value of an expression at one instant.
 pub(crate) async fn query(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Response, PromFailure> {
     let text = params.required("query")?.to_owned();
-    let at_ms = params
-        .time_ms("time")?
-        .unwrap_or_else(|| app.clock.now_ms());
-    let evaluated = run(&app, move |store, run| {
-        store.query_instant(&text, at_ms, run)
+    let at_ms = params.time_ms("time")?.unwrap_or_else(|| app.clock.now_ms());
+    answer(&app, &who, move |store, run, out| {
+        let evaluated = store.query_instant(&text, at_ms, run)?;
+        Ok(write_evaluated(out, &evaluated)?)
     })
-    .await?;
-    Ok(evaluated_reply(&evaluated))
+    .await
 }
 
 /// The values of an expression at each step of a range.
 pub(crate) async fn query_range(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Response, PromFailure> {
@@ -188,16 +218,16 @@ pub(crate) async fn query_range(
             "invalid parameter \"step\": {step:?} is no positive duration; give seconds or a duration like 15s"
         ))
     })?;
-    let evaluated = run(&app, move |store, run| {
-        store.query_range(&text, range, step_ms, run)
+    answer(&app, &who, move |store, run, out| {
+        let evaluated = store.query_range(&text, range, step_ms, run)?;
+        Ok(write_evaluated(out, &evaluated)?)
     })
-    .await?;
-    Ok(evaluated_reply(&evaluated))
+    .await
 }
 
 /// The label sets of series.
 pub(crate) async fn series(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Response, PromFailure> {
@@ -205,45 +235,40 @@ pub(crate) async fn series(
     if sets.is_empty() {
         return Err(PromFailure::bad_data("no match[] parameter provided"));
     }
-    let found = run(&app, move |store, _| {
-        Ok(store.series_labels(&sets, range, limit)?)
+    answer(&app, &who, move |store, _, out| {
+        let found = store.series_labels(&sets, range, limit)?;
+        Ok(write_label_sets(out, &found)?)
     })
-    .await?;
-    let found: Vec<_> = found
-        .iter()
-        .map(|labels| labels.iter().collect::<std::collections::BTreeMap<_, _>>())
-        .collect();
-    Ok(data_reply(&found))
+    .await
 }
 
 /// The names of labels.
 pub(crate) async fn labels(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    Ok(data_reply(
-        &run(&app, move |store, _| {
-            Ok(store.label_names(&sets, range, limit)?)
-        })
-        .await?,
-    ))
+    answer(&app, &who, move |store, _, out| {
+        let names = store.label_names(&sets, range, limit)?;
+        Ok(write_texts(out, &names)?)
+    })
+    .await
 }
 
 /// The values of one label.
 pub(crate) async fn label_values(
-    _: Reader,
+    Reader(who): Reader,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    let values = run(&app, move |store, _| {
-        Ok(store.label_values(&name, &sets, range, limit)?)
+    answer(&app, &who, move |store, _, out| {
+        let values = store.label_values(&name, &sets, range, limit)?;
+        Ok(write_texts(out, &values)?)
     })
-    .await?;
-    Ok(data_reply(&values))
+    .await
 }
 
 /// What Grafana asks to learn which Prometheus it talks to.
@@ -265,14 +290,8 @@ mod tests {
     #[test]
     fn times_are_seconds_or_rfc_3339() {
         assert_eq!(parse_time_ms("1.5"), Some(1_500));
-        assert_eq!(
-            parse_time_ms("2026-09-01T08:00:00Z"),
-            Some(1_788_249_600_000)
-        );
-        assert_eq!(
-            parse_time_ms("2026-09-01T10:00:00+02:00"),
-            Some(1_788_249_600_000)
-        );
+        assert_eq!(parse_time_ms("2026-09-01T08:00:00Z"), Some(1_788_249_600_000));
+        assert_eq!(parse_time_ms("2026-09-01T10:00:00+02:00"), Some(1_788_249_600_000));
         for text in ["", "yesterday", "NaN", "1e300", "inf"] {
             assert_eq!(parse_time_ms(text), None, "{text}");
         }

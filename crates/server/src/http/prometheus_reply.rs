@@ -3,8 +3,9 @@
 //! Sample values are text; they are written as Prometheus writes them (shortest decimal that reads back the same,
 //! an exponent below 1e-6 and from 1e21 on).
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use muster_promql::{EvaluateError, Evaluated, Value};
@@ -12,6 +13,7 @@ use muster_series::Labels;
 use muster_tsdb::TsdbError;
 use serde::Serialize;
 
+use super::answer::{AnswerError, Pieces};
 use super::failure::ApiFailure;
 use crate::store::QueryError;
 
@@ -25,28 +27,34 @@ pub(crate) struct PromFailure {
 
 impl PromFailure {
     pub(crate) fn bad_data(error: &str) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            kind: "bad_data",
-            error: error.to_owned(),
-        }
+        Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", error: error.to_owned() }
     }
 
     pub(crate) fn internal() -> Self {
         let error = "the server failed at this query; its log says why".to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", error }
+    }
+
+    /// The query took too long, to get its turn or to compute.
+    pub(crate) fn timeout(error: &str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", error: error.to_owned() }
+    }
+
+    /// There is no room for the answer at this moment.
+    pub(crate) fn unavailable(error: &str) -> Self {
         Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "internal",
-            error,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "unavailable",
+            error: error.to_owned(),
         }
     }
 
+    fn canceled(error: String) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "canceled", error }
+    }
+
     fn execution(error: String) -> Self {
-        Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            kind: "execution",
-            error,
-        }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, kind: "execution", error }
     }
 }
 
@@ -56,11 +64,7 @@ impl From<QueryError> for PromFailure {
         match error {
             QueryError::Parse(_) => Self::bad_data(&format!("invalid parameter \"query\": {text}")),
             QueryError::Evaluate(EvaluateError::BadQuery(_)) => Self::bad_data(&text),
-            QueryError::Evaluate(EvaluateError::Cancelled) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                kind: "canceled",
-                error: text,
-            },
+            QueryError::Evaluate(EvaluateError::Cancelled) => Self::canceled(text),
             QueryError::Evaluate(_) => Self::execution(text),
             QueryError::Store(error) => error.into(),
         }
@@ -73,12 +77,26 @@ impl From<TsdbError> for PromFailure {
     }
 }
 
+impl From<AnswerError> for PromFailure {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::TooLarge => Self::execution(error.to_string()),
+            AnswerError::Cancelled => Self::canceled(error.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for PromFailure {
     fn into_response(self) -> Response {
         let body = serde_json::json!({
             "status": "error", "errorType": self.kind, "error": self.error,
         });
-        (self.status, axum::Json(body)).into_response()
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if self.kind == "unavailable" {
+            let soon = HeaderValue::from_static("5");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
+        response
     }
 }
 
@@ -88,112 +106,144 @@ impl From<ApiFailure> for PromFailure {
     }
 }
 
-/// `{"status":"success","data":DATA}`.
+/// `{"status":"success","data":DATA}`, for small data.
 pub(crate) fn data_reply<T: Serialize + ?Sized>(data: &T) -> Response {
     axum::Json(serde_json::json!({ "status": "success", "data": data })).into_response()
 }
 
-/// The value of an expression, with its warnings and infos.
-pub(crate) fn evaluated_reply(evaluated: &Evaluated) -> Response {
-    let mut body = String::from(r#"{"status":"success","data":"#);
-    write_value(&mut body, &evaluated.value);
-    for (name, texts) in [
-        ("warnings", &evaluated.warnings),
-        ("infos", &evaluated.infos),
-    ] {
-        if !texts.is_empty() {
-            let _ = write!(body, ",\"{name}\":{}", serde_json::json!(texts));
-        }
-    }
-    body.push('}');
+/// A written answer.
+pub(crate) fn json_reply(body: Body) -> Response {
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], body).into_response()
 }
 
-fn write_value(out: &mut String, value: &Value) {
-    match value {
-        Value::Scalar {
-            timestamp_ms,
-            value,
-        } => {
-            out.push_str(r#"{"resultType":"scalar","result":"#);
-            write_point(out, *timestamp_ms, *value);
+/// What every answer that is written here begins with.
+const SUCCESS: &[u8] = br#"{"status":"success","data":"#;
+
+/// Writes the value of an expression, with its warnings and infos.
+pub(crate) fn write_evaluated(out: &mut Pieces, evaluated: &Evaluated) -> Result<(), AnswerError> {
+    out.text().extend_from_slice(SUCCESS);
+    write_value(out, &evaluated.value)?;
+    for (name, texts) in [("warnings", &evaluated.warnings), ("infos", &evaluated.infos)] {
+        if !texts.is_empty() {
+            let _ = write!(out.text(), ",\"{name}\":{}", serde_json::json!(texts));
         }
-        Value::String {
-            timestamp_ms,
-            value,
-        } => {
-            out.push_str(r#"{"resultType":"string","result":["#);
+    }
+    out.text().push(b'}');
+    Ok(())
+}
+
+/// Writes a list of texts.
+pub(crate) fn write_texts(out: &mut Pieces, texts: &[String]) -> Result<(), AnswerError> {
+    write_list(out, texts, |out, text| write_text(out, text))
+}
+
+/// Writes a list of label sets.
+pub(crate) fn write_label_sets(out: &mut Pieces, sets: &[Labels]) -> Result<(), AnswerError> {
+    write_list(out, sets, write_labels)
+}
+
+fn write_list<T>(
+    out: &mut Pieces,
+    items: &[T],
+    write: impl Fn(&mut Vec<u8>, &T),
+) -> Result<(), AnswerError> {
+    out.text().extend_from_slice(SUCCESS);
+    for (at, item) in items.iter().enumerate() {
+        out.text().push(if at > 0 { b',' } else { b'[' });
+        write(out.text(), item);
+        out.turn()?;
+    }
+    let end: &[u8] = if items.is_empty() { b"[]}" } else { b"]}" };
+    out.text().extend_from_slice(end);
+    Ok(())
+}
+
+fn write_value(out: &mut Pieces, value: &Value) -> Result<(), AnswerError> {
+    match value {
+        Value::Scalar { timestamp_ms, value } => {
+            let out = out.text();
+            out.extend_from_slice(br#"{"resultType":"scalar","result":"#);
+            write_point(out, *timestamp_ms, *value);
+            out.push(b'}');
+        }
+        Value::String { timestamp_ms, value } => {
+            let out = out.text();
+            out.extend_from_slice(br#"{"resultType":"string","result":["#);
             write_seconds(out, *timestamp_ms);
-            out.push(',');
+            out.push(b',');
             write_text(out, value);
-            out.push(']');
+            out.extend_from_slice(b"]}");
         }
         Value::Vector(samples) => {
-            out.push_str(r#"{"resultType":"vector","result":["#);
+            begin(out, "vector");
             for (at, sample) in samples.iter().enumerate() {
-                out.push_str(if at > 0 {
-                    ",{\"metric\":"
-                } else {
-                    "{\"metric\":"
-                });
-                write_labels(out, &sample.labels);
-                out.push_str(",\"value\":");
-                write_point(out, sample.timestamp_ms, sample.value);
-                out.push('}');
+                write_metric(out, at, &sample.labels);
+                out.text().extend_from_slice(b",\"value\":");
+                write_point(out.text(), sample.timestamp_ms, sample.value);
+                out.text().push(b'}');
+                out.turn()?;
             }
-            out.push(']');
+            out.text().extend_from_slice(b"]}");
         }
         Value::Matrix(series) => {
-            out.push_str(r#"{"resultType":"matrix","result":["#);
+            begin(out, "matrix");
             for (at, one) in series.iter().enumerate() {
-                out.push_str(if at > 0 {
-                    ",{\"metric\":"
-                } else {
-                    "{\"metric\":"
-                });
-                write_labels(out, &one.labels);
-                out.push_str(",\"values\":[");
+                write_metric(out, at, &one.labels);
+                out.text().extend_from_slice(b",\"values\":[");
                 for (at, sample) in one.samples().enumerate() {
                     if at > 0 {
-                        out.push(',');
+                        out.text().push(b',');
                     }
-                    write_point(out, sample.timestamp_ms, sample.value);
+                    write_point(out.text(), sample.timestamp_ms, sample.value);
+                    out.turn()?;
                 }
-                out.push_str("]}");
+                out.text().extend_from_slice(b"]}");
             }
-            out.push(']');
+            out.text().extend_from_slice(b"]}");
         }
     }
-    out.push('}');
+    Ok(())
 }
 
-fn write_labels(out: &mut String, labels: &Labels) {
-    out.push('{');
+fn begin(out: &mut Pieces, kind: &str) {
+    let _ = write!(out.text(), "{{\"resultType\":\"{kind}\",\"result\":[");
+}
+
+/// The beginning of the `at`th series of a list.
+fn write_metric(out: &mut Pieces, at: usize, labels: &Labels) {
+    let out = out.text();
+    let opening = if at > 0 { ",{\"metric\":" } else { "{\"metric\":" };
+    out.extend_from_slice(opening.as_bytes());
+    write_labels(out, labels);
+}
+
+fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
+    out.push(b'{');
     for (at, (name, value)) in labels.iter().enumerate() {
         if at > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write_text(out, name);
-        out.push(':');
+        out.push(b':');
         write_text(out, value);
     }
-    out.push('}');
+    out.push(b'}');
 }
 
-fn write_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("text is JSON, and memory takes it");
 }
 
-fn write_point(out: &mut String, timestamp_ms: i64, value: f64) {
-    out.push('[');
+fn write_point(out: &mut Vec<u8>, timestamp_ms: i64, value: f64) {
+    out.push(b'[');
     write_seconds(out, timestamp_ms);
-    out.push_str(",\"");
+    out.extend_from_slice(b",\"");
     write_number(out, value);
-    out.push_str("\"]");
+    out.extend_from_slice(b"\"]");
 }
 
-fn write_seconds(out: &mut String, ms: i64) {
+fn write_seconds(out: &mut Vec<u8>, ms: i64) {
     let sign = if ms < 0 { "-" } else { "" };
     let (seconds, rest) = (ms.unsigned_abs() / 1_000, ms.unsigned_abs() % 1_000);
     let _ = match rest {
@@ -202,7 +252,7 @@ fn write_seconds(out: &mut String, ms: i64) {
     };
 }
 
-fn write_number(out: &mut String, value: f64) {
+fn write_number(out: &mut Vec<u8>, value: f64) {
     let size = value.abs();
     let _ = if value.is_nan() {
         write!(out, "NaN")
@@ -222,13 +272,15 @@ fn write_number(out: &mut String, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::QueryRun;
     use muster_promql::InstantSample;
+    use muster_series::SeriesColumns;
 
     #[track_caller]
     fn check_number(value: f64, expected: &str) {
-        let mut text = String::new();
+        let mut text = Vec::new();
         write_number(&mut text, value);
-        assert_eq!(text, expected);
+        assert_eq!(text, expected.as_bytes());
     }
 
     #[test]
@@ -247,14 +299,10 @@ mod tests {
     #[test]
     fn a_label_cannot_break_out_of_the_json() {
         let labels = Labels::from_pairs([("a", "x\"},{\u{1}</script>")]).unwrap();
-        let value = Value::Vector(vec![InstantSample {
-            labels,
-            timestamp_ms: 1_500,
-            value: 2.0,
-        }]);
-        let mut text = String::new();
-        write_value(&mut text, &value);
-        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let value = Value::Vector(vec![InstantSample { labels, timestamp_ms: 1_500, value: 2.0 }]);
+        let mut pieces = Pieces::new(QueryRun::default(), 1 << 10);
+        write_value(&mut pieces, &value).unwrap();
+        let parsed: serde_json::Value = serde_json::from_slice(pieces.text()).unwrap();
         assert_eq!(parsed["result"][0]["metric"]["a"], "x\"},{\u{1}</script>");
         assert_eq!(parsed["result"][0]["value"], serde_json::json!([1.5, "2"]));
     }
@@ -262,9 +310,35 @@ mod tests {
     #[test]
     fn seconds_keep_their_milliseconds() {
         for (ms, expected) in [(0, "0"), (1_000, "1"), (1_005, "1.005"), (-1_500, "-1.500")] {
-            let mut text = String::new();
+            let mut text = Vec::new();
             write_seconds(&mut text, ms);
-            assert_eq!(text, expected);
+            assert_eq!(text, expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn lists_and_matrices_are_whole_json() {
+        let labels = Labels::from_pairs([("a", "b")]).unwrap();
+        let series = |values: &[f64]| SeriesColumns {
+            labels: labels.clone(),
+            timestamps: (0..values.len() as i64).collect(),
+            values: values.to_vec(),
+        };
+        let mut pieces = Pieces::new(QueryRun::default(), 1 << 10);
+        let value = Value::Matrix(vec![series(&[1.0, 2.0]), series(&[3.0])]);
+        write_value(&mut pieces, &value).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(pieces.text()),
+            r#"{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[0,"1"],[0.001,"2"]]},{"metric":{"a":"b"},"values":[[0,"3"]]}]}"#
+        );
+        for (texts, expected) in [
+            (vec![], r#"{"status":"success","data":[]}"#),
+            (vec!["x"; 2], r#"{"status":"success","data":["x","x"]}"#),
+        ] {
+            let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+            let mut pieces = Pieces::new(QueryRun::default(), 1 << 10);
+            write_texts(&mut pieces, &texts).unwrap();
+            assert_eq!(String::from_utf8_lossy(pieces.text()), expected);
         }
     }
 }

@@ -17,202 +17,99 @@ type Row<T> = (&'static str, Kind, &'static str, fn(&T) -> f64);
 
 /// What the process tells.
 const PROCESS: [Row<App>; 12] = [
-    (
-        "muster_start_time_seconds",
-        Gauge,
-        "When the server was started.",
-        |app| app.started_ms as f64 / 1e3,
-    ),
-    ("muster_agents", Gauge, "Agents that have joined.", |app| {
-        app.roster.all().len() as f64
+    ("muster_start_time_seconds", Gauge, "When the server was started.", |app| {
+        app.started_ms as f64 / 1e3
     }),
-    (
-        "muster_agents_connected",
-        Gauge,
-        "Agents that are connected.",
-        |app| {
-            app.roster
-                .all()
-                .iter()
-                .filter(|entry| entry.presence().connected)
-                .count() as f64
-        },
-    ),
-    (
-        "muster_ingest_samples_total",
-        Counter,
-        "Samples from agents that were stored.",
-        |app| app.counters.samples.get() as f64,
-    ),
-    (
-        "muster_ingest_bad_frames_total",
-        Counter,
-        "Frames that broke the protocol.",
-        |app| app.counters.bad_frames.get() as f64,
-    ),
-    (
-        "muster_ingest_rejected_agents_total",
-        Counter,
-        "Agents sent away.",
-        |app| app.counters.rejected_agents.get() as f64,
-    ),
+    ("muster_agents", Gauge, "Agents that have joined.", |app| app.roster.all().len() as f64),
+    ("muster_agents_connected", Gauge, "Agents that are connected.", |app| {
+        app.roster.all().iter().filter(|entry| entry.presence().connected).count() as f64
+    }),
+    ("muster_ingest_samples_total", Counter, "Samples from agents that were stored.", |app| {
+        app.counters.samples.get() as f64
+    }),
+    ("muster_ingest_bad_frames_total", Counter, "Frames that broke the protocol.", |app| {
+        app.counters.bad_frames.get() as f64
+    }),
+    ("muster_ingest_rejected_agents_total", Counter, "Agents sent away.", |app| {
+        app.counters.rejected_agents.get() as f64
+    }),
     (
         "muster_ingest_refused_series_total",
         Counter,
         "Series refused by a limit or for their labels.",
         |app| app.counters.refused_series.get() as f64,
     ),
-    (
-        "muster_queries_total",
-        Counter,
-        "Queries over HTTP.",
-        |app| app.counters.queries.get() as f64,
-    ),
-    (
-        "muster_queries_failed_total",
-        Counter,
-        "Queries that ended in an error.",
-        |app| app.counters.failed_queries.get() as f64,
-    ),
-    (
-        "muster_sign_ins_total",
-        Counter,
-        "Sign-ins with the right password.",
-        |app| app.counters.sign_ins.get() as f64,
-    ),
-    (
-        "muster_sign_ins_failed_total",
-        Counter,
-        "Sign-ins that were refused.",
-        |app| app.counters.failed_sign_ins.get() as f64,
-    ),
-    (
-        "muster_panics_total",
-        Counter,
-        "Defects that were contained; each is in the log.",
-        |app| app.counters.panics.get() as f64,
-    ),
+    ("muster_queries_total", Counter, "Queries over HTTP.", |app| {
+        app.counters.queries.get() as f64
+    }),
+    ("muster_queries_failed_total", Counter, "Queries that ended in an error.", |app| {
+        app.counters.failed_queries.get() as f64
+    }),
+    ("muster_sign_ins_total", Counter, "Sign-ins with the right password.", |app| {
+        app.counters.sign_ins.get() as f64
+    }),
+    ("muster_sign_ins_failed_total", Counter, "Sign-ins that were refused.", |app| {
+        app.counters.failed_sign_ins.get() as f64
+    }),
+    ("muster_panics_total", Counter, "Defects that were contained; each is in the log.", |app| {
+        app.counters.panics.get() as f64
+    }),
 ];
 
 /// What the store tells.
 const STORE: [Row<Stats>; 20] = [
-    (
-        "muster_tsdb_series",
-        Gauge,
-        "Series that may be written to.",
-        |s| s.series as f64,
-    ),
-    (
-        "muster_tsdb_head_samples",
-        Gauge,
-        "Samples not yet in a block.",
-        |s| s.head_samples as f64,
-    ),
-    (
-        "muster_tsdb_head_bytes",
-        Gauge,
-        "Memory that these take.",
-        |s| s.head_bytes as f64,
-    ),
-    ("muster_tsdb_blocks", Gauge, "Blocks on disk.", |s| {
-        s.blocks as f64
+    ("muster_tsdb_series", Gauge, "Series that may be written to.", |s| s.series as f64),
+    ("muster_tsdb_head_samples", Gauge, "Samples not yet in a block.", |s| s.head_samples as f64),
+    ("muster_tsdb_head_bytes", Gauge, "Memory that these take.", |s| s.head_bytes as f64),
+    ("muster_tsdb_blocks", Gauge, "Blocks on disk.", |s| s.blocks as f64),
+    ("muster_tsdb_block_bytes", Gauge, "Bytes of all blocks.", |s| s.block_bytes as f64),
+    ("muster_tsdb_wal_bytes", Gauge, "Bytes of the log on disk.", |s| s.wal_bytes_on_disk as f64),
+    ("muster_tsdb_cache_bytes", Gauge, "Memory of decoded parts of blocks.", |s| {
+        s.cache_bytes as f64
     }),
-    (
-        "muster_tsdb_block_bytes",
-        Gauge,
-        "Bytes of all blocks.",
-        |s| s.block_bytes as f64,
-    ),
-    (
-        "muster_tsdb_wal_bytes",
-        Gauge,
-        "Bytes of the log on disk.",
-        |s| s.wal_bytes_on_disk as f64,
-    ),
-    (
-        "muster_tsdb_cache_bytes",
-        Gauge,
-        "Memory of decoded parts of blocks.",
-        |s| s.cache_bytes as f64,
-    ),
-    (
-        "muster_tsdb_samples_appended_total",
-        Counter,
-        "Samples stored.",
-        |s| s.appended_samples as f64,
-    ),
-    (
-        "muster_tsdb_samples_duplicate_total",
-        Counter,
-        "Samples that were there already.",
-        |s| s.duplicate_samples as f64,
-    ),
-    (
-        "muster_tsdb_series_refused_total",
-        Counter,
-        "Series over the limit.",
-        |s| s.refused_series as f64,
-    ),
-    (
-        "muster_tsdb_batches_busy_total",
-        Counter,
-        "Batches refused as too much was waiting.",
-        |s| s.busy_batches as f64,
-    ),
-    (
-        "muster_tsdb_wal_syncs_total",
-        Counter,
-        "Times the log was forced to disk.",
-        |s| s.wal_syncs as f64,
-    ),
+    ("muster_tsdb_samples_appended_total", Counter, "Samples stored.", |s| {
+        s.appended_samples as f64
+    }),
+    ("muster_tsdb_samples_duplicate_total", Counter, "Samples that were there already.", |s| {
+        s.duplicate_samples as f64
+    }),
+    ("muster_tsdb_series_refused_total", Counter, "Series over the limit.", |s| {
+        s.refused_series as f64
+    }),
+    ("muster_tsdb_batches_busy_total", Counter, "Batches refused as too much was waiting.", |s| {
+        s.busy_batches as f64
+    }),
+    ("muster_tsdb_wal_syncs_total", Counter, "Times the log was forced to disk.", |s| {
+        s.wal_syncs as f64
+    }),
     (
         "muster_tsdb_wal_sync_seconds_total",
         Counter,
         "Time spent writing and forcing the log to disk.",
         |s| s.wal_sync_ms as f64 / 1e3,
     ),
-    (
-        "muster_tsdb_wal_bytes_written_total",
-        Counter,
-        "Bytes written to the log.",
-        |s| s.wal_written_bytes as f64,
-    ),
-    (
-        "muster_tsdb_compactions_total",
-        Counter,
-        "Merges of blocks.",
-        |s| s.compactions as f64,
-    ),
+    ("muster_tsdb_wal_bytes_written_total", Counter, "Bytes written to the log.", |s| {
+        s.wal_written_bytes as f64
+    }),
+    ("muster_tsdb_compactions_total", Counter, "Merges of blocks.", |s| s.compactions as f64),
     (
         "muster_tsdb_maintenance_failures_total",
         Counter,
         "Rounds of maintenance that failed.",
         |s| s.maintenance_failures as f64,
     ),
-    (
-        "muster_tsdb_quarantined_total",
-        Counter,
-        "Damaged files set aside.",
-        |s| s.quarantined as f64,
-    ),
-    (
-        "muster_tsdb_damaged_chunks_total",
-        Counter,
-        "Damaged chunks left out of answers.",
-        |s| s.damaged_chunks as f64,
-    ),
-    (
-        "muster_tsdb_disk_full",
-        Gauge,
-        "1 while nothing is stored for lack of room.",
-        |s| f64::from(u8::from(s.disk_full)),
-    ),
-    (
-        "muster_tsdb_write_failing",
-        Gauge,
-        "1 while the log cannot be written.",
-        |s| f64::from(u8::from(s.write_failing)),
-    ),
+    ("muster_tsdb_quarantined_total", Counter, "Damaged files set aside.", |s| {
+        s.quarantined as f64
+    }),
+    ("muster_tsdb_damaged_chunks_total", Counter, "Damaged chunks left out of answers.", |s| {
+        s.damaged_chunks as f64
+    }),
+    ("muster_tsdb_disk_full", Gauge, "1 while nothing is stored for lack of room.", |s| {
+        f64::from(u8::from(s.disk_full))
+    }),
+    ("muster_tsdb_write_failing", Gauge, "1 while the log cannot be written.", |s| {
+        f64::from(u8::from(s.write_failing))
+    }),
 ];
 
 /// Writes all of it.
@@ -252,7 +149,5 @@ fn refused_samples(stats: &Stats) -> Family {
 }
 
 fn push<const N: usize>(family: &mut Family, labels: [(&str, &str); N], value: f64) {
-    family
-        .push(labels, value)
-        .expect("at most one label, which has a name");
+    family.push(labels, value).expect("at most one label, which has a name");
 }

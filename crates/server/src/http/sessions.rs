@@ -12,6 +12,7 @@ use muster_meta::{NewSession, User};
 
 use super::authority::{SESSION_IDLE_MS, SignedIn, cookie_name, is_same_site};
 use super::failure::ApiFailure;
+use super::json_body::ApiJson;
 use crate::app::App;
 use crate::local::api_role;
 use crate::secrets::{Secret, SecretKind, verify_password};
@@ -32,17 +33,19 @@ pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Json(request): Json<SignIn>,
+    ApiJson(request): ApiJson<SignIn>,
 ) -> Result<Response, ApiFailure> {
     if !is_same_site(&Method::POST, &headers) {
         return Err(ApiFailure::forbidden("this request came from another site"));
     }
     if request.user.len() > MAX_CREDENTIAL_BYTES || request.password.len() > MAX_CREDENTIAL_BYTES {
-        return Err(ApiFailure::bad_request(
-            "name and password may have 1,024 bytes at most",
-        ));
+        return Err(ApiFailure::bad_request("name and password may have 1,024 bytes at most"));
     }
     let ip = address.ip();
+    let _waiting = app
+        .waiting_sign_ins
+        .try_acquire()
+        .map_err(|_| ApiFailure::busy("too many people sign in at this moment; try again"))?;
     {
         // The attempt counts as failed until it has succeeded, so that parallel ones cannot slip through.
         let mut throttle = app.throttle.lock();
@@ -57,11 +60,7 @@ pub(crate) async fn sign_in(
         app.counters.failed_sign_ins.add(1);
         tracing::warn!(address = %ip, user = request.user, "sign-in failed");
         let error = "the name or the password is wrong";
-        return Err(ApiFailure::new(
-            StatusCode::UNAUTHORIZED,
-            "bad_credentials",
-            error,
-        ));
+        return Err(ApiFailure::new(StatusCode::UNAUTHORIZED, "bad_credentials", error));
     };
     app.throttle.lock().succeeded(ip, &request.user);
     app.counters.sign_ins.add(1);
@@ -72,18 +71,16 @@ pub(crate) async fn sign_in(
 /// The account, if the password is right.
 async fn check_password(app: &Arc<App>, request: &SignIn) -> Result<Option<User>, ApiFailure> {
     let user = app.meta.user_by_name(&request.user).await?;
-    let hash = user
-        .as_ref()
-        .map_or_else(|| NO_ACCOUNT.to_owned(), |user| user.password_hash.clone());
+    let hash =
+        user.as_ref().map_or_else(|| NO_ACCOUNT.to_owned(), |user| user.password_hash.clone());
     let password = request.password.clone();
-    let _turn = app
-        .hashing
-        .acquire()
-        .await
-        .map_err(|_| ApiFailure::internal())?;
-    let right = tokio::task::spawn_blocking(move || verify_password(&password, &hash))
-        .await
-        .map_err(|_| ApiFailure::internal())?;
+    let turn = Arc::clone(&app.hashing).acquire_owned().await;
+    let hashing = tokio::task::spawn_blocking(move || {
+        // The turn lasts as long as the hashing, which goes on when the client has gone.
+        let _turn = turn;
+        verify_password(&password, &hash)
+    });
+    let right = hashing.await.map_err(|_| ApiFailure::internal())?;
     Ok(user.filter(|_| right))
 }
 
@@ -115,11 +112,7 @@ async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Res
     (status = 401, description = "Nobody", body = Failure),
 ))]
 pub(crate) async fn show(who: SignedIn) -> Json<Session> {
-    Json(Session {
-        user: who.name,
-        role: api_role(who.role),
-        expires_ms: who.expires_ms,
-    })
+    Json(Session { user: who.name, role: api_role(who.role), expires_ms: who.expires_ms })
 }
 
 /// Signs out: the session's cookie is worth nothing from now on.
@@ -132,11 +125,10 @@ pub(crate) async fn sign_out(
     who: SignedIn,
 ) -> Result<Response, ApiFailure> {
     let Some(session) = who.session else {
-        return Err(ApiFailure::bad_request(
-            "a token cannot sign out; revoke it instead",
-        ));
+        return Err(ApiFailure::bad_request("a token cannot sign out; revoke it instead"));
     };
     app.meta.delete_session(&session).await?;
+    app.authority_changed.notify_waiters();
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, app.secure, "", 0);
     Ok(response)

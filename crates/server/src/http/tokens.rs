@@ -10,6 +10,7 @@ use muster_meta::{MetaError, NewApiToken, NewEnrollToken};
 
 use super::authority::Administrator;
 use super::failure::ApiFailure;
+use super::json_body::ApiJson;
 use crate::app::App;
 use crate::local::api_tokens;
 use crate::secrets::{Secret, SecretKind};
@@ -40,19 +41,14 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     Administrator(who): Administrator,
     State(app): State<Arc<App>>,
-    Json(request): Json<CreateApiToken>,
+    ApiJson(request): ApiJson<CreateApiToken>,
 ) -> Result<Json<NewSecret>, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let name = request.name.trim().to_owned();
     if name.is_empty() || name.len() > 100 {
-        return Err(ApiFailure::bad_request(
-            "give the token a name of 1 to 100 bytes",
-        ));
+        return Err(ApiFailure::bad_request("give the token a name of 1 to 100 bytes"));
     }
-    let expires_ms = request
-        .expires_in_ms
-        .map(|life| end(now_ms, life))
-        .transpose()?;
+    let expires_ms = request.expires_in_ms.map(|life| end(now_ms, life)).transpose()?;
     let secret = Secret::generate(SecretKind::ApiToken);
     let new = NewApiToken {
         name: name.clone(),
@@ -71,9 +67,9 @@ pub(crate) async fn create(
                 ca_fingerprint: None,
             }))
         }
-        Err(MetaError::NameTaken { .. }) => Err(ApiFailure::bad_request(format!(
-            "there is a token named {name:?} already"
-        ))),
+        Err(MetaError::NameTaken { .. }) => {
+            Err(ApiFailure::bad_request(format!("there is a token named {name:?} already")))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -96,6 +92,7 @@ pub(crate) async fn revoke(
         }
         Err(error) => return Err(error.into()),
     }
+    app.authority_changed.notify_waiters();
     tracing::info!(by = who.name, id, "API token revoked");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -109,13 +106,11 @@ pub(crate) async fn revoke(
 pub(crate) async fn create_enroll(
     Administrator(who): Administrator,
     State(app): State<Arc<App>>,
-    Json(request): Json<CreateEnrollToken>,
+    ApiJson(request): ApiJson<CreateEnrollToken>,
 ) -> Result<Json<NewSecret>, ApiFailure> {
     let now_ms = app.clock.now_ms();
     if !(1..=MAX_USES).contains(&request.uses) {
-        return Err(ApiFailure::bad_request(format!(
-            "uses must be 1 to {MAX_USES}"
-        )));
+        return Err(ApiFailure::bad_request(format!("uses must be 1 to {MAX_USES}")));
     }
     let expires_ms = end(now_ms, request.expires_in_ms)?;
     let secret = Secret::generate(SecretKind::EnrollToken);
@@ -139,9 +134,7 @@ fn end(now_ms: i64, life_ms: i64) -> Result<i64, ApiFailure> {
     if (1..=MAX_LIFE_MS).contains(&life_ms) {
         Ok(now_ms + life_ms)
     } else {
-        Err(ApiFailure::bad_request(
-            "a token may live from now on for ten years at most",
-        ))
+        Err(ApiFailure::bad_request("a token may live from now on for ten years at most"))
     }
 }
 
