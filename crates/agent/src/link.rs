@@ -46,7 +46,7 @@ pub(crate) enum LinkError {
     #[error("cannot connect to {host}:{port}: {source}")]
     Connect { host: String, port: u16, source: std::io::Error },
     #[error(
-        "TLS fails: {0}; if the server has its own CA, give its fingerprint by --ca-fingerprint"
+        "TLS fails: {0}; if the server has its own CA, give the fingerprint that `muster enroll-token` prints there as --ca-fingerprint"
     )]
     Tls(std::io::Error),
     #[error("{0:?} is no name for TLS")]

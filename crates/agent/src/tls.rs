@@ -9,9 +9,7 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// A text that is no fingerprint of a CA.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +84,9 @@ impl ServerCertVerifier for PinnedCa {
         let ca = intermediates
             .iter()
             .find(|cert| digest::digest(&digest::SHA256, cert).as_ref() == self.fingerprint)
-            .ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+            .ok_or_else(|| {
+                Error::General("the server's CA is not the one of --ca-fingerprint".into())
+            })?;
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone().into_owned())?;
         verify_server_cert_signed_by_trust_anchor(

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 /// What is logged: everything worth knowing of ours, only warnings of libraries that talk much.
 const DEFAULT_LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
 
-/// Monitoring for clusters of servers: agent, server, time-series store, web page and alerts in one binary.
+/// Monitoring for clusters of servers: agent, server, time-series store and web page in one binary.
 #[derive(Debug, Parser)]
 #[command(
     name = "muster",
@@ -59,6 +59,11 @@ pub(crate) enum Command {
                             muster query 'rate(node_network_receive_bytes_total[5m])' --range 1h --step 1m\n  \
                             muster query up --server https://monitor:6868 --api-token TOKEN --json")]
     Query(QueryArgs),
+    /// Manage accounts of people
+    #[command(
+        after_help = "Examples:\n  muster user passwd admin      (prints a new password; ends the account's sessions)"
+    )]
+    User(UserArgs),
     /// Make, list and revoke API tokens
     #[command(
         after_help = "Examples:\n  muster token create grafana --role viewer\n  muster token list\n  muster token revoke grafana"
@@ -159,6 +164,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token; it is the last line printed, and is shown only this once
+    #[command(after_help = "Examples:\n  muster token create grafana --role viewer --expires 90d")]
     Create {
         /// What it is for; unique
         name: String,
@@ -172,16 +178,39 @@ pub(crate) enum TokenCommand {
         target: TargetArgs,
     },
     /// List the tokens, without their secrets
+    #[command(after_help = "Examples:\n  muster token list --json")]
     List {
         #[command(flatten)]
         target: TargetArgs,
     },
     /// Revoke a token, at once
+    #[command(after_help = "Examples:\n  muster token revoke grafana")]
     Revoke {
         /// Its name
         name: String,
         #[command(flatten)]
         target: TargetArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Set a new password, on the server's machine; it is the last line printed
+    #[command(
+        after_help = "Examples:\n  muster user passwd admin\n  MUSTER_NEW_PASSWORD=… muster user passwd admin"
+    )]
+    Passwd {
+        /// The account
+        name: String,
+        /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
+        #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+        data_dir: Option<PathBuf>,
     },
 }
 

@@ -180,6 +180,24 @@ impl Session {
     }
 }
 
+/// The address under which other machines reach the server of a data folder, and what to know about it.
+pub(crate) fn address_for_others(args: &TargetArgs) -> (String, &'static str) {
+    let noted = std::fs::read_to_string(data_dir(args).join(ADDRESS_FILE)).unwrap_or_default();
+    let noted = noted.trim();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match (noted.split_once("://"), noted.rsplit_once(':')) {
+        (Some(("https", _)), Some((_, port))) => (
+            format!("https://{}:{port}", name.trim()),
+            "(Use any name or address under which the hosts reach this server.)\n\n",
+        ),
+        (Some(_), _) => (
+            noted.to_owned(),
+            "(This server listens on this machine only; for others, run `muster server`.)\n\n",
+        ),
+        _ => ("https://THIS-SERVER:6868".into(), "(Put in the address of this server.)\n\n"),
+    }
+}
+
 /// Notes where the server of a data folder listens.
 pub(crate) fn note_address(data_dir: &Path, url: &str) -> std::io::Result<()> {
     private_file::replace(data_dir, ADDRESS_FILE, url.as_bytes())

@@ -12,6 +12,7 @@ mod client;
 mod private_file;
 mod query_command;
 mod token_commands;
+mod user_commands;
 
 mod logging;
 mod signals;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             Command::Server(arguments) => run_server::server(arguments).await,
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
+            Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,
         }

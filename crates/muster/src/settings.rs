@@ -54,7 +54,7 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         tls: tls_mode(tls.as_deref(), listen.ip())?,
         listen,
         retention_ms,
-        admin_password: admin_password()?,
+        admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
     })
 }
 
@@ -80,15 +80,15 @@ fn tls_mode(text: Option<&str>, ip: IpAddr) -> anyhow::Result<TlsMode> {
     }
 }
 
-/// The first administrator's password from the environment, if one is set.
-fn admin_password() -> anyhow::Result<Option<String>> {
-    match std::env::var("MUSTER_ADMIN_PASSWORD") {
+/// The password in an environment variable, if it is set.
+pub(crate) fn chosen_password(variable: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(variable) {
         Ok(password) if password.chars().count() < 8 => {
-            bail!("MUSTER_ADMIN_PASSWORD must have 8 characters at least")
+            bail!("{variable} must have 8 characters at least")
         }
         Ok(password) => Ok(Some(password)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(error) => bail!("MUSTER_ADMIN_PASSWORD: {error}"),
+        Err(error) => bail!("{variable}: {error}"),
     }
 }
 

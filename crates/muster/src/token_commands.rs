@@ -8,7 +8,7 @@ use muster_server::local;
 use serde_json::json;
 
 use crate::cli::{EnrollTokenArgs, TargetArgs, TokenArgs, TokenCommand};
-use crate::client::Target;
+use crate::client::{self, Target};
 use crate::table;
 
 /// `muster token …`.
@@ -140,12 +140,19 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let fingerprint = ca_fingerprint.map(|f| format!(" --ca-fingerprint {f}")).unwrap_or_default();
-    let server = args.target.server.unwrap_or_else(|| "https://THIS-SERVER:6868".into());
-    let (hosts, uses) = if args.uses == 1 { ("host", "once") } else { ("hosts", "so often") };
+    let (server, note) = match &args.target.server {
+        Some(server) => (server.clone(), ""),
+        None => client::address_for_others(&args.target),
+    };
+    let joins = if args.uses == 1 {
+        "one agent may join with it".into()
+    } else {
+        format!("{} agents may join with it", args.uses)
+    };
     table::print(&format!(
-        "Enrolment token for {} {hosts}, valid for {}; it can be used {uses}. On each host:\n\
-         \u{20}   muster agent --server {server}{fingerprint} --token TOKEN\n{secret}\n",
-        args.uses, args.expires
+        "Enrolment token, valid for {}; {joins}. On each host:\n\n\
+         \u{20}   muster agent --server {server}{fingerprint} --token {secret}\n\n{note}The token alone:\n{secret}\n",
+        args.expires
     ));
     Ok(())
 }

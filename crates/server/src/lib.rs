@@ -33,6 +33,7 @@ mod http;
 mod ingest;
 mod latest;
 mod listener;
+mod own_names;
 mod refusals;
 mod roster;
 mod shares;

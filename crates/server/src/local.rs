@@ -6,7 +6,7 @@ use muster_api::{ApiToken, ApiTokenList};
 use muster_meta::{Location, Meta, MetaError, NewApiToken, NewEnrollToken, Role};
 
 use crate::config::data_paths;
-use crate::secrets::{Secret, SecretKind};
+use crate::secrets::{Secret, SecretKind, generate_password, hash_password};
 
 /// Why a token could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum LocalError {
          or ask a server elsewhere with --server and --api-token"
     )]
     NoData(String),
+    /// There is no such account.
+    #[error("there is no account named {0:?}; the first one is `admin`")]
+    NoAccount(String),
     /// The database cannot be used.
     #[error("{0}")]
     Meta(#[from] MetaError),
@@ -68,6 +71,22 @@ pub async fn enroll_token(
     let new = NewEnrollToken { secret_hash: secret.hash(), uses, expires_ms, groups };
     meta.create_enroll_token(new, now_ms).await?;
     Ok(secret.text().to_owned())
+}
+
+/// Gives an account a new password and ends its sessions; returns the password if it was made here.
+pub async fn set_password(
+    data_dir: &Path,
+    name: &str,
+    chosen: Option<String>,
+) -> Result<Option<String>, LocalError> {
+    let meta = open(data_dir).await?;
+    let Some(user) = meta.user_by_name(name).await? else {
+        return Err(LocalError::NoAccount(name.to_owned()));
+    };
+    let generated = chosen.is_none().then(generate_password);
+    let password = chosen.or_else(|| generated.clone()).unwrap_or_default();
+    meta.set_password_hash(&user.id, &hash_password(&password)).await?;
+    Ok(generated)
 }
 
 /// The API tokens, without their secrets.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
+use crate::own_names::own_names;
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
@@ -104,7 +105,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let address = listener
         .local_addr()
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
-    let names = [config.listen.ip().to_string(), host_name()];
+    let mut names = own_names();
+    names.push(config.listen.ip().to_string());
     let tls = prepare(&config.tls, &config.data_dir, &names, clock.now_ms())?;
     let store = open_store(&config, &clock).await?;
     let meta_path = data_paths::meta(&config.data_dir);
@@ -275,9 +277,4 @@ async fn call_roll(app: &Arc<App>) -> Result<(), StartError> {
         app.roster.add_silent(&agent.instance, since_ms, newest_ms);
     }
     Ok(())
-}
-
-/// The machine's own name.
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::failure::ApiFailure;
+use super::prometheus_reply::PromFailure;
 
 /// The built page, or the one that says how to build it; `build.rs` decides which.
 #[derive(RustEmbed)]
@@ -20,6 +21,9 @@ const API_PREFIXES: [&str; 6] =
 
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
+    if path.starts_with("/api/v1/") {
+        return PromFailure::not_found().into_response();
+    }
     if API_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
         return ApiFailure::not_found("there is no such address").into_response();
     }

@@ -30,6 +30,11 @@ impl PromFailure {
         Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", error: error.to_owned() }
     }
 
+    pub(crate) fn not_found() -> Self {
+        let error = "Muster does not answer this part of Prometheus's API".to_owned();
+        Self { status: StatusCode::NOT_FOUND, kind: "not_found", error }
+    }
+
     pub(crate) fn internal() -> Self {
         let error = "the server failed at this query; its log says why".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", error }
