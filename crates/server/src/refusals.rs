@@ -43,8 +43,13 @@ impl Refusals {
 
     /// A whole batch could not be stored; the agent keeps it and tries again.
     pub(crate) fn failed(&self, instance: &str, error: &TsdbError, now_ms: i64) {
-        if self.due(instance, now_ms) {
-            tracing::error!(instance, %error, "samples not stored; the agent keeps them and tries again");
+        if !self.due(instance, now_ms) {
+            return;
+        }
+        let words = "samples not stored now; the agent keeps them and tries again";
+        match error {
+            TsdbError::Busy => tracing::warn!(instance, %error, "{words}"),
+            _ => tracing::error!(instance, %error, "{words}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The command line: help, tokens, clear errors.
 
-use crate::http::get;
-use crate::server::{Server, muster, text};
+use crate::http::{get, sign_in};
+use crate::server::{PASSWORD, Server, muster, text};
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
@@ -122,4 +122,33 @@ fn check(arguments: &[&str], expected: &str) {
     assert!(!output.status.success(), "{arguments:?} succeeded");
     assert!(error.contains(expected), "{arguments:?} says: {error}");
     assert!(!error.contains("defect of Muster"), "{error}");
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_lost_password_is_replaced_beside_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::alone(dir.path());
+    let password = server.token(&["user", "passwd", "admin"]);
+    assert_eq!(sign_in(server.address, "admin", &password).status, 200);
+    assert_eq!(sign_in(server.address, "admin", PASSWORD).status, 401);
+    let nobody = server.beside(&["user", "passwd", "nobody"]);
+    assert!(!nobody.status.success());
+    assert!(text(&nobody.stderr).contains("admin"), "{}", text(&nobody.stderr));
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn the_join_command_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start("server", dir.path(), "127.0.0.1:0", &["--tls", "auto"]);
+    let printed = text(&server.beside(&["enroll-token"]).stdout);
+    let token = printed.lines().last().unwrap().to_owned();
+    let command = printed.lines().find(|line| line.contains("muster agent")).expect("a command");
+    let port = format!(":{} ", server.address.port());
+    for part in
+        ["--server https://", &port, "--ca-fingerprint sha256:", &format!("--token {token}")]
+    {
+        assert!(command.contains(part), "{command}");
+    }
 }
