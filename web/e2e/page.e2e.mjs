@@ -37,6 +37,16 @@ async function signIn(page, password = PASSWORD) {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
+/** Where a thing is, once it stands on the page. */
+async function boxOf(thing) {
+  for (let turn = 0; turn < 50; turn += 1) {
+    const box = await thing.boundingBox();
+    if (box !== null) return box;
+    await new Promise((resume) => setTimeout(resume, 100));
+  }
+  return assert.fail('it never stood on the page');
+}
+
 /** Reads until what is read was a load of this machine. */
 async function readLoad(read) {
   let seen = '';
@@ -77,11 +87,10 @@ test(
     await page.getByRole('heading', { level: 1, name: HOST }).waitFor();
     const chart = page.getByRole('region', { name: 'Load against CPUs' });
     const line = chart.getByRole('row').filter({ hasText: '1 min' }).first();
-    await readLoad(() => line.getByRole('cell').last().innerText());
+    await readLoad(() => line.getByRole('cell').first().innerText());
 
     // The newest point, read back from the plot by pointing at it.
-    const plot = await chart.locator('.u-over').boundingBox();
-    assert.ok(plot !== null);
+    const plot = await boxOf(chart.locator('.u-over'));
     await readLoad(async () => {
       await page.mouse.move(plot.x + plot.width / 2, plot.y - 60);
       await page.mouse.move(plot.x + plot.width - 3, plot.y + plot.height / 2);
@@ -163,5 +172,57 @@ test('a server that falls silent is told, and its return too', { skip }, async (
     server.thaw();
   }
   await page.getByText('Live', { exact: true }).waitFor({ timeout: 60_000 });
+  await close();
+});
+
+/** Waits until a host's charts have lines. */
+async function charted(page) {
+  for (const name of ['CPU by mode', 'Memory']) {
+    const chart = page.getByRole('region', { name });
+    await chart.getByRole('cell').filter({ hasText: /\d/ }).first().waitFor({ timeout: 8_000 });
+  }
+}
+
+test(
+  'address after address in one tab, then three tabs: each shows its charts',
+  { skip },
+  async () => {
+    const { page, close } = await openPage(browser);
+    const host = `${server.page}/hosts/${encodeURIComponent(HOST)}`;
+    await page.goto(host);
+    await signIn(page);
+    await charted(page);
+    const ranges = ['15m', '1h', '6h', '24h', '48h', '72h', 'live-15m', '7d'];
+    for (const range of ranges) {
+      await page.goto(`${host}?range=${range}`);
+      await charted(page);
+    }
+    await page.goBack();
+    await page.goBack();
+    await charted(page);
+    const others = [await page.context().newPage(), await page.context().newPage()];
+    for (const other of others) {
+      await other.goto(host);
+      await charted(other);
+    }
+    await close();
+  },
+);
+
+test('a server that is away is told on both screens', { skip }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(`${server.page}/hosts/${encodeURIComponent(HOST)}`);
+  await signIn(page);
+  await charted(page);
+  server.freeze();
+  try {
+    await page.getByText(/No connection to the server since/).waitFor({ timeout: 40_000 });
+    await page.getByText('State unknown').waitFor();
+    await charted(page);
+  } finally {
+    server.thaw();
+  }
+  await page.getByText(/Reporting for/).waitFor({ timeout: 30_000 });
+  assert.equal(await page.getByText(/No connection to the server/).count(), 0);
   await close();
 });

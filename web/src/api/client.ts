@@ -26,6 +26,15 @@ export function onSignedOut(act: () => void): void {
   signedOut = act;
 }
 
+/** What ends all requests at once; a fresh one stands ready after each use. */
+let all = new AbortController();
+
+/** Ends every request and stream under way, so that none holds a connection. */
+export function abortAll(): void {
+  all.abort();
+  all = new AbortController();
+}
+
 async function refusal(response: Response): Promise<ApiError> {
   let code = `http_${response.status}`;
   let message = response.statusText;
@@ -43,10 +52,17 @@ async function refusal(response: Response): Promise<ApiError> {
 /** Sends a request and returns the answer once its status is known to be good. */
 export async function send(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
+  const signals = [all.signal, init.signal].filter((signal) => signal instanceof AbortSignal);
+  const signal = AbortSignal.any(signals);
   try {
-    response = await fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init });
+    response = await fetch(path, {
+      credentials: 'same-origin',
+      cache: 'no-store',
+      ...init,
+      signal,
+    });
   } catch (cause) {
-    if (init.signal?.aborted === true) throw cause;
+    if (signal.aborted) throw cause;
     throw new ApiError(0, 'unreachable', '');
   }
   if (response.ok) return response;

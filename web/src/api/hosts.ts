@@ -1,9 +1,14 @@
 /** Muster's own API about hosts: the addresses of its streams, and how a host joins. */
-import { JSON_BODY, send } from './client.ts';
-import type { NewSecret } from './types.ts';
+import { JSON_BODY, readJson, send } from './client.ts';
+import type { Hosts, NewSecret } from './types.ts';
 
 /** The stream of all hosts, then of those that change. */
 export const HOSTS_STREAM = '/api/muster/v1/live/hosts';
+
+/** All hosts as they are now. */
+export function readHosts(signal: AbortSignal): Promise<Hosts> {
+  return readJson('/api/muster/v1/hosts', signal);
+}
 
 /** The stream of one-second points of several expressions on one host. */
 export function liveQueryStream(instance: string, expressions: readonly string[]): string {

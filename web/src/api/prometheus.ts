@@ -1,4 +1,4 @@
-/** Range queries by Prometheus's HTTP API. */
+/** Queries by Prometheus's HTTP API. */
 import { readJson } from './client.ts';
 import type { MatrixSeries } from './types.ts';
 
@@ -21,4 +21,18 @@ export async function queryRange(
   });
   const answer = await readJson<Answer>(`/api/v1/query_range?${query.toString()}`, signal);
   return answer.data.result;
+}
+
+/** The first value of an expression at a moment, or null where it has none. */
+export async function queryNumber(
+  expression: string,
+  time_ms: number,
+  signal?: AbortSignal,
+): Promise<number | null> {
+  const query = new URLSearchParams({ query: expression, time: String(time_ms / 1000) });
+  const path = `/api/v1/query?${query.toString()}`;
+  const answer = await readJson<{ data: { result: { value: [number, string] }[] } }>(path, signal);
+  const text = answer.data.result[0]?.value[1];
+  const value = Number(text ?? Number.NaN);
+  return Number.isFinite(value) ? value : null;
 }

@@ -74,6 +74,16 @@ export function stacked(columns: readonly (readonly Cell[])[]): Cell[][] {
   return sums;
 }
 
+/** Where a column has a value with no neighbour to draw a line to, so that it needs a dot. */
+export function lonely(column: readonly Cell[]): number[] {
+  const known = column.flatMap((cell, index) => (cell === undefined ? [] : [{ cell, index }]));
+  return known.flatMap(({ cell, index }, place) => {
+    const before = known[place - 1]?.cell ?? null;
+    const after = known[place + 1]?.cell ?? null;
+    return cell !== null && before === null && after === null ? [index] : [];
+  });
+}
+
 /** The value of a column at an index or, where it is joined there, the one before. */
 export function valueAt(column: readonly Cell[], index: number): number | null {
   for (let place = index; place >= 0; place -= 1) {

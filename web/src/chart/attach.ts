@@ -17,8 +17,10 @@ export interface Pointer {
 export interface PlotEvents {
   /** The crosshair moved, here or in a chart of the same group, or left. */
   point: (pointer: Pointer | null) => void;
-  /** The pointer itself came over this chart, or left it. */
+  /** A pointer came over this chart, or left it. */
   hover: (over: boolean) => void;
+  /** A mouse rests on this chart, so that it should hold still, or left it. A finger never does. */
+  hold: (held: boolean) => void;
   /** A period was drawn with the pointer. */
   zoom: (from_ms: number, to_ms: number) => void;
   /** A double click: back to the period before. */
@@ -67,6 +69,19 @@ function drawMiddle(plot: uPlot, shape: ChartShape, color: string): void {
   plot.ctx.restore();
 }
 
+/** Names a threshold above the plot's right end, where no line is, after a piece of its own. */
+function drawLabel(plot: uPlot, text: string, color: string): void {
+  const ratio = uPlot.pxRatio;
+  const { left, top, width } = plot.bbox;
+  const right = left + width;
+  const foot = top - 3 * ratio;
+  const start = right - plot.ctx.measureText(text).width - 6 * ratio;
+  const middle = Math.round(foot - 5 * ratio) + 0.5;
+  plot.ctx.fillStyle = color;
+  plot.ctx.fillText(text, right, foot);
+  strokeAcross(plot, [start - 18 * ratio, middle], [start, middle]);
+}
+
 function drawLines(plot: uPlot, shape: ChartShape, colors: Record<string, string>): void {
   const { left, top, width, height } = plot.bbox;
   plot.ctx.save();
@@ -80,8 +95,7 @@ function drawLines(plot: uPlot, shape: ChartShape, colors: Record<string, string
     if (y < top || y > top + height) continue;
     plot.ctx.strokeStyle = colors[level] ?? '';
     strokeAcross(plot, [left, y], [left + width, y]);
-    plot.ctx.fillStyle = colors[level] ?? '';
-    plot.ctx.fillText(label, left + width - 4 * uPlot.pxRatio, y - 2 * uPlot.pxRatio);
+    if (label !== '') drawLabel(plot, label, colors['text'] ?? '');
   }
   for (const { time_ms, level } of shape.marks) {
     const x = Math.round(plot.valToPos(time_ms / 1000, 'x', true)) + 0.5;
@@ -98,6 +112,8 @@ export class Plot {
   #events: PlotEvents;
   #plot: uPlot | null = null;
   #shape = '';
+  /** Ends what listens beyond the plot. */
+  #gone = new AbortController();
 
   constructor(host: HTMLElement, events: PlotEvents) {
     this.#host = host;
@@ -122,6 +138,8 @@ export class Plot {
   }
 
   destroy(): void {
+    this.#gone.abort();
+    this.#gone = new AbortController();
     this.#plot?.destroy();
     this.#plot = null;
   }
@@ -138,6 +156,7 @@ export class Plot {
       reference: color('--ink-faint'),
       warning: color('--warning-mark'),
       critical: color('--critical-mark'),
+      text: colors.text,
     };
     const options = plotOptions(view.shape, colors, {
       cursor: this.#cursor(view.group),
@@ -178,8 +197,36 @@ export class Plot {
   }
 
   #listen(plot: uPlot): void {
-    plot.over.addEventListener('mouseenter', () => this.#events.hover(true));
-    plot.over.addEventListener('mouseleave', () => this.#events.hover(false));
+    const leave = (): void => {
+      this.#events.hover(false);
+      this.#events.hold(false);
+    };
+    const come = (event: PointerEvent): void => {
+      this.#events.hover(true);
+      if (event.pointerType === 'mouse') this.#events.hold(true);
+    };
+    plot.over.addEventListener('pointerenter', come);
+    plot.over.addEventListener('pointermove', come);
+    plot.over.addEventListener('pointerleave', (event) => {
+      // A lifted finger leaves what it pointed at to be read; scrolling or another touch ends it.
+      if (event.pointerType === 'mouse') leave();
+    });
+    const away = { capture: true, passive: true, signal: this.#gone.signal };
+    addEventListener(
+      'scroll',
+      () => {
+        leave();
+        plot.setCursor({ left: -10, top: -10 });
+      },
+      away,
+    );
+    addEventListener(
+      'pointerdown',
+      (event) => {
+        if (event.pointerType !== 'mouse' && !plot.over.contains(event.target as Node)) leave();
+      },
+      away,
+    );
   }
 
   #pointed(plot: uPlot): void {

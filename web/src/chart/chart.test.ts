@@ -1,7 +1,7 @@
 /** What a chart draws, told without a canvas. */
 import { expect, test } from 'vitest';
 
-import { align, stacked, statistics, valueAt } from './align.ts';
+import { align, lonely, stacked, statistics, valueAt } from './align.ts';
 import { faded, plotOptions, timeTexts, valueRange, type ChartShape } from './options.ts';
 import { drawn, isolated, legendRows, sortedLegend, toggled, type ChartSeries } from './series.ts';
 
@@ -46,6 +46,15 @@ test('areas add up; a joined moment holds, absence adds nothing, absence of all 
     [1, 1, 3, null],
     [11, 21, 3, null],
   ]);
+});
+
+test.each([
+  [[5], [0]],
+  [[5, undefined, 6], []],
+  [[null, 5, undefined, null, 6, 7], [1]],
+  [[null, undefined], []],
+])('values of %j without a neighbour stand at %j', (column, places) => {
+  expect(lonely(column)).toEqual(places);
 });
 
 test('statistics pass over what is absent', () => {

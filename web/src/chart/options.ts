@@ -12,6 +12,7 @@ import {
   type Unit,
   type Zone,
 } from '../domain/units.ts';
+import { lonely, type Cell } from './align.ts';
 
 /** What stands above or below the value axis, without its points. */
 export interface SeriesShape {
@@ -26,7 +27,7 @@ export interface SeriesShape {
 export interface Threshold {
   value: number;
   level: 'reference' | 'warning' | 'critical';
-  /** Written at the line's end; empty for none. */
+  /** Written above the plot's right end; empty for none. */
   label: string;
 }
 
@@ -59,7 +60,10 @@ export interface ChartColors {
 
 const AXIS_WIDTH = 62;
 /** The last label of the time axis stands half beyond the plot. */
-const LABEL_HALF = 22;
+const LABEL_HALF = 32;
+const DOT_SIZE = 4;
+/** Room above the plot for a threshold's name. */
+const NAME_HEIGHT = 17;
 const AXIS_HEIGHT = 24;
 /** Room above the highest point. */
 const HEADROOM = 1.06;
@@ -117,7 +121,12 @@ function seriesOptions(shape: ChartShape): uPlot.Series[] {
     ...(!shape.stacked && alone ? { fill: faded(series.color, 0.14) } : {}),
     fillTo: 0,
     spanGaps: false,
-    points: { show: false },
+    // Only values without a neighbour get a dot; the rest is a line.
+    points: {
+      show: true,
+      size: DOT_SIZE,
+      filter: (plot, index) => lonely(plot.data[index] as Cell[]),
+    },
   }));
 }
 
@@ -163,10 +172,11 @@ export function plotOptions(
   colors: ChartColors,
   events: Pick<uPlot.Options, 'cursor' | 'hooks'>,
 ): uPlot.Options {
+  const named = shape.thresholds.some(({ label }) => label !== '');
   return {
     width: shape.width,
     height: shape.height,
-    padding: [6, LABEL_HALF, 0, 0],
+    padding: [named ? NAME_HEIGHT : 6, LABEL_HALF, 0, 0],
     legend: { show: false },
     series: [{}, ...seriesOptions(shape)],
     bands: bandsOf(shape),

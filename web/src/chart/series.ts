@@ -49,7 +49,7 @@ export interface LegendRow extends Statistics {
 }
 
 /** The values that a legend can be sorted by. */
-export const LEGEND_COLUMNS = ['now', 'min', 'avg', 'max', 'last'] as const;
+export const LEGEND_COLUMNS = ['now', 'min', 'avg', 'max'] as const;
 export type LegendColumn = (typeof LEGEND_COLUMNS)[number];
 
 const NOTHING: Statistics = { min: null, avg: null, max: null, last: null };

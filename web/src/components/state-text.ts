@@ -17,8 +17,6 @@ export function stateText(host: Host, now_ms: number): string {
       return t('state.disk');
     case 'memory':
       return t('state.memory');
-    case 'cpu':
-      return t('state.cpu');
     case null:
       return t('state.reporting');
   }
@@ -41,8 +39,6 @@ export function stateSentence(host: Host, now_ms: number): string {
       });
     case 'memory':
       return t('sentence.memory', { percent: figureText(host.memory_percent, 'percent') });
-    case 'cpu':
-      return t('sentence.cpu', { percent: figureText(host.cpu_percent, 'percent') });
     case null:
       return t('sentence.reporting', { duration });
   }

@@ -63,6 +63,12 @@ export function detailFor(instance: string, step_s: number, live: boolean): Deta
   };
 }
 
+/** When a host's data begins, in seconds since 1970, within `span_s` seconds before the moment asked. */
+export function dataStart(instance: string, span_s: number): string {
+  const selector = `node_load1{job="node",instance=${quoted(instance)}}`;
+  return `min(ts_of_first_over_time(${selector}[${Math.max(1, Math.ceil(span_s))}s]))`;
+}
+
 const VIRTUAL_DISKS = 'device!~"loop.*|ram.*|zram.*|sr.*|fd.*|dm-.*|md.*"';
 const VIRTUAL_LINKS =
   'device!~"lo|veth.*|docker.*|br-.*|virbr.*|cni.*|flannel.*|cali.*|tap.*|ifb.*|dummy.*"';

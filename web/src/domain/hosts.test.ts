@@ -11,6 +11,7 @@ import {
   SORTS,
   sortText,
   summarise,
+  unknownField,
   DEFAULT_SORT,
   type HostFacts,
 } from './hosts.ts';
@@ -44,7 +45,7 @@ test.each<[Partial<HostFacts>, string, string | null]>([
   [disk(85), 'warning', 'disk'],
   [disk(95), 'critical', 'disk'],
   [{ memory_percent: 98, ...disk(90) }, 'critical', 'memory'],
-  [{ cpu_percent: 100 }, 'warning', 'cpu'],
+  [{ cpu_percent: 100 }, 'fine', null],
 ])('judging %j', (facts, level, reason) => {
   expect(judge(host('a', facts))).toEqual({ level, reason });
 });
@@ -128,6 +129,17 @@ test.each<[string, string[]]>([
     host('db-2', { state: 'silent', cpu_percent: 80 }),
   ];
   expect(hosts.filter(readFilter(text)).map((one) => one.instance)).toEqual(names);
+});
+
+test.each<[string, string | null]>([
+  ['web cpu>80', null],
+  ['dsik>80', 'dsik'],
+  ['web cpus<2', 'cpus'],
+  ['status:silent', 'status'],
+  ['state:silent', null],
+  ['db-1:9100', null],
+])('the unknown field of “%s” is %s', (text, field) => {
+  expect(unknownField(text)).toBe(field);
 });
 
 test('the summary counts each host once, by its worst reason and level', () => {

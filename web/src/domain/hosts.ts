@@ -26,18 +26,20 @@ export interface HostFacts {
 export type Level = 'fine' | 'warning' | 'critical';
 
 /** Why a host needs somebody; the worst reason of a host names its state. */
-export type Reason = 'silent' | 'disk' | 'memory' | 'cpu';
+export type Reason = 'silent' | 'disk' | 'memory';
 
 export interface Judgement {
   level: Level;
   reason: Reason | null;
 }
 
-/** Percentages from which a resource is a warning, and from which it is critical. */
+/**
+ * Percentages from which a resource is a warning, and from which it is critical. A busy processor
+ * is none: work comes and goes, and only its duration would tell.
+ */
 export const LIMITS: Record<Exclude<Reason, 'silent'>, { warning: number; critical: number }> = {
   disk: { warning: 85, critical: 95 },
   memory: { warning: 90, critical: 97 },
-  cpu: { warning: 90, critical: 101 },
 };
 
 const WEIGHT: Record<Level, number> = { fine: 0, warning: 1, critical: 2 };
@@ -54,7 +56,6 @@ export function judge(host: HostFacts): Judgement {
   const resources: [Exclude<Reason, 'silent'>, number | null][] = [
     ['disk', host.worst_disk?.used_percent ?? null],
     ['memory', host.memory_percent],
-    ['cpu', host.cpu_percent],
   ];
   let worst: Judgement = { level: 'fine', reason: null };
   for (const [reason, percent] of resources) {
@@ -226,6 +227,16 @@ export function readFilter(text: string): (host: HostFacts) => boolean {
   return (host) => tests.every((keeps) => keeps(host));
 }
 
+/** A field that a filter compares and that no host has, or null. */
+export function unknownField(text: string): string | null {
+  for (const term of text.toLowerCase().split(/\s+/)) {
+    const field = /^([a-z_]+)(?:[<>=]|:(?!\d))/.exec(term)?.[1];
+    const known = field === 'state' || (field !== undefined && field in FILTER_VALUES);
+    if (field !== undefined && !known) return field;
+  }
+  return null;
+}
+
 /** How many hosts there are, how many need somebody, and for which worst reason. */
 export interface FleetSummary {
   total: number;
@@ -235,7 +246,7 @@ export interface FleetSummary {
 
 /** Sums a fleet up for the first line of the screen. */
 export function summarise(hosts: Iterable<HostFacts>): FleetSummary {
-  const order: Reason[] = ['silent', 'disk', 'memory', 'cpu'];
+  const order: Reason[] = ['silent', 'disk', 'memory'];
   const counts = new Map<Reason, { level: Level; count: number }>();
   let total = 0;
   let attention = 0;

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import {
   between,
   DEFAULT_RANGE,
+  gridOf,
   periodOf,
   presetId,
   PRESETS,
@@ -13,8 +14,10 @@ import {
   spanMs,
   stepMs,
   stepped,
+  typedProblem,
   zoomedOut,
   type TimeRange,
+  type TypedProblem,
 } from './time-range.ts';
 import { typedPeriodText } from './units.ts';
 
@@ -42,6 +45,11 @@ test.each<[string, TimeRange | null]>([
   ['live 15 min', { kind: 'live', span_ms: HOUR_MS / 4 }],
   ['实时 15 分钟', { kind: 'live', span_ms: HOUR_MS / 4 }],
   ['live 3d', null],
+  ['30m ago', { kind: 'last', span_ms: HOUR_MS / 2 }],
+  ['30 分钟前', { kind: 'last', span_ms: HOUR_MS / 2 }],
+  ['last week', absolute(Date.UTC(2026, 7, 24), Date.UTC(2026, 7, 31))],
+  ['上周', absolute(Date.UTC(2026, 7, 24), Date.UTC(2026, 7, 31))],
+  ['this week', absolute(Date.UTC(2026, 7, 31), utc(7))],
   ['today', absolute(utc(2), utc(3))],
   ['yesterday', absolute(utc(1), utc(2))],
   ['昨天', absolute(utc(1), utc(2))],
@@ -68,6 +76,21 @@ test.each<[string, TimeRange | null]>([
   ['1 to 2 to 3', null],
 ])('typed “%s”', (text, range) => {
   expect(readTyped(text, NOW_MS, 'utc')).toEqual(range);
+});
+
+test.each<[string, TypedProblem]>([
+  ['10:00 to 08:00', 'disordered'],
+  ['13:00 至今', 'disordered'],
+  ['5s', 'short'],
+  ['live 3s', 'short'],
+  ['100y', 'long'],
+  ['live 3d', 'live_long'],
+  ['soon', 'unknown'],
+  ['', 'unknown'],
+  ['1 to 2 to 3', 'unknown'],
+])('typed “%s” is %s', (text, problem) => {
+  expect(readTyped(text, NOW_MS, 'utc')).toBeNull();
+  expect(typedProblem(text, NOW_MS, 'utc')).toBe(problem);
 });
 
 test('what is written for a period can be typed again', () => {
@@ -103,10 +126,33 @@ test('each preset knows its name', () => {
 });
 
 test('points stand on whole steps of five seconds, about 720 of them', () => {
-  expect(stepMs({ kind: 'live', span_ms: 300_000 })).toBe(5_000);
-  expect(stepMs({ kind: 'last', span_ms: HOUR_MS })).toBe(5_000);
-  expect(stepMs({ kind: 'last', span_ms: 6 * HOUR_MS })).toBe(30_000);
-  expect(stepMs({ kind: 'last', span_ms: 24 * HOUR_MS })).toBe(120_000);
+  expect(stepMs(300_000)).toBe(5_000);
+  expect(stepMs(HOUR_MS)).toBe(5_000);
+  expect(stepMs(6 * HOUR_MS)).toBe(30_000);
+  expect(stepMs(24 * HOUR_MS)).toBe(120_000);
+});
+
+test('a long period over young data is fine-grained, and ends with the newest point', () => {
+  const day = { from_ms: NOW_MS - 24 * HOUR_MS, to_ms: NOW_MS + 7_000 };
+  const born_ms = NOW_MS - 900_000;
+  const young = gridOf(day, born_ms, null);
+  expect(young).toEqual({ from_ms: born_ms, to_ms: NOW_MS + 5_000, step_ms: 5_000 });
+  const unknown = gridOf(day, null, null);
+  expect(unknown.step_ms).toBe(125_000);
+  expect(unknown.from_ms - day.from_ms).toBeGreaterThanOrEqual(0);
+  expect(unknown.from_ms - day.from_ms).toBeLessThan(unknown.step_ms);
+  // Data older than the period makes no difference.
+  expect(gridOf(day, day.from_ms - 1, null)).toEqual(unknown);
+});
+
+test('reading again keeps the points where they are, unless their distance changes', () => {
+  const at = (now_ms: number) => ({ from_ms: now_ms - 6 * HOUR_MS, to_ms: now_ms });
+  const first = gridOf(at(NOW_MS), null, null);
+  const next = gridOf(at(NOW_MS + 42_000), null, first);
+  expect(next.to_ms).toBe(first.to_ms + 30_000);
+  expect(gridOf(at(NOW_MS + 42_000), null, { ...first, step_ms: 5_000 }).to_ms).toBe(
+    NOW_MS + 40_000,
+  );
 });
 
 test('stepping and zooming', () => {

@@ -70,13 +70,25 @@ const WORDS: Record<string, number> = {
   周: 7 * DAY_MS,
   星期: 7 * DAY_MS,
   个星期: 7 * DAY_MS,
+  month: 30 * DAY_MS,
+  months: 30 * DAY_MS,
+  个月: 30 * DAY_MS,
+  y: 365 * DAY_MS,
+  year: 365 * DAY_MS,
+  years: 365 * DAY_MS,
+  年: 365 * DAY_MS,
 };
 
-function spanOf(text: string): number | null {
+/** A typed length of any size; null where it is none. */
+function lengthOf(text: string): number | null {
   const found = /^(\d+(?:\.\d+)?)\s*(\p{L}+)$/u.exec(text);
   const unit_ms = WORDS[found?.[2] ?? ''];
   if (found === null || unit_ms === undefined) return null;
-  const span_ms = Math.round(Number(found[1]) * unit_ms);
+  return Math.round(Number(found[1]) * unit_ms);
+}
+
+function spanOf(text: string): number | null {
+  const span_ms = lengthOf(text) ?? 0;
   return span_ms >= SHORTEST_MS && span_ms <= LONGEST_MS ? span_ms : null;
 }
 
@@ -97,12 +109,34 @@ export function spanMs(range: TimeRange): number {
 }
 
 /**
- * The distance of a chart's points: a whole multiple of the five seconds at which agents sample, so
- * that each point stands on samples of its own.
+ * The distance of a chart's points over a span that has data: a whole multiple of the five seconds at
+ * which agents sample, so that each point stands on samples of its own.
  */
-export function stepMs(range: TimeRange): number {
-  const wanted = spanMs(range) / POINTS;
+export function stepMs(span_ms: number): number {
+  const wanted = span_ms / POINTS;
   return Math.max(FASTEST_STEP_MS, Math.ceil(wanted / FASTEST_STEP_MS) * FASTEST_STEP_MS);
+}
+
+/** The times a chart asks for. */
+export interface Grid extends Period {
+  step_ms: number;
+}
+
+/**
+ * The grid of a period whose data begins at `data_ms` (null where that is not known): fine-grained
+ * where there is data, and with its last point on the newest sample. Where `before` has the same step
+ * its points are kept, so that reading again moves none of them.
+ */
+export function gridOf(period: Period, data_ms: number | null, before: Grid | null): Grid {
+  const start_ms = Math.min(Math.max(period.from_ms, data_ms ?? period.from_ms), period.to_ms);
+  const step_ms = stepMs(period.to_ms - start_ms);
+  const newest_ms = Math.floor(period.to_ms / FASTEST_STEP_MS) * FASTEST_STEP_MS;
+  const kept = before !== null && before.step_ms === step_ms;
+  const late_ms = kept ? (newest_ms - before.to_ms) % step_ms : 0;
+  const to_ms = newest_ms - late_ms;
+  // No point stands before the first sample: it would be drawn from one before the period.
+  const steps = Math.max(0, Math.floor((to_ms - start_ms) / step_ms));
+  return { from_ms: to_ms - steps * step_ms, to_ms, step_ms };
 }
 
 /** An absolute range from two ends in any order, never shorter than is worth drawing. */
@@ -219,6 +253,36 @@ function readMoment(text: string, now_ms: number, zone: Zone): Typed | null {
   };
 }
 
+/** What stands between the ends of a period, and what stands for now. */
+const PERIOD_DASH = /\s*(?:–|—|~|\bto\b|到|至)\s*|\s+-\s+/;
+const NOW_WORD = /^(?:now|现在|今)$/;
+
+/** How many weeks back a named week begins. */
+const WEEKS: Record<string, number> = {
+  'this week': 0,
+  本周: 0,
+  这周: 0,
+  'last week': 1,
+  上周: 1,
+  上星期: 1,
+};
+
+/** A calendar week, Monday to Sunday. */
+function readWeek(text: string, now_ms: number, zone: Zone): TimeRange | null {
+  const weeks = WEEKS[text];
+  if (weeks === undefined) return null;
+  const now = new Date(now_ms);
+  const weekday = ((zone === 'utc' ? now.getUTCDay() : now.getDay()) + 6) % 7;
+  const from_ms = moment(dayStart(now_ms, weekday + 7 * weeks, zone), [], zone);
+  const to_ms = moment(dayStart(now_ms, weekday + 7 * weeks - 7, zone), [], zone);
+  return from_ms === null || to_ms === null ? null : between(from_ms, to_ms);
+}
+
+/** What stands before and after a length: `last 3h`, `30m ago`, `最近 3 小时`, `30 分钟前`. */
+function bareLength(text: string): string {
+  return text.replace(/^(?:last|past|最近|过去|近)\s*/, '').replace(/\s*(?:ago|以前|之前|前)$/, '');
+}
+
 function readPeriod(
   first: string,
   last: string | null,
@@ -231,7 +295,7 @@ function readPeriod(
   const from_ms = moment(days, start.clock ?? [], zone);
   if (from_ms === null) return null;
   let to_ms: number | null;
-  if (last !== null && /^(?:now|现在|今)$/.test(last)) {
+  if (last !== null && NOW_WORD.test(last)) {
     to_ms = now_ms;
   } else if (last !== null) {
     const end = readMoment(last, now_ms, zone);
@@ -255,9 +319,30 @@ export function readTyped(text: string, now_ms: number, zone: Zone): TimeRange |
     const span_ms = live[1] === '' ? spanMs(DEFAULT_RANGE) : spanOf(live[1] ?? '');
     return span_ms === null || span_ms > HOUR_MS ? null : { kind: 'live', span_ms };
   }
-  const span_ms = spanOf(clean.replace(/^(?:last|past|最近|过去|近)\s*/, ''));
+  const week = readWeek(clean, now_ms, zone);
+  if (week !== null) return week;
+  const span_ms = spanOf(bareLength(clean));
   if (span_ms !== null) return { kind: 'last', span_ms };
-  const parts = clean.split(/\s*(?:–|—|~|\bto\b|到|至)\s*|\s+-\s+/);
+  const parts = clean.split(PERIOD_DASH);
   if (parts.length > 2) return null;
   return readPeriod(parts[0] ?? '', parts[1] ?? null, now_ms, zone);
+}
+
+/** Why what was typed is no period. */
+export type TypedProblem = 'unknown' | 'disordered' | 'short' | 'long' | 'live_long';
+
+/** Says of a text that `readTyped` refuses what is wrong with it. */
+export function typedProblem(text: string, now_ms: number, zone: Zone): TypedProblem {
+  const clean = text.trim().toLowerCase().replace(/\s+/g, ' ');
+  const live = /^(?:live|实时)\s*(.+)$/.exec(clean)?.[1];
+  const span_ms = lengthOf(live ?? bareLength(clean));
+  if (span_ms !== null) {
+    if (span_ms < SHORTEST_MS) return 'short';
+    return live === undefined ? 'long' : 'live_long';
+  }
+  const parts = clean.split(PERIOD_DASH);
+  const readable = parts.every(
+    (part, place) => (place > 0 && NOW_WORD.test(part)) || readMoment(part, now_ms, zone) !== null,
+  );
+  return readable && parts.length <= 2 ? 'disordered' : 'unknown';
 }

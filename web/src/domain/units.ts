@@ -142,10 +142,24 @@ export function momentText(time_ms: number, language: Language, zone: Zone): str
   }).format(time_ms);
 }
 
+/** Below this length a period is written with seconds. */
+const SECONDS_BELOW_MS = 600_000;
+
+/** A period as a person reads it: `22 Nov 09:52:00 – 09:54:30`; a second day only where it differs. */
+export function periodText(from_ms: number, to_ms: number, language: Language, zone: Zone): string {
+  const seconds = to_ms - from_ms < SECONDS_BELOW_MS;
+  const first = dayText(from_ms, language, zone);
+  const last = dayText(to_ms, language, zone);
+  const end = clockText(to_ms, zone, seconds);
+  const start = `${first} ${clockText(from_ms, zone, seconds)}`;
+  return `${start} – ${first === last ? end : `${last} ${end}`}`;
+}
+
 function wallClock(time_ms: number, zone: Zone): [date: string, time: string] {
   const shift_ms = zone === 'utc' ? 0 : new Date(time_ms).getTimezoneOffset() * 60_000;
   const text = new Date(time_ms - shift_ms).toISOString();
-  return [text.slice(0, 10), text.slice(11, 16)];
+  const seconds = text.slice(17, 19) === '00' ? '' : text.slice(16, 19);
+  return [text.slice(0, 10), text.slice(11, 16) + seconds];
 }
 
 /** A moment as a person would type it: `2026-09-01 08:00`. */

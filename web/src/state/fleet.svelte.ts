@@ -2,13 +2,16 @@
  * All hosts as the live stream tells them. A host's row is a state of its own, so that a change of
  * one touches one row; the order is a second state, which the table may hold still.
  */
-import { HOSTS_STREAM } from '../api/hosts.ts';
+import { HOSTS_STREAM, readHosts } from '../api/hosts.ts';
 import { queryRange } from '../api/prometheus.ts';
+import { ApiError } from '../api/client.ts';
 import type { Host, Hosts } from '../api/types.ts';
 import { FLEET_QUERIES } from '../domain/fleet-queries.ts';
 import { sortedInstances, summarise, type FleetSummary } from '../domain/hosts.ts';
 import { RECENT_SPAN_MS, withPoint, type RecentPoint } from '../domain/recent.ts';
+import { onUnseen, pauseInSight } from './attention.ts';
 import { clock } from './clock.svelte.ts';
+import { connection, isAbsence } from './connection.svelte.ts';
 import { LiveStream } from './live-stream.svelte.ts';
 
 /** The values that have a line of their last minute. */
@@ -22,6 +25,8 @@ export type RecentName = keyof typeof RECENT;
 
 const RECENT_NAMES = Object.keys(RECENT) as RecentName[];
 const FIRST_STEP_MS = 5_000;
+/** How often a screen of one host asks for all; its one stream is for its charts. */
+const POLL_MS = 5_000;
 
 /** One host of the fleet, followed by everything that shows it. */
 export class HostRow {
@@ -62,31 +67,82 @@ class Fleet {
   #filled = false;
   #fresh = true;
   #stop = new AbortController();
+  #refused = $state.raw<ApiError | null>(null);
+  #following: () => void = () => {};
 
   readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts()));
 
-  /** Begins to listen; does nothing where it listens already. */
-  start(): void {
-    if (this.stream !== null) return;
-    this.#stop = new AbortController();
-    this.stream = new LiveStream({
-      path: HOSTS_STREAM,
-      attempt: () => {
-        this.#fresh = true;
-      },
-      event: ({ name, data }) => {
-        if (name !== 'hosts') return false;
-        this.#take(JSON.parse(data) as Hosts);
-        return true;
-      },
+  /** Follows all hosts by the stream; returns what ends it. What is known stays known. */
+  listen(): () => void {
+    this.#following = () => this.listen();
+    return this.#follow((stop) => {
+      const stream = new LiveStream({
+        path: HOSTS_STREAM,
+        attempt: () => {
+          this.#fresh = true;
+        },
+        event: ({ name, data }) => {
+          if (name !== 'hosts') return false;
+          this.#take(JSON.parse(data) as Hosts);
+          return true;
+        },
+      });
+      this.stream = stream;
+      stop.signal.addEventListener('abort', () => stream.stop());
+      stream.start();
     });
-    this.stream.start();
   }
 
-  /** Stops listening and forgets all hosts, as at sign-out. */
+  /** Follows all hosts by asking now and then, which holds no connection; returns what ends it. */
+  poll(): () => void {
+    this.#following = () => this.poll();
+    return this.#follow((stop) => {
+      this.stream = null;
+      void this.#ask(stop.signal);
+    });
+  }
+
+  #follow(begin: (stop: AbortController) => void): () => void {
+    this.#stop.abort();
+    const stop = new AbortController();
+    this.#stop = stop;
+    begin(stop);
+    return () => stop.abort();
+  }
+
+  async #ask(stopped: AbortSignal): Promise<void> {
+    while (!stopped.aborted) {
+      const ended = new AbortController();
+      const late = setTimeout(() => {
+        connection.missed();
+        ended.abort();
+      }, 2 * POLL_MS);
+      onUnseen(() => ended.abort(), ended.signal);
+      try {
+        const told = await readHosts(AbortSignal.any([stopped, ended.signal]));
+        this.#fresh = true;
+        this.#refused = null;
+        connection.heard();
+        this.#take(told);
+      } catch (error) {
+        if (isAbsence(error)) connection.missed();
+        if (error instanceof ApiError) this.#refused = error;
+      } finally {
+        clearTimeout(late);
+        ended.abort();
+      }
+      await pauseInSight(POLL_MS, stopped);
+    }
+  }
+
+  /** Why the hosts are not known, in the server's words, if it refused. */
+  get refused(): ApiError | null {
+    return this.stream === null ? this.#refused : this.stream.error;
+  }
+
+  /** Stops following and forgets all hosts, as at sign-out. */
   stop(): void {
     this.#stop.abort();
-    this.stream?.stop();
     this.stream = null;
     this.#rows.clear();
     this.#filled = false;
@@ -97,7 +153,7 @@ class Fleet {
   /** Begins anew after a failure. */
   retry(): void {
     this.stop();
-    this.start();
+    this.#following();
   }
 
   row(instance: string): HostRow | undefined {

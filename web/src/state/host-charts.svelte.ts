@@ -6,13 +6,22 @@ import { untrack } from 'svelte';
 
 import { ApiError } from '../api/client.ts';
 import { liveQueryStream } from '../api/hosts.ts';
-import { queryRange } from '../api/prometheus.ts';
+import { queryNumber, queryRange } from '../api/prometheus.ts';
 import type { LivePoints } from '../api/types.ts';
-import { detailFor, HOST_CHARTS } from '../domain/host-charts.ts';
+import { dataStart, detailFor, HOST_CHARTS } from '../domain/host-charts.ts';
 import { drawnOn, joinedAt, linesFrom, since, type Line } from '../domain/lines.ts';
-import { periodOf, spanMs, stepMs, type Period, type TimeRange } from '../domain/time-range.ts';
-import { seen } from './attention.ts';
+import {
+  gridOf,
+  periodOf,
+  spanMs,
+  stepMs,
+  type Grid,
+  type Period,
+  type TimeRange,
+} from '../domain/time-range.ts';
+import { pauseInSight } from './attention.ts';
 import { clock } from './clock.svelte.ts';
+import { connection, isAbsence } from './connection.svelte.ts';
 import { LiveStream } from './live-stream.svelte.ts';
 
 export interface ChartLines {
@@ -23,6 +32,8 @@ export interface ChartLines {
 
 /** A period that ends now is read again this often at least. */
 const REFRESH_MS = 15_000;
+/** After no answer the same is asked again this soon. */
+const RETRY_MS = 3_000;
 
 interface Slot {
   chart: number;
@@ -64,6 +75,9 @@ export class HostCharts {
   stream = $state.raw<LiveStream | null>(null);
   paused = $state(false);
   #latest: View = this.view;
+  /** The grid of the last answer, and where its data began. */
+  #grid: Grid | null = null;
+  #start_ms: number | null = null;
   #instance = '';
   #stop = new AbortController();
   #wanted: () => Wanted;
@@ -88,7 +102,9 @@ export class HostCharts {
     this.#end();
     const stop = new AbortController();
     this.#stop = stop;
-    this.step_ms = stepMs(range);
+    this.step_ms = stepMs(spanMs(range));
+    this.#grid = null;
+    this.#start_ms = null;
     this.paused = false;
     // Another period may begin with the old lines, another host must not.
     const kept = instance === this.#instance;
@@ -112,6 +128,7 @@ export class HostCharts {
 
   /** Holds the drawing still, or lets it catch up with what came meanwhile. */
   hold(paused: boolean): void {
+    if (paused === this.paused) return;
     this.paused = paused;
     if (!paused) this.view = this.#latest;
   }
@@ -124,6 +141,7 @@ export class HostCharts {
   #listen(instance: string, range: TimeRange, signal: AbortSignal): void {
     const all = slots(instance, this.step_ms, true);
     let told: Line[][] = HOST_CHARTS.map(() => []);
+    let filling = new AbortController();
     this.stream = new LiveStream({
       path: liveQueryStream(
         instance,
@@ -131,7 +149,10 @@ export class HostCharts {
       ),
       attempt: () => {
         told = HOST_CHARTS.map(() => []);
-        void this.#fill(instance, range, signal, () => told);
+        filling.abort();
+        filling = new AbortController();
+        const until = AbortSignal.any([signal, filling.signal]);
+        void this.#fillOnce(instance, range, until, () => told);
       },
       event: ({ name, data }) => {
         if (name !== 'points') return false;
@@ -168,56 +189,85 @@ export class HostCharts {
 
   async #follow(instance: string, range: TimeRange, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#fill(instance, range, signal, () => []);
-      if (range.kind === 'absolute') return;
-      await new Promise((resume) => setTimeout(resume, Math.max(REFRESH_MS, this.step_ms)));
-      await seen(signal);
+      const filled = await this.#fill(instance, range, signal, () => []);
+      if (filled && range.kind === 'absolute') return;
+      // A host that has only just joined has its first points within seconds.
+      const settled = filled && this.#start_ms !== null;
+      const wait_ms = settled ? Math.max(REFRESH_MS, this.step_ms) : RETRY_MS;
+      await pauseInSight(wait_ms, signal);
     }
   }
 
-  async #fill(
+  /** Fills what the stream does not tell; asks until there is an answer. */
+  async #fillOnce(
     instance: string,
     range: TimeRange,
     signal: AbortSignal,
     told: () => Line[][],
   ): Promise<void> {
-    const step_ms = this.step_ms;
+    while (!signal.aborted && !(await this.#fill(instance, range, signal, told))) {
+      await pauseInSight(RETRY_MS, signal);
+    }
+  }
+
+  /** Where the data of a period begins; null where that cannot be told. */
+  async #begin(instance: string, period: Period, signal: AbortSignal): Promise<number | null> {
+    if (this.#start_ms !== null) return this.#start_ms;
+    const span_s = (period.to_ms - period.from_ms) / 1000;
+    try {
+      const start_s = await queryNumber(dataStart(instance, span_s), period.to_ms, signal);
+      return start_s === null ? null : start_s * 1000;
+    } catch (error) {
+      if (isAbsence(error)) connection.missed();
+      return null;
+    }
+  }
+
+  /** Reads all charts; false where the server was not there to answer. */
+  async #fill(
+    instance: string,
+    range: TimeRange,
+    signal: AbortSignal,
+    told: () => Line[][],
+  ): Promise<boolean> {
     const shown = periodOf(range, clock.exact());
-    // Points on whole steps stay where they are when the period is read again.
-    const asked = {
-      from_ms: Math.floor(shown.from_ms / step_ms) * step_ms,
-      to_ms: Math.floor(shown.to_ms / step_ms) * step_ms,
-    };
-    const all = slots(instance, step_ms, range.kind === 'live');
-    await Promise.all(
+    const live = range.kind === 'live';
+    const start_ms = live ? null : await this.#begin(instance, shown, signal);
+    if (signal.aborted) return false;
+    this.#start_ms = start_ms;
+    const grid = gridOf(shown, start_ms, this.#grid);
+    this.#grid = grid;
+    this.step_ms = grid.step_ms;
+    const all = slots(instance, grid.step_ms, live);
+    const answered = await Promise.all(
       HOST_CHARTS.map(async (_, chart) => {
         const wanted = all.filter((slot) => slot.chart === chart);
-        const next = await this.#read(wanted, asked, step_ms, signal);
-        if (signal.aborted) return;
+        const next = await this.#read(wanted, grid, signal);
+        if (signal.aborted || next === null) return false;
         const lines = joinedAt(next.lines, told()[chart] ?? []);
         this.#tell({ charts: this.#latest.charts.with(chart, { ...next, lines }) });
         // Once the stream speaks, its own clock moves the axis.
         if (this.stream?.status !== 'live') this.#tell({ period: shown });
+        return true;
       }),
     );
+    return answered.every((one) => one);
   }
 
-  async #read(
-    wanted: Slot[],
-    period: Period,
-    step_ms: number,
-    signal: AbortSignal,
-  ): Promise<ChartLines> {
+  /** One chart's lines; null where no answer came, so that what is drawn stays. */
+  async #read(wanted: Slot[], grid: Grid, signal: AbortSignal): Promise<ChartLines | null> {
     try {
       const answers = await Promise.all(
         wanted.map(async (slot) =>
-          linesFrom(slot.query, await queryRange(slot.expression, period, step_ms, signal)),
+          linesFrom(slot.query, await queryRange(slot.expression, grid, grid.step_ms, signal)),
         ),
       );
+      connection.heard();
       return { status: 'ready', lines: answers.flat(), error: '' };
     } catch (error) {
-      const text = error instanceof ApiError ? error.message : '';
-      return { status: 'failed', lines: [], error: text };
+      if (!(error instanceof ApiError)) return null;
+      if (isAbsence(error)) connection.missed();
+      return isAbsence(error) ? null : { status: 'failed', lines: [], error: error.message };
     }
   }
 }

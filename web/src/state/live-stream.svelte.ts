@@ -5,14 +5,15 @@
 import { ApiError } from '../api/client.ts';
 import { readEvents } from '../api/event-stream.ts';
 import type { StreamEvent } from '../domain/event-text.ts';
-import { onUnseen, seen } from './attention.ts';
+import { inSight, onUnseen, pause, seen } from './attention.ts';
+import { connection, isAbsence } from './connection.svelte.ts';
 
 export type StreamStatus = 'connecting' | 'live' | 'lost';
 
 /** The server speaks at least every ten seconds; after this silence the connection is dead. */
-const QUIET_MS = 25_000;
+const QUIET_MS = 15_000;
 const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 15_000;
+const LONGEST_PAUSE_MS = 8_000;
 
 export interface StreamOptions {
   path: string;
@@ -51,7 +52,7 @@ export class LiveStream {
       const opened = await this.#connection(stopped);
       if (stopped.aborted) return;
       this.status = 'lost';
-      if (document.hidden) {
+      if (!inSight()) {
         await seen(stopped);
         continue;
       }
@@ -66,7 +67,11 @@ export class LiveStream {
     const ended = new AbortController();
     const signal = AbortSignal.any([stopped, ended.signal]);
     let opened = false;
-    let alarm = setTimeout(() => ended.abort(), QUIET_MS);
+    const fallSilent = (): void => {
+      connection.missed();
+      ended.abort();
+    };
+    let alarm = setTimeout(fallSilent, QUIET_MS);
     onUnseen(() => ended.abort(), ended.signal);
     this.#options.attempt?.();
     try {
@@ -74,10 +79,12 @@ export class LiveStream {
         opened: () => {
           opened = true;
           this.error = null;
+          connection.heard();
         },
         heard: () => {
           clearTimeout(alarm);
-          alarm = setTimeout(() => ended.abort(), QUIET_MS);
+          alarm = setTimeout(fallSilent, QUIET_MS);
+          connection.heard();
         },
         event: (event: StreamEvent) => {
           if (!this.#options.event(event)) return;
@@ -88,22 +95,11 @@ export class LiveStream {
       await readEvents(this.#options.path, listener, signal);
     } catch (error) {
       if (error instanceof ApiError) this.error = error;
+      if (isAbsence(error)) connection.missed();
     } finally {
       clearTimeout(alarm);
       ended.abort();
     }
     return opened;
   }
-}
-
-function pause(length_ms: number, stopped: AbortSignal): Promise<void> {
-  return new Promise((resume) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      stopped.removeEventListener('abort', done);
-      resume();
-    };
-    const timer = setTimeout(done, length_ms);
-    stopped.addEventListener('abort', done);
-  });
 }
