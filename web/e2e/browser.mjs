@@ -18,6 +18,9 @@ const FLAGS = [
 /** The page asks who is signed in; the browser itself notes the refusal, which is no fault. */
 const EXPECTED = /status of 401/;
 
+/** What the browser also notes while a server is silent: that its requests came to nothing. */
+export const EXPECTED_WHILE_AWAY = /status of 401|Failed to load resource/;
+
 /** Whether there is a browser to test with. */
 export const HAS_BROWSER = existsSync(PATH);
 
@@ -25,8 +28,8 @@ export function openBrowser() {
   return chromium.launch({ executablePath: PATH, args: FLAGS });
 }
 
-/** A fresh person's page; `complaints()` fails where the console has any. */
-export async function openPage(browser, options = {}) {
+/** A fresh person's page; `close()` fails where the console had any complaint but the expected ones. */
+export async function openPage(browser, options = {}, expected = EXPECTED) {
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     locale: 'en-GB',
@@ -38,7 +41,7 @@ export async function openPage(browser, options = {}) {
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {
     const bad = message.type() === 'error' || message.type() === 'warning';
-    if (bad && !EXPECTED.test(message.text())) complaints.push(message.text());
+    if (bad && !expected.test(message.text())) complaints.push(message.text());
   });
   return {
     page,

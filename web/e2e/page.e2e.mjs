@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { after, before, test } from 'node:test';
 
-import { HAS_BROWSER, openBrowser, openPage } from './browser.mjs';
+import { EXPECTED_WHILE_AWAY, HAS_BROWSER, openBrowser, openPage } from './browser.mjs';
 import { BINARY, PASSWORD, startServer, USER } from './server.mjs';
 
 const skip =
@@ -161,7 +161,7 @@ test('the keyboard alone leads to a host', { skip }, async () => {
 });
 
 test('a server that falls silent is told, and its return too', { skip }, async () => {
-  const { page, close } = await openPage(browser);
+  const { page, close } = await openPage(browser, {}, EXPECTED_WHILE_AWAY);
   await page.goto(server.page);
   await signIn(page);
   await page.getByText('Live', { exact: true }).waitFor();
@@ -210,7 +210,7 @@ test(
 );
 
 test('a server that is away is told on both screens', { skip }, async () => {
-  const { page, close } = await openPage(browser);
+  const { page, close } = await openPage(browser, {}, EXPECTED_WHILE_AWAY);
   await page.goto(`${server.page}/hosts/${encodeURIComponent(HOST)}`);
   await signIn(page);
   await charted(page);
