@@ -14,6 +14,10 @@ use sea_orm::{
 
 use crate::{MetaError, migrations};
 
+/// How often a file that somebody else is just setting up is tried.
+const OPEN_TRIES: u32 = 50;
+/// How long between two tries.
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
 /// How long a statement waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,6 +46,20 @@ impl Meta {
     /// A new file is readable by its owner only (0600). A file that a newer version of Muster has
     /// migrated is refused and left as it is.
     pub async fn open(location: &Location) -> Result<Self, MetaError> {
+        let mut tries = OPEN_TRIES;
+        loop {
+            match Self::open_once(location).await {
+                // SQLite does not wait where two turn a new file's write-ahead log on at once.
+                Err(error) if tries > 1 && error.to_string().contains("database is locked") => {
+                    tries -= 1;
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn open_once(location: &Location) -> Result<Self, MetaError> {
         let path = match location {
             Location::Sqlite(path) => path.as_path(),
             Location::InMemory => Path::new(":memory:"),

@@ -47,9 +47,10 @@ impl Refusals {
             return;
         }
         let words = "samples not stored now; the agent keeps them and tries again";
-        match error {
-            TsdbError::Busy => tracing::warn!(instance, %error, "{words}"),
-            _ => tracing::error!(instance, %error, "{words}"),
+        if matches!(error, TsdbError::Busy) {
+            tracing::warn!(instance, %error, "{words}");
+        } else {
+            tracing::error!(instance, %error, "{words}");
         }
     }
 
