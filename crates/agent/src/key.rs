@@ -1,11 +1,12 @@
 //! The agent's identity: an Ed25519 key pair, made on its host, that never leaves it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use muster_environment::replace_private_file;
 
 const FILE: &str = "identity.key";
 
@@ -62,7 +63,7 @@ impl AgentKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Random)?;
                 let document = pair.to_pkcs8().map_err(|_| KeyError::Random)?;
-                write_new(state_dir, document.as_ref()).map_err(io)?;
+                replace_private_file(state_dir, FILE, document.as_ref()).map_err(io)?;
                 Ok(Self { pair })
             }
             Err(error) => Err(io(error)),
@@ -80,21 +81,6 @@ impl AgentKey {
         let signature = self.pair.sign(message);
         signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
-}
-
-/// Temporary name, sync, rename, sync of the folder: after a crash there is a whole key or none.
-fn write_new(state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
-    let temporary = state_dir.join(format!("{FILE}.tmp"));
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, state_dir.join(FILE))?;
-    File::open(state_dir)?.sync_all()
 }
 
 #[cfg(test)]

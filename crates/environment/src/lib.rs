@@ -7,6 +7,7 @@ mod clock;
 mod disk;
 mod failing_disk;
 mod memory_disk;
+mod private_file;
 mod real_disk;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -15,4 +16,5 @@ pub use disk::{
 };
 pub use failing_disk::FailingDisk;
 pub use memory_disk::{Crash, MemoryDisk};
+pub use private_file::replace_private_file;
 pub use real_disk::RealDisk;

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use muster_environment::{Clock as _, SystemClock};
+use muster_environment::{Clock as _, SystemClock, replace_private_file};
 use muster_meta::Role;
 use muster_server::local;
 use serde::de::DeserializeOwned;
 
 use crate::cli::TargetArgs;
-use crate::private_file;
 use crate::settings::state_dir;
 
 const ADDRESS_FILE: &str = "address";
@@ -200,7 +199,7 @@ pub(crate) fn address_for_others(args: &TargetArgs) -> (String, &'static str) {
 
 /// Notes where the server of a data folder listens.
 pub(crate) fn note_address(data_dir: &Path, url: &str) -> std::io::Result<()> {
-    private_file::replace(data_dir, ADDRESS_FILE, url.as_bytes())
+    replace_private_file(data_dir, ADDRESS_FILE, url.as_bytes())
 }
 
 /// Takes the note back when the server stops.

@@ -9,7 +9,6 @@ mod run_agent;
 mod run_server;
 
 mod client;
-mod private_file;
 mod query_command;
 mod token_commands;
 mod user_commands;

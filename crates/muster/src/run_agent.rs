@@ -6,14 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
 use muster_collectors::Roots;
-use muster_environment::{Clock, SystemClock};
+use muster_environment::{Clock, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cli::AgentArgs;
-use crate::private_file;
 use crate::settings::state_dir;
 use crate::signals;
 
@@ -88,7 +87,7 @@ fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
 
 fn remember(state_dir: &Path, remembered: &Remembered) {
     let text = serde_json::to_string_pretty(remembered).expect("three texts are JSON");
-    if let Err(error) = private_file::replace(state_dir, REMEMBERED_FILE, text.as_bytes()) {
+    if let Err(error) = replace_private_file(state_dir, REMEMBERED_FILE, text.as_bytes()) {
         tracing::warn!(state_dir = %state_dir.display(), %error, "the server's address is not remembered");
     }
 }

@@ -5,12 +5,13 @@
 //! start in its last 60 days, or when the names it must hold have changed.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use muster_environment::replace_private_file;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -296,21 +297,13 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes one of the [`Files`], which only the server's own user can read, whole or not at all.
 fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
-    let partial = path.with_extension("partial");
-    let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|source| TlsError::File { path: path.into(), source })
+    let dir = path.parent().expect("each of the files lies in a folder");
+    let name =
+        path.file_name().and_then(|name| name.to_str()).expect("each of the files has a name");
+    replace_private_file(dir, name, text.as_bytes())
+        .map_err(|source| TlsError::File { path: path.into(), source })
 }
 
 #[cfg(test)]

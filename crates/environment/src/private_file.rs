@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Makes `name` in `dir` hold exactly `bytes`: temporary name, sync, rename, sync of the folder. The
 /// file has mode 0600; the folder is made with mode 0700 if it is not there.
-pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn replace_private_file(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let temporary = dir.join(format!("{name}.tmp"));
     // One that a crash left there may have another mode.
@@ -34,11 +34,11 @@ mod tests {
         let state = dir.path().join("state");
         let path = state.join("note");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        replace(&state, "note", b"first").unwrap();
+        replace_private_file(&state, "note", b"first").unwrap();
         assert_eq!((mode(&state), mode(&path)), (0o700, 0o600));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(state.join("note.tmp"), "cut sh").unwrap();
-        replace(&state, "note", b"second").unwrap();
+        replace_private_file(&state, "note", b"second").unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"second".into(), 0o600));
         assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
     }
