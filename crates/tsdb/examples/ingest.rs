@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use muster_environment::{ManualClock, RealDisk};
 use muster_series::{Labels, Matcher, TimeRange};
-use muster_tsdb::{Db, Options, SampleGroup, SelectLimits, SeriesId, WriteBatch};
+use muster_tsdb::{Db, Options, SelectLimits, SeriesId, WriteBatch};
 
 const SERIES_PER_HOST: usize = 200;
 const START_MS: i64 = 1_790_000_000_000;
@@ -30,8 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for scrape in 0..scrapes {
         for (host, series) in series.iter().enumerate() {
             let sender = sender.clone();
-            let batch = WriteBatch { groups: vec![scraped(scrape, host, series)] };
-            db.append(batch, move |result| {
+            db.append(scraped(scrape, host, series), move |result| {
                 let _ = sender.send(result.map(|appended| appended.samples));
             });
         }
@@ -84,7 +83,7 @@ fn register(db: &Db, hosts: usize) -> Result<Vec<Vec<SeriesId>>, Box<dyn Error>>
 }
 
 /// A third constants, a third counters in hundredths, a third gauges; times jitter by some milliseconds.
-fn scraped(scrape: usize, host: usize, series: &[SeriesId]) -> SampleGroup {
+fn scraped(scrape: usize, host: usize, series: &[SeriesId]) -> WriteBatch {
     let jitter = (scrape * 7919 + host * 104_729) % 13;
     let value = |number: usize| {
         let noise = ((scrape * 31 + host * 17 + number * 131) * 2_654_435_761) >> 7;
@@ -94,8 +93,8 @@ fn scraped(scrape: usize, host: usize, series: &[SeriesId]) -> SampleGroup {
             _ => (4_000_000 + noise % 4096 * 4) as f64,
         }
     };
-    let samples = series.iter().enumerate().map(|(number, &id)| (id, value(number))).collect();
-    SampleGroup { timestamp_ms: START_MS + (scrape * 15_000 + jitter) as i64, samples }
+    let samples = series.iter().enumerate().map(|(number, &id)| (id, value(number)));
+    WriteBatch::scrape(START_MS + (scrape * 15_000 + jitter) as i64, samples)
 }
 
 fn query(db: &Db, what: &str) -> Result<(), Box<dyn Error>> {

@@ -7,17 +7,43 @@ pub struct SeriesId(pub(crate) u32);
 /// Samples that are acknowledged together.
 #[derive(Debug, Clone, Default)]
 pub struct WriteBatch {
-    /// The scrapes, in the order in which they were made.
-    pub groups: Vec<SampleGroup>,
+    /// In any order. It is cheapest where samples of one scrape stand together, in the order in which their series
+    /// were registered, or else all samples of one series.
+    pub samples: Vec<SeriesSample>,
 }
 
-/// The samples of one scrape: they share a timestamp.
-#[derive(Debug, Clone)]
-pub struct SampleGroup {
+/// A sample and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeriesSample {
+    /// The series, as [`crate::Db::series`] gave it.
+    pub series: SeriesId,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp_ms: i64,
-    /// The values; series that were registered together are best kept together.
-    pub samples: Vec<(SeriesId, f64)>,
+    /// The value.
+    pub value: f64,
+}
+
+impl WriteBatch {
+    /// The samples of one scrape, which share a timestamp.
+    pub fn scrape(timestamp_ms: i64, samples: impl IntoIterator<Item = (SeriesId, f64)>) -> Self {
+        let mut batch = Self::default();
+        batch.push_scrape(timestamp_ms, samples);
+        batch
+    }
+
+    /// Adds the samples of one scrape, which share a timestamp.
+    pub fn push_scrape(
+        &mut self,
+        timestamp_ms: i64,
+        samples: impl IntoIterator<Item = (SeriesId, f64)>,
+    ) {
+        let samples = samples.into_iter();
+        self.samples.extend(samples.map(|(series, value)| SeriesSample {
+            series,
+            timestamp_ms,
+            value,
+        }));
+    }
 }
 
 /// Samples that were not taken, by reason.

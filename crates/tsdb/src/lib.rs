@@ -18,7 +18,7 @@ mod options;
 mod plan;
 mod wal;
 
-pub use batch::{Appended, Refused, SampleGroup, SeriesId, WriteBatch};
+pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
 pub use engine::{Db, OpenReport, Quarantined, SelectLimits, Stats};
 pub use error::TsdbError;
 pub use options::Options;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_series::Labels;
-use muster_tsdb::{SampleGroup, SeriesId, WriteBatch};
+use muster_tsdb::{SeriesId, WriteBatch};
 
 use crate::app::App;
 
@@ -47,9 +47,8 @@ async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) {
         return;
     }
     let (sender, done) = tokio::sync::oneshot::channel();
-    let group = SampleGroup { timestamp_ms: app.clock.now_ms(), samples };
     app.store.append(
-        WriteBatch { groups: vec![group] },
+        WriteBatch::scrape(app.clock.now_ms(), samples),
         Box::new(move |result| {
             let _ = sender.send(result);
         }),

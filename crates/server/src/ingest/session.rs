@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use muster_tsdb::{Appended, SampleGroup, TsdbError, WriteBatch};
+use muster_tsdb::{Appended, TsdbError, WriteBatch};
 use muster_wire::{
     Batch, GoodbyeReason, Identity, Limits, RefuseReason, RejectCode, ServerEvent, ServerSession,
     Welcome,
@@ -248,23 +248,19 @@ impl Session {
     fn batch(&mut self, batch: Batch) {
         let Some(admitted) = &mut self.admitted else { return };
         let now_ms = self.app.clock.monotonic_ms();
-        let mut samples = 0;
-        let mut groups = Vec::with_capacity(batch.groups.len());
+        let mut stored = WriteBatch::default();
+        let newest_ms = batch.groups.iter().map(|group| group.timestamp_ms).max().unwrap_or(0);
         for group in batch.groups {
-            let mut known = Vec::with_capacity(group.samples.len());
-            for (number, value) in group.samples {
-                if let Some(id) = admitted.resolve(number, &self.app, now_ms) {
-                    known.push((id, value));
-                }
-            }
-            samples += known.len() as u64;
-            groups.push(SampleGroup { timestamp_ms: group.timestamp_ms, samples: known });
+            let samples = group.samples.into_iter().filter_map(|(number, value)| {
+                Some((admitted.resolve(number, &self.app, now_ms)?, value))
+            });
+            stored.push_scrape(group.timestamp_ms, samples);
         }
-        let newest_ms = groups.iter().map(|group| group.timestamp_ms).max().unwrap_or(0);
+        let samples = stored.samples.len() as u64;
         let (sender, sequence) = (self.stored_sender.clone(), batch.sequence);
         self.unacknowledged += 1;
         self.app.store.append(
-            WriteBatch { groups },
+            stored,
             Box::new(move |result| {
                 // The channel has room for every batch that may be under way; a closed one means that the session is over.
                 let _ = sender.try_send(Stored { sequence, newest_ms, samples, result });

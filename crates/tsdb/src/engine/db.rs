@@ -25,16 +25,16 @@ const MAX_LABEL_BYTES: usize = 1 << 20;
 /// use std::sync::{Arc, mpsc};
 /// use muster_environment::{ManualClock, MemoryDisk};
 /// use muster_series::{Labels, Matcher, TimeRange};
-/// use muster_tsdb::{Db, Options, SampleGroup, SelectLimits, WriteBatch};
+/// use muster_tsdb::{Db, Options, SelectLimits, WriteBatch};
 ///
 /// let disk = Arc::new(MemoryDisk::new());
 /// let clock = Arc::new(ManualClock::at(1_000_000));
 /// let (db, _report) = Db::open("/data".as_ref(), disk, clock, Options::default())?;
 ///
 /// let labels = Labels::from_pairs([("__name__", "up"), ("instance", "web-1")])?;
-/// let group = SampleGroup { timestamp_ms: 1_000_000, samples: vec![(db.series(&labels)?, 1.0)] };
+/// let batch = WriteBatch::scrape(1_000_000, [(db.series(&labels)?, 1.0)]);
 /// let (sender, receiver) = mpsc::channel();
-/// db.append(WriteBatch { groups: vec![group] }, move |appended| sender.send(appended).unwrap());
+/// db.append(batch, move |appended| sender.send(appended).unwrap());
 /// assert_eq!(receiver.recv()??.samples, 1);
 ///
 /// let found = db.select(&[Matcher::equal("__name__", "up")], TimeRange::ALL, &SelectLimits::default())?;
@@ -105,8 +105,7 @@ impl Db {
         done: impl FnOnce(Result<Appended, TsdbError>) + Send + 'static,
     ) {
         let shared = &self.inner.shared;
-        let samples = batch.groups.iter().map(|group| group.samples.len()).sum();
-        let pending = Pending { batch, samples, done: Box::new(done) };
+        let pending = Pending { batch, done: Box::new(done) };
         if let Err((pending, error)) = shared.queue.push(pending) {
             if matches!(error, TsdbError::Busy) {
                 shared.counters.busy_batches.add(1);

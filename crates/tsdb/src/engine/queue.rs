@@ -16,8 +16,13 @@ pub(super) type Done = Box<dyn FnOnce(Result<Appended, TsdbError>) + Send>;
 /// A batch that waits, and whom to tell.
 pub(super) struct Pending {
     pub(super) batch: WriteBatch,
-    pub(super) samples: usize,
     pub(super) done: Done,
+}
+
+impl Pending {
+    fn samples(&self) -> usize {
+        self.batch.samples.len()
+    }
 }
 
 /// What the writer is to do next.
@@ -55,10 +60,10 @@ impl Queue {
         if waiting.closed {
             return Err((pending, TsdbError::Closed));
         }
-        if waiting.samples > 0 && waiting.samples + pending.samples > self.most_samples {
+        if waiting.samples > 0 && waiting.samples + pending.samples() > self.most_samples {
             return Err((pending, TsdbError::Busy));
         }
-        waiting.samples += pending.samples;
+        waiting.samples += pending.samples();
         waiting.pending.push_back(pending);
         self.arrived.notify_one();
         Ok(())
@@ -91,7 +96,7 @@ impl Queue {
         let mut work = Work::default();
         let mut taken = 0;
         while let Some(next) = waiting.pending.pop_front() {
-            taken += next.samples;
+            taken += next.samples();
             work.pending.push(next);
             if taken >= COMMIT_SAMPLES {
                 break;
@@ -107,9 +112,11 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SeriesId;
 
     fn pending(samples: usize) -> Pending {
-        Pending { batch: WriteBatch::default(), samples, done: Box::new(drop) }
+        let batch = WriteBatch::scrape(0, vec![(SeriesId(0), 0.0); samples]);
+        Pending { batch, done: Box::new(drop) }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Shared {
             .into_iter()
             .map(|pending| {
                 let first = groups.len();
-                let report = self.check(pending.batch, now_ms, known, &mut groups);
+                let report = self.check(&pending.batch, now_ms, known, &mut groups);
                 Checked { groups: first..groups.len(), report, done: pending.done }
             })
             .collect();
@@ -74,7 +74,7 @@ impl Shared {
     /// Takes out what cannot be stored, counts it, and adds the rest to `groups`.
     fn check(
         &self,
-        batch: WriteBatch,
+        batch: &WriteBatch,
         now_ms: i64,
         known_series: usize,
         groups: &mut Vec<ResolvedGroup>,
@@ -82,24 +82,24 @@ impl Shared {
         let newest = now_ms.saturating_add(self.options.future_tolerance_ms);
         let oldest = now_ms.saturating_sub(self.options.retention_ms);
         let mut report = Appended::default();
-        for group in batch.groups {
-            let count = group.samples.len() as u64;
-            if group.timestamp_ms > newest {
+        for scrape in batch.samples.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
+            let (timestamp, count) = (scrape[0].timestamp_ms, scrape.len() as u64);
+            if timestamp > newest {
                 report.refused.too_new += count;
                 continue;
             }
-            if group.timestamp_ms < oldest && group.timestamp_ms < self.oldest_kept_ms(now_ms) {
+            if timestamp < oldest && timestamp < self.oldest_kept_ms(now_ms) {
                 report.refused.too_old += count;
                 continue;
             }
-            let samples: Vec<(u32, f64)> = group
-                .samples
-                .into_iter()
-                .filter_map(|(id, value)| ((id.0 as usize) < known_series).then_some((id.0, value)))
+            let samples: Vec<(u32, f64)> = scrape
+                .iter()
+                .filter(|sample| (sample.series.0 as usize) < known_series)
+                .map(|sample| (sample.series.0, sample.value))
                 .collect();
             report.refused.unknown_series += count - samples.len() as u64;
             if !samples.is_empty() {
-                groups.push(ResolvedGroup { timestamp: group.timestamp_ms, samples });
+                groups.push(ResolvedGroup { timestamp, samples });
             }
         }
         report

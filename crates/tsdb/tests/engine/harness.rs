@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use muster_environment::{Disk, ManualClock};
 use muster_series::{Labels, Matcher, TimeRange};
-use muster_tsdb::{
-    Appended, Db, OpenReport, Options, SampleGroup, SelectLimits, TsdbError, WriteBatch,
-};
+use muster_tsdb::{Appended, Db, OpenReport, Options, SelectLimits, TsdbError, WriteBatch};
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 pub(crate) const DIR: &str = "/data";
@@ -47,9 +45,9 @@ pub(crate) fn append(
     let samples = samples
         .iter()
         .map(|&(series, value)| Ok((db.series(&labels(series))?, value)))
-        .collect::<Result<_, TsdbError>>()?;
+        .collect::<Result<Vec<_>, TsdbError>>()?;
     let (sender, receiver) = mpsc::channel();
-    let batch = WriteBatch { groups: vec![SampleGroup { timestamp_ms, samples }] };
+    let batch = WriteBatch::scrape(timestamp_ms, samples);
     db.append(batch, move |result| sender.send(result).unwrap());
     receiver.recv().expect("every append is answered")
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use muster_environment::{ManualClock, MemoryDisk};
 use muster_series::{Labels, Matcher, TimeRange};
-use muster_tsdb::{Db, Options, SampleGroup, SelectLimits, SeriesId, TsdbError, WriteBatch};
+use muster_tsdb::{Db, Options, SelectLimits, SeriesId, TsdbError, WriteBatch};
 
 use crate::harness::{DIR, NOW_MS, options};
 
@@ -44,8 +44,8 @@ fn many_long_label_sets_survive_restarts_and_go_into_a_block() {
     let disk = MemoryDisk::new();
     let db = open(&disk);
     let ids: Vec<SeriesId> = (0..SERIES).map(|n| db.series(&labels(n)).unwrap()).collect();
-    let samples = ids.into_iter().zip((0..SERIES).map(|n| n as f64)).collect();
-    let batch = WriteBatch { groups: vec![SampleGroup { timestamp_ms: NOW_MS, samples }] };
+    let samples = ids.into_iter().zip((0..SERIES).map(|n| n as f64));
+    let batch = WriteBatch::scrape(NOW_MS, samples);
     let (sender, receiver) = mpsc::channel();
     db.append(batch, move |result| sender.send(result).unwrap());
     assert_eq!(receiver.recv().unwrap().unwrap().samples, SERIES as u64);
