@@ -27,7 +27,8 @@ const NOT_TOKENS: [&str; 6] =
 
 /// What may follow the beginning of a query so that it is one, before its open brackets are closed.
 const CONTINUATIONS: [&str; 14] = [
-    "", "x", "\"x\"", "x=\"x\"", "=\"x\"", "x:5m", "5m", ":5m", "1", "()", "(x)", "(x)(x)", "(x) x", "x)(x",
+    "", "x", "\"x\"", "x=\"x\"", "=\"x\"", "x:5m", "5m", ":5m", "1", "()", "(x)", "(x)(x)",
+    "(x) x", "x)(x",
 ];
 /// What may follow these closed brackets, as an operand does after `on (…)`.
 const ENDINGS: [&str; 3] = ["", " x", "(x)"];
@@ -104,8 +105,11 @@ fn translate_binary(binary: &BinaryExpr) -> Value {
     let modifier = binary.modifier.as_ref();
     let matching = both_vectors.then(|| {
         let is_set = matches!(binary.op.to_string().as_str(), "and" | "or" | "unless");
-        let default =
-            if is_set { VectorMatchCardinality::ManyToMany } else { VectorMatchCardinality::OneToOne };
+        let default = if is_set {
+            VectorMatchCardinality::ManyToMany
+        } else {
+            VectorMatchCardinality::OneToOne
+        };
         let card = modifier.map_or(&default, |modifier| &modifier.card);
         let (labels, on) = match modifier.and_then(|modifier| modifier.matching.as_ref()) {
             Some(LabelModifier::Include(labels)) => (labels.labels.clone(), true),
@@ -133,7 +137,8 @@ fn translate_binary(binary: &BinaryExpr) -> Value {
 
 fn translate_selector(kind: &str, selector: &VectorSelector) -> Value {
     let (timestamp, start_or_end) = at(selector.at.as_ref());
-    let mut matchers: Vec<Value> = selector.matchers.matchers.iter().map(translate_matcher).collect();
+    let mut matchers: Vec<Value> =
+        selector.matchers.matchers.iter().map(translate_matcher).collect();
     let mut name = selector.name.clone().unwrap_or_default();
     if selector.name.is_some() {
         matchers.push(json!({ "type": "=", "name": "__name__", "value": name }));
@@ -298,9 +303,17 @@ mod tests {
     fn an_error_points_at_the_first_token_that_cannot_be() {
         check_place("sum(up) by by", 11, "1:12: parse error: unexpected \"by\"");
         check_place("up up", 3, "1:4: parse error: unexpected \"up\"");
-        check_place("sum(\n  rate(up[5m]) +", 21, "2:17: parse error: the expression ends too early");
+        check_place(
+            "sum(\n  rate(up[5m]) +",
+            21,
+            "2:17: parse error: the expression ends too early",
+        );
         check_place("up{a=}", 5, "1:6: parse error: unexpected \"}\"");
-        check_place("rate(up[5m)", 10, "1:11: parse error: unexpected character inside brackets: ')'");
+        check_place(
+            "rate(up[5m)",
+            10,
+            "1:11: parse error: unexpected character inside brackets: ')'",
+        );
         check_place("a + on(b c", 9, "1:10: parse error: unexpected \"c\"");
         check_place("sum by (a) up", 11, "1:12: parse error: unexpected \"up\"");
         check_place("up offset", 9, "1:10: parse error: the expression ends too early");
@@ -360,7 +373,8 @@ mod tests {
             } }),
         );
         let tree = syntax_tree("a * on(b) group_left(c) (d > bool 1)").expect("a query");
-        let matching = json!({ "card": "many-to-one", "labels": ["b"], "on": true, "include": ["c"] });
+        let matching =
+            json!({ "card": "many-to-one", "labels": ["b"], "on": true, "include": ["c"] });
         assert_eq!(tree["matching"], matching);
         assert_eq!(tree["rhs"]["type"], "parenExpr");
         assert_eq!(tree["rhs"]["expr"]["bool"], true);

@@ -20,7 +20,7 @@ const CONCURRENT_HASHES: usize = 2;
 /// How many sign-ins may wait for their password to be hashed, or be at it.
 const WAITING_SIGN_INS: usize = 32;
 /// How many queries compute at the same time. Each may hold 400 MB of samples and a core, so this bounds both: 1.6 GB.
-const CONCURRENT_QUERIES: u32 = 4;
+pub(crate) const CONCURRENT_QUERIES: u32 = 4;
 /// How many evaluations of live charts compute at the same time, whatever the other queries do: 160 MB.
 const CONCURRENT_LIVE_QUERIES: u32 = 4;
 /// How much all answers together may take that are being sent, in KiB: 256 MiB.

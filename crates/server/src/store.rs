@@ -17,7 +17,7 @@ use muster_tsdb::{Appended, Db, OpenReport, SelectLimits, SeriesId, Stats, TsdbE
 const MAX_SERIES: usize = 1_000_000;
 /// The most samples one query may hold at once: 16 bytes each, so 400 MB. With the queries that compute at the same
 /// time (see `App`), this bounds what all of them together take.
-const MAX_SAMPLES: usize = 25_000_000;
+pub(crate) const MAX_SAMPLES: usize = 25_000_000;
 /// The most samples of a query that runs again and again, for a live chart.
 const MAX_LIVE_SAMPLES: usize = 2_500_000;
 
@@ -63,6 +63,14 @@ pub trait MetricStore: Send + Sync + 'static {
         run: &QueryRun,
     ) -> Result<Evaluated, QueryError>;
 
+    /// The samples of the series that pass all matchers, as they are stored: stale markers too.
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError>;
+
     /// The label sets of the series that any of the matcher sets selects.
     fn series_labels(
         &self,
@@ -100,11 +108,13 @@ pub trait MetricStore: Send + Sync + 'static {
 pub struct QueryRun {
     cancelled: Arc<AtomicBool>,
     max_samples: usize,
+    /// How long a sample stands for its series; none for the default.
+    lookback_ms: Option<i64>,
 }
 
 impl Default for QueryRun {
     fn default() -> Self {
-        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES }
+        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES, lookback_ms: None }
     }
 }
 
@@ -112,6 +122,11 @@ impl QueryRun {
     /// A run that may hold fewer samples, as it will come again soon.
     pub fn live() -> Self {
         Self { max_samples: MAX_LIVE_SAMPLES, ..Self::default() }
+    }
+
+    /// A run in which a sample stands for its series for another time than the default.
+    pub fn with_lookback(lookback_ms: Option<i64>) -> Self {
+        Self { lookback_ms, ..Self::default() }
     }
 
     /// Whether somebody stopped the run.
@@ -125,10 +140,12 @@ impl QueryRun {
     }
 
     fn options(&self) -> muster_promql::Options {
+        let default = muster_promql::Options::default();
         muster_promql::Options {
             max_samples: self.max_samples,
             cancelled: Some(Arc::clone(&self.cancelled)),
-            ..muster_promql::Options::default()
+            lookback_ms: self.lookback_ms.unwrap_or(default.lookback_ms),
+            ..default
         }
     }
 }
@@ -176,11 +193,14 @@ impl SeriesSource for Source<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let limits = SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples };
         self.db
-            .select(matchers, range, &limits)
+            .select(matchers, range, &limits(self.max_samples))
             .map_err(|error| SourceError::new(error.to_string()))
     }
+}
+
+fn limits(max_samples: usize) -> SelectLimits {
+    SelectLimits { max_series: MAX_SERIES, max_samples }
 }
 
 impl MetricStore for Embedded {
@@ -219,6 +239,15 @@ impl MetricStore for Embedded {
             step_ms,
             &run.options(),
         )?)
+    }
+
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        self.db.select(matchers, range, &limits(run.max_samples))
     }
 
     fn series_labels(

@@ -68,6 +68,8 @@ mod message;
 mod value;
 mod varint;
 
+pub mod remote_read;
+
 pub use agent_session::{AgentEvent, AgentSession, Sent};
 pub use error::WireError;
 pub use limits::Limits;

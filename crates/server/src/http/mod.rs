@@ -5,13 +5,19 @@ mod answer;
 mod assets;
 mod authority;
 mod failure;
+mod federate;
 mod health;
 mod hosts;
 mod json_body;
 mod live;
 mod openapi;
 mod prometheus;
+mod prometheus_inventory;
+mod prometheus_params;
 mod prometheus_reply;
+mod prometheus_status;
+mod prometheus_work;
+mod remote_read;
 mod self_metrics;
 mod sessions;
 mod tokens;
@@ -47,12 +53,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(self_metrics::metrics))
-        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
-        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
-        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
-        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
-        .route("/api/v1/label/{name}/values", get(prometheus::label_values))
-        .route("/api/v1/status/buildinfo", get(prometheus::build_info))
+        .merge(prometheus_routes())
         .route("/api/muster/openapi.json", get(openapi::serve))
         .route(
             "/api/muster/v1/session",
@@ -92,6 +93,44 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             ApiFailure::internal().into_response()
         }))
         .with_state(app)
+}
+
+/// Prometheus's HTTP API, as far as it reads.
+fn prometheus_routes() -> Router<Arc<App>> {
+    use prometheus_inventory as inventory;
+    use prometheus_status as status;
+    Router::new()
+        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
+        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
+        .route("/api/v1/query_exemplars", get(prometheus::exemplars).post(prometheus::exemplars))
+        .route("/api/v1/format_query", get(prometheus::format_query).post(prometheus::format_query))
+        .route(
+            "/api/v1/parse_query",
+            get(prometheus::parse_query_tree).post(prometheus::parse_query_tree),
+        )
+        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
+        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
+        .route(
+            "/api/v1/label/{name}/values",
+            get(prometheus::label_values).post(prometheus::label_values),
+        )
+        .route("/api/v1/read", post(remote_read::read))
+        .route("/federate", get(federate::federate))
+        .route("/api/v1/metadata", get(inventory::metadata))
+        .route("/api/v1/targets", get(inventory::targets))
+        .route("/api/v1/targets/metadata", get(inventory::nothing))
+        .route("/api/v1/scrape_pools", get(inventory::scrape_pools))
+        .route("/api/v1/rules", get(inventory::rules))
+        .route("/api/v1/alerts", get(inventory::alerts))
+        .route("/api/v1/alertmanagers", get(inventory::alertmanagers))
+        .route("/api/v1/notifications", get(inventory::nothing))
+        .route("/api/v1/features", get(status::features))
+        .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/config", get(status::config))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
+        .route("/api/v1/status/tsdb", get(status::tsdb))
+        .route("/api/v1/status/walreplay", get(status::wal_replay))
 }
 
 /// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.
