@@ -56,9 +56,15 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Ask the store with PromQL
     #[command(after_help = "Examples:\n  muster query 'node_load1'\n  \
-                            muster query 'rate(node_network_receive_bytes_total[5m])' --range 1h --step 1m\n  \
+                            muster query 'rate(node_network_receive_bytes_total[5m])' --last 1h --chart\n  \
+                            muster query node_load1 --start 2026-09-01T08:00:00Z --end 2026-09-01T09:00:00Z --step 1m --csv\n  \
                             muster query up --server https://monitor:6868 --api-token TOKEN --json")]
     Query(QueryArgs),
+    /// Check files of rules, and test them
+    #[command(
+        after_help = "Examples:\n  muster rules check rules/*.yml\n  muster rules test rules/tests/*.yml"
+    )]
+    Rules(RulesArgs),
     /// Manage accounts of people
     #[command(
         after_help = "Examples:\n  muster user passwd admin      (prints a new password; ends the account's sessions)"
@@ -143,16 +149,52 @@ pub(crate) struct QueryArgs {
     /// The expression, in PromQL
     pub(crate) expression: String,
     /// The instant, in seconds since 1970 or like 2026-09-01T08:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", conflicts_with = "range")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["last", "start"])]
     pub(crate) time: Option<String>,
     /// The last so much time instead of one instant, such as 1h
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) range: Option<String>,
+    #[arg(long, value_name = "DURATION", conflicts_with = "start")]
+    pub(crate) last: Option<String>,
+    /// The beginning of a range, as --time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// The end of a range [default: now]
+    #[arg(long, value_name = "TIME", requires = "start")]
+    pub(crate) end: Option<String>,
     /// The step of a range [default: a hundredth of it]
-    #[arg(long, value_name = "DURATION", requires = "range")]
+    #[arg(long, value_name = "DURATION")]
     pub(crate) step: Option<String>,
+    /// Print CSV, a column for each label
+    #[arg(long, conflicts_with_all = ["json", "chart"])]
+    pub(crate) csv: bool,
+    /// Draw a chart of a range [default range: the last hour]
+    #[arg(long, conflicts_with_all = ["json", "time"])]
+    pub(crate) chart: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Check that files hold rules, as `promtool check rules` does
+    #[command(after_help = "Examples:\n  muster rules check rules/*.yml")]
+    Check {
+        /// Files of rules
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Run tests of rules, in the files of `promtool test rules`
+    #[command(after_help = "Examples:\n  muster rules test rules/tests/*.yml")]
+    Test {
+        /// Files of tests
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

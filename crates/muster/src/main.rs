@@ -10,9 +10,13 @@ mod run_server;
 
 mod client;
 mod query_command;
+mod rules_command;
+mod rules_test;
 mod token_commands;
 mod user_commands;
 
+mod chart;
+mod csv;
 mod logging;
 mod signals;
 mod table;
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
             Command::Server(arguments) => run_server::server(arguments).await,
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
+            Command::Rules(arguments) => rules_command::run(&arguments),
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,

@@ -189,13 +189,10 @@ fn answers_are_compressed_as_the_client_likes() {
     }
 }
 
-/// `promtool ARGUMENTS`; none, told aloud, where there is no promtool.
+/// `promtool ARGUMENTS`; none where there is no promtool.
 fn promtool(arguments: &[&str]) -> Option<String> {
     let output = Command::new("promtool").args(arguments).output();
-    let Ok(output) = output else {
-        println!("skipped: promtool is not installed (apt-get install prometheus)");
-        return None;
-    };
+    let output = output.ok()?;
     assert!(output.status.success(), "promtool {arguments:?}: {}", text(&output.stderr));
     Some(text(&output.stdout))
 }
@@ -205,7 +202,10 @@ fn promtool(arguments: &[&str]) -> Option<String> {
 fn promtool_can_ask() {
     let fixture = Fixture::new();
     let url = fixture.url();
-    let Some(instant) = promtool(&["query", "instant", &url, "up"]) else { return };
+    let Some(instant) = promtool(&["query", "instant", &url, "up"]) else {
+        println!("skipped: promtool is not installed (apt-get install prometheus)");
+        return;
+    };
     assert!(instant.contains("up{") && instant.contains("=> 1 @"), "{instant}");
     let range = promtool(&["query", "range", "--step=5s", &url, "up"]).unwrap_or_default();
     assert!(range.contains("job=\"node\""), "{range}");
@@ -245,10 +245,7 @@ impl Reader {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(child) = child else {
-            println!("skipped: prometheus is not installed (apt-get install prometheus)");
-            return None;
-        };
+        let child = child.ok()?;
         let started = std::time::Instant::now();
         while std::net::TcpStream::connect(address).is_err() {
             assert!(started.elapsed() < PATIENCE, "prometheus does not listen");
@@ -269,7 +266,10 @@ impl Reader {
 fn a_prometheus_reads_what_we_have() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
-    let Some(reader) = Reader::start(&fixture, dir.path()) else { return };
+    let Some(reader) = Reader::start(&fixture, dir.path()) else {
+        println!("skipped: prometheus is not installed (apt-get install prometheus)");
+        return;
+    };
     let now = fixture.data("/api/v1/query?query=time()")["result"][0].to_string();
     let expression = "sort(count%20by(mode)(count_over_time(node_cpu_seconds_total[1h])))";
     let ours = fixture.data(&format!("/api/v1/query?query={expression}&time={now}"));
