@@ -73,22 +73,20 @@ fn parse_word(word: &str) -> Option<(Option<f64>, f64, usize)> {
     )
 }
 
-/// A number as PromQL writes it.
+/// A number as PromQL writes it, but for hexadecimal ones: `0x5` is six times 0 here.
 fn parse_number(text: &str) -> Option<f64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let number = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()? as f64,
-        None if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
-            digits.parse().ok()?
-        }
-        None => match digits.to_ascii_lowercase().as_str() {
+    let number = if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        digits.parse().ok()?
+    } else {
+        match digits.to_ascii_lowercase().as_str() {
             "inf" => f64::INFINITY,
             "nan" => f64::NAN,
             _ => return None,
-        },
+        }
     };
     Some(if negative { -number } else { number })
 }
@@ -117,7 +115,7 @@ mod tests {
         check("0+10x3", "0 10 20 30");
         check("5-1x2", "5 4 3");
         check("-2-2x1", "-2 -4");
-        check("1x2", "1 1 1");
+        check("1x2 0x1", "1 1 1 0 0");
         check("_ _x2 1 stale", "_ _ _ 1 stale");
         check("1e3+1e-1x1", "1000 1000.1");
         check("Inf -inf NaN", "inf -inf NaN");

@@ -194,6 +194,10 @@ mod tests {
             "{{ printf \"%.2f|%5.1f|%s|%q|%d|%v|%%|%-4s|%04d\" 1.005 2.25 \"a\" \"b\" 3 $value \"c\" 7 }}",
             "1.00|  2.2|a|\"b\"|3|1.234567e+06|%|c   |0007",
         );
+        check(
+            "{{ printf \"%d %s %t\" $value 1 \"a\" }}",
+            "%!d(float64=1.234567e+06) %!s(int=1) %!t(string=a)",
+        );
         check("{{ toUpper \"ab\" }}{{ \"AB\" | toLower }}{{ title \"a bc\" }}", "ABabA Bc");
         check("{{ reReplaceAll \"(.*):.*\" \"$1\" $labels.instance }}", "web-1.example.org");
         check(

@@ -91,7 +91,20 @@ fn verb_text(verb: char, value: &Value, precision: Option<usize>, flags: &str) -
             format!("+{text}")
         }
         Some(text) => text,
-        None => format!("%!{verb}({})", value.print()),
+        None => format!("%!{verb}({}={})", go_type(value), value.print()),
+    }
+}
+
+/// What Go calls the type of a value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Nothing => "nil",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int",
+        Value::Number(_) => "float64",
+        Value::Text(_) => "string",
+        Value::List(_) => "list",
+        Value::Map(_) => "map",
     }
 }
 
