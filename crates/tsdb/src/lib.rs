@@ -16,6 +16,7 @@ mod index;
 mod manifest;
 mod options;
 mod plan;
+mod tombstone;
 mod wal;
 
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};

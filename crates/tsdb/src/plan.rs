@@ -4,6 +4,7 @@ use muster_series::TimeRange;
 
 use crate::Options;
 use crate::block::{BlockMeta, partition_range};
+use crate::tombstone::Tombstone;
 
 /// So long after its end a partition is taken to be complete but for late samples.
 const SETTLE_MS: i64 = 3_600_000;
@@ -12,6 +13,8 @@ const MERGE_GROWING: usize = 4;
 const MERGE_SETTLED: usize = 2;
 /// A block is only written again when what is merged into it is at least this part of it.
 const SMALLEST_SHARE: u64 = 4;
+/// So long after a deletion blocks are written anew: several deletions in a row are one rewriting.
+const CLEAN_AFTER_MS: u64 = 600_000;
 const DAY_MS: i64 = 86_400_000;
 /// Samples so far from all others may be of a clock that was wrong.
 const ISLAND_GAP_MS: i64 = 7 * DAY_MS;
@@ -75,6 +78,11 @@ pub(crate) fn plan_retention(
     RetentionPlan::Drop(old)
 }
 
+/// Whether samples have been hidden for so long that blocks are to be written anew without them.
+pub(crate) fn cleaning_is_due(tombstones: &[Tombstone], now_ms: i64) -> bool {
+    tombstones.iter().any(|tombstone| now_ms.abs_diff(tombstone.created_ms) >= CLEAN_AFTER_MS)
+}
+
 /// The oldest instant within the retention, counted from the clock or from the newest sample that can be trusted, whatever is earlier.
 pub(crate) fn oldest_kept(stored: Vec<TimeRange>, now_ms: i64, retention_ms: i64) -> i64 {
     trusted_newest(stored).map_or(now_ms, |newest| newest.min(now_ms)).saturating_sub(retention_ms)
@@ -109,7 +117,16 @@ mod tests {
         let partition = day * PARTITION_MS;
         let range = TimeRange::new(partition, partition + 1000);
         let (series, samples) = (1, 1);
-        BlockMeta { partition, first_head: head, last_head: head, range, series, samples, bytes }
+        BlockMeta {
+            partition,
+            first_head: head,
+            last_head: head,
+            sequence: head,
+            range,
+            series,
+            samples,
+            bytes,
+        }
     }
 
     #[track_caller]

@@ -176,6 +176,28 @@ impl Db {
         }
     }
 
+    /// Deletes the samples in the range of all series that pass one of the sets of matchers; no set deletes nothing. When this
+    /// returns without an error, no query sees what was acknowledged before, and a crash does not bring it back. Samples written
+    /// afterwards are untouched, also for the same series and times. The room on disk is free after a while, or by [`Db::clean_tombstones`].
+    pub fn delete_series(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), TsdbError> {
+        if matcher_sets.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.inner.shared.add_tombstones(matcher_sets, range)
+    }
+
+    /// Writes every block anew that holds deleted samples, now; what fails is told and stays hidden.
+    pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        let shared = &self.inner.shared;
+        shared.check_stopping()?;
+        shared.clean(&mut shared.manifest.lock())
+    }
+
     /// Takes no more batches, writes those that wait, ends the threads and gives the folder free. What is in memory is
     /// read from the log at the next start, which is bounded by [`Options::head_bytes`]. Reading goes on.
     pub fn close(&self) -> Result<(), TsdbError> {

@@ -169,6 +169,8 @@ impl<'a> Inventory<'a> {
         tracing::warn!(block = name, "a block that no manifest names is served from now on");
         self.report.adopted.push(format!("blocks/{name}"));
         manifest.next_head = manifest.next_head.max(block.meta.last_head.saturating_add(1));
+        let next = block.meta.sequence.saturating_add(1);
+        manifest.next_sequence = manifest.next_sequence.max(next);
         manifest.blocks.push(block.meta.clone());
         blocks.push(Arc::new(block));
         Ok(())

@@ -73,10 +73,11 @@ impl Shared {
             self.set_damaged_aside(&mut manifest)?;
             let inputs = plan_compaction(&manifest.blocks, now_ms);
             if inputs.is_empty() {
-                return Ok(());
+                break;
             }
             self.merge(&mut manifest, &inputs)?;
         }
+        self.clean_if_due(&mut manifest, now_ms)
     }
 
     /// Drops what is older than the retention, unless the clock is in doubt.
@@ -130,7 +131,7 @@ impl Shared {
     ) -> Result<(), TsdbError> {
         let ids = cut.head.series();
         let order = self.registry.read().order_keys(ids.into_iter()).sorted();
-        let number = manifest.next_head;
+        let (number, sequence) = (manifest.next_head, manifest.next_sequence);
         let range = cut.head.range();
         let mut new = Vec::new();
         let mut partition = partition_start(range.start_ms);
@@ -140,6 +141,7 @@ impl Shared {
                 &self.folders.blocks,
                 partition,
                 (number, number),
+                sequence,
             )?;
             // The next partition that has a sample: a few samples may lie years before the others.
             let mut next = i64::MAX;
@@ -169,6 +171,7 @@ impl Shared {
         let end_segment = cut.end_segment;
         self.replace(manifest, &[], new, &[], |manifest| {
             manifest.next_head = number + 1;
+            manifest.next_sequence = sequence + 1;
             manifest.first_segment = end_segment;
         })?;
         self.remove_segments_below(end_segment);
@@ -206,6 +209,7 @@ impl Shared {
             view.blocks.retain(|block| !is_gone(&block.meta));
             view.blocks.extend(opened.iter().cloned());
             view.blocks.sort_by_key(|block| block.meta.last_head);
+            view.tombstones = manifest.tombstones.clone().into();
             if head_is_written {
                 view.cut = None;
             }

@@ -55,6 +55,8 @@ pub struct Stats {
     pub block_bytes: u64,
     /// Samples in blocks, a sample that is in two counted twice.
     pub block_samples: u64,
+    /// Deletions that some block still holds samples of.
+    pub tombstones: u64,
     /// Bytes of the log on disk now.
     pub wal_bytes_on_disk: u64,
     /// Bytes that decoded parts of blocks take in memory.
@@ -112,6 +114,7 @@ impl Shared {
             blocks: view.blocks.len() as u64,
             block_bytes: view.blocks.iter().map(|block| block.meta.bytes).sum(),
             block_samples: view.blocks.iter().map(|block| block.meta.samples).sum(),
+            tombstones: view.tombstones.len() as u64,
             wal_bytes_on_disk: wal.iter().map(|entry| entry.len).sum(),
             cache_bytes: self.cache.bytes() as u64,
             appended_samples: counters.appended.get(),

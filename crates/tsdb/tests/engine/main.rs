@@ -7,6 +7,7 @@
 
 mod crash;
 mod damage;
+mod deletion;
 mod found_at_start;
 mod full_disk;
 mod harness;
