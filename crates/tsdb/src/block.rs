@@ -53,10 +53,7 @@ pub(crate) struct BlockMeta {
 impl BlockMeta {
     /// The block's file name, which no other block has.
     pub(crate) fn file_name(&self) -> String {
-        format!(
-            "{}_{}-{}_{}.blk",
-            self.partition, self.first_head, self.last_head, self.sequence
-        )
+        format!("{}_{}-{}_{}.blk", self.partition, self.first_head, self.last_head, self.sequence)
     }
 
     /// Whether a head went into both blocks.

@@ -13,6 +13,8 @@ mod open;
 mod query;
 mod queue;
 mod replay;
+mod scrub;
+mod snapshot;
 mod stats;
 mod tombstones;
 mod writer;
@@ -35,9 +37,11 @@ use crate::{Options, TsdbError};
 pub use db::Db;
 pub use open::{OpenReport, Quarantined};
 pub use query::SelectLimits;
+pub use snapshot::{SnapshotReport, copy_store};
 pub use stats::Stats;
 
 use queue::Queue;
+use scrub::ScrubTimes;
 use stats::Counters;
 
 /// A head that is cut: all of it is in log segments below `end_segment`.
@@ -84,6 +88,9 @@ struct Shared {
     damaged_blocks: Mutex<Vec<Arc<Block>>>,
     /// By the monotonic clock: before this no block is written anew by itself for what is deleted of it.
     clean_not_before_ms: AtomicI64,
+    scrub_times: Mutex<ScrubTimes>,
+    /// When the store was opened, in milliseconds since 1970.
+    opened_ms: i64,
     /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
     clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.

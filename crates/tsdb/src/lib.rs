@@ -20,6 +20,6 @@ mod tombstone;
 mod wal;
 
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
-pub use engine::{Db, OpenReport, Quarantined, SelectLimits, Stats};
+pub use engine::{Db, OpenReport, Quarantined, SelectLimits, SnapshotReport, Stats, copy_store};
 pub use error::TsdbError;
 pub use options::Options;

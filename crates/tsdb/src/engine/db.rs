@@ -13,6 +13,7 @@ use super::Shared;
 use super::open::{self, OpenReport};
 use super::query::SelectLimits;
 use super::queue::Pending;
+use super::snapshot::SnapshotReport;
 use super::stats::Stats;
 use crate::{Appended, Options, SeriesId, TsdbError, WriteBatch};
 
@@ -196,6 +197,16 @@ impl Db {
         let shared = &self.inner.shared;
         shared.check_stopping()?;
         shared.clean(&mut shared.manifest.lock())
+    }
+
+    /// Makes the folder `to`, which is new or empty, a store of its own that holds what this one holds: all samples acknowledged before
+    /// the call, or, without `with_head`, those in blocks. Blocks get a second name where the file system can do that, and
+    /// are copied where not; so it takes no room and little time. After an error the folder is not whole and of no use.
+    pub fn snapshot(&self, to: &Path, with_head: bool) -> Result<SnapshotReport, TsdbError> {
+        if with_head {
+            self.flush()?;
+        }
+        self.inner.shared.snapshot_blocks(to)
     }
 
     /// Takes no more batches, writes those that wait, ends the threads and gives the folder free. What is in memory is

@@ -95,7 +95,7 @@ impl<'a> Inventory<'a> {
             Err(error @ TsdbError::Corrupt { .. }) => {
                 self.set_block_aside(name, error.to_string())?;
             }
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.is_missing_file() => {
                 self.report.quarantine(format!("blocks/{name}"), "the file is missing".into());
             }
             Err(error) => return Err(error),
@@ -206,8 +206,4 @@ pub(super) fn aside_path(
 
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|own| own == extension)
-}
-
-fn is_missing(error: &TsdbError) -> bool {
-    matches!(error, TsdbError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }

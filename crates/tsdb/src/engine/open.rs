@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::inventory::Inventory;
 use super::queue::Queue;
+use super::scrub::ScrubTimes;
 use super::stats::Counters;
 use super::{Folders, Shared, View};
 use crate::block::PageCache;
@@ -103,6 +104,8 @@ pub(super) fn open(
         manifest: Mutex::new(manifest),
         damaged_blocks: Mutex::default(),
         clean_not_before_ms: AtomicI64::new(i64::MIN),
+        scrub_times: Mutex::new(ScrubTimes::new(clock.monotonic_ms())),
+        opened_ms: clock.now_ms(),
         clock_doubted: AtomicBool::new(false),
         wake: Default::default(),
         stopping: AtomicBool::new(false),

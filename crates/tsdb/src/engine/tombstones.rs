@@ -116,7 +116,7 @@ impl Shared {
         tombstones: Vec<Tombstone>,
         next_sequence: u64,
     ) -> Result<(), TsdbError> {
-        let next = Manifest { tombstones, next_sequence, ..Manifest::clone(manifest) };
+        let next = Manifest { next_sequence, tombstones, ..Manifest::clone(manifest) };
         next.store(&*self.disk, &self.folders.root)?;
         **manifest = next;
         self.view.rcu(|view| View {
@@ -141,10 +141,7 @@ impl Shared {
     }
 
     /// Writes every block anew that holds deleted samples; then drops the tombstones. What fails is told and stays hidden.
-    pub(super) fn clean(
-        &self,
-        manifest: &mut MutexGuard<'_, Manifest>,
-    ) -> Result<(), TsdbError> {
+    pub(super) fn clean(&self, manifest: &mut MutexGuard<'_, Manifest>) -> Result<(), TsdbError> {
         if manifest.tombstones.is_empty() {
             return Ok(());
         }
@@ -196,10 +193,7 @@ impl Shared {
     }
 
     /// Drops all tombstones, unless a file is left that no manifest names: the next start would serve it.
-    fn forget_tombstones(
-        &self,
-        manifest: &mut MutexGuard<'_, Manifest>,
-    ) -> Result<(), TsdbError> {
+    fn forget_tombstones(&self, manifest: &mut MutexGuard<'_, Manifest>) -> Result<(), TsdbError> {
         let folder = &self.folders.blocks;
         let failed = |error| TsdbError::io("list", folder, error);
         self.disk.sync_dir(folder).map_err(failed)?;

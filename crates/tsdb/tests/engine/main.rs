@@ -15,3 +15,6 @@ mod large;
 mod limits;
 mod lying_disk;
 mod model;
+mod scrub;
+mod size;
+mod snapshot;
