@@ -11,6 +11,7 @@ mod deletion;
 mod found_at_start;
 mod full_disk;
 mod harness;
+mod inspection;
 mod large;
 mod limits;
 mod lying_disk;
