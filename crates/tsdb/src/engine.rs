@@ -16,6 +16,7 @@ mod replay;
 mod stats;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -78,6 +79,8 @@ struct Shared {
     manifest: Mutex<Manifest>,
     /// Blocks found damaged while they were read: out of the view, not yet out of the manifest.
     damaged_blocks: Mutex<Vec<Arc<Block>>>,
+    /// Files of blocks that were too large to be merged with each other.
+    unmergeable: Mutex<BTreeSet<String>>,
     /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
     clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.

@@ -101,6 +101,7 @@ pub(super) fn open(
         counters: Counters::default(),
         manifest: Mutex::new(manifest),
         damaged_blocks: Mutex::default(),
+        unmergeable: Mutex::default(),
         clock_doubted: AtomicBool::new(false),
         wake: Default::default(),
         stopping: AtomicBool::new(false),
