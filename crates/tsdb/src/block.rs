@@ -3,9 +3,15 @@
 //! A block is one file of pages, each with its checksum; the last of them is the table of contents.
 //! Layout: docs/format/block.md and docs/format/index.md.
 
+mod label_page;
+#[cfg(test)]
+mod measure;
+mod open_pages;
 mod page;
 mod reader;
 mod series_page;
+#[cfg(test)]
+mod shapes;
 mod writer;
 
 use muster_series::TimeRange;
@@ -13,14 +19,11 @@ use muster_series::TimeRange;
 use crate::codec::varint::{self, Malformed, Reader};
 
 pub(crate) use page::PageCache;
-pub(crate) use reader::{Block, SeriesAt};
+pub(crate) use reader::{Block, ColumnsRead, SeriesAt};
 pub(crate) use writer::BlockWriter;
 
 /// A block holds samples of one partition of time only, so blocks of different partitions never overlap.
 pub(crate) const PARTITION_MS: i64 = 86_400_000;
-
-/// Chunks are cut at multiples of this, so that series scraped together have equal timestamp columns.
-const CHUNK_WINDOW_MS: i64 = 4 * 3_600_000;
 
 /// The start of the partition that holds an instant.
 pub(crate) fn partition_start(timestamp: i64) -> i64 {
@@ -48,6 +51,17 @@ pub(crate) struct BlockMeta {
     pub(crate) samples: u64,
     /// Length of the file.
     pub(crate) bytes: u64,
+    /// Whether it was written to be small, when its partition was complete but for late samples.
+    pub(crate) settled: bool,
+}
+
+/// Some samples of one series on their way into a block.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    /// As many as one likes; times rise.
+    Samples { times: Vec<i64>, values: Vec<f64> },
+    /// A chunk of another block as it is there.
+    Columns { range: TimeRange, len: u32, times: Vec<u8>, values: Vec<u8> },
 }
 
 impl BlockMeta {
@@ -73,6 +87,7 @@ impl BlockMeta {
         varint::put(out, self.series);
         varint::put(out, self.samples);
         varint::put(out, self.bytes);
+        out.push(u8::from(self.settled));
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -85,6 +100,7 @@ impl BlockMeta {
             series: reader.varint()?,
             samples: reader.varint()?,
             bytes: reader.varint()?,
+            settled: reader.byte()? != 0,
         })
     }
 }

@@ -2,5 +2,7 @@
 
 pub(crate) mod column;
 pub(crate) mod decimal;
+mod frames;
+mod packed;
 pub(crate) mod stream;
 pub(crate) mod varint;

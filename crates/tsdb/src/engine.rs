@@ -19,6 +19,7 @@ mod stats;
 mod tombstones;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -91,6 +92,8 @@ struct Shared {
     scrub_times: Mutex<ScrubTimes>,
     /// When the store was opened, in milliseconds since 1970.
     opened_ms: i64,
+    /// Files of blocks that were too large to be merged with each other.
+    unmergeable: Mutex<BTreeSet<String>>,
     /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
     clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.

@@ -124,6 +124,7 @@ mod tests {
             series: 3,
             samples: 12,
             bytes: 1000,
+            settled: true,
         };
         let manifest = Manifest {
             next_head: 5,

@@ -1,17 +1,23 @@
 //! What is to be done in the background, decided without doing it.
 
+use std::collections::BTreeSet;
+
 use muster_series::TimeRange;
 
 use crate::Options;
 use crate::block::{BlockMeta, partition_range, partition_start};
+use crate::codec::column::Effort;
 use crate::tombstone::Tombstone;
 
 /// So long after its end a partition is taken to be complete but for late samples.
 const SETTLE_MS: i64 = 3_600_000;
-/// Blocks that are merged at a time at least, while their partition still grows, and after.
-const MERGE_GROWING: usize = 4;
-const MERGE_SETTLED: usize = 2;
-/// A block is only written again when what is merged into it is at least this part of it.
+/// So many blocks of one size are merged while their partition grows: a sample is written again once for each power of it.
+const FAN_IN: usize = 8;
+/// Most blocks merged at a time, so that the merge needs little memory.
+const MAX_INPUTS: usize = 32;
+/// Blocks are of one size when no one is larger than so many times one that is small among them.
+const ALIKE: u64 = 4;
+/// Late blocks are merged into the settled ones when they are at least this part of them.
 const SMALLEST_SHARE: u64 = 4;
 /// So long after a deletion blocks are written anew: several deletions in a row are one rewriting.
 const CLEAN_AFTER_MS: u64 = 600_000;
@@ -26,29 +32,75 @@ pub(crate) fn head_is_due(bytes: usize, age_ms: i64, options: &Options) -> bool 
     bytes >= options.head_bytes || age_ms >= options.head_window_ms
 }
 
-/// The blocks to merge next, all of one partition and adjacent in the order of their heads; none if nothing
-/// is worth the writing.
+/// Blocks to be merged into one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compaction {
+    /// All of one partition and adjacent in the order of their heads, oldest first; at least one.
+    pub(crate) inputs: Vec<BlockMeta>,
+    pub(crate) effort: Effort,
+}
+
+impl Compaction {
+    /// One block that is written anew as it is, but for what was deleted or is damaged.
+    pub(crate) fn again(block: &BlockMeta) -> Self {
+        let effort = if block.settled { Effort::Small } else { Effort::Fast };
+        Self { inputs: vec![block.clone()], effort }
+    }
+}
+
+/// The blocks to merge next; none if nothing is worth the writing. Blocks named in `unmergeable` stay as they are.
 ///
-/// In each partition the longest run of the newest blocks is taken in which the oldest is not much larger than
-/// the rest together: so a sample is written again a number of times that grows with the logarithm of the partition.
-pub(crate) fn plan_compaction(blocks: &[BlockMeta], now_ms: i64) -> Vec<BlockMeta> {
+/// 1. While a partition grows, blocks of about one size are merged as soon as there are [`FAN_IN`] of them.
+/// 2. When it is settled, all its blocks become one that is small, even if there is but one.
+/// 3. Blocks that come later grow among themselves, until they are worth it to write the settled one again.
+///
+/// So a sample is written three times in most cases: from the head, once on the way, and when its partition is settled.
+pub(crate) fn plan_compaction(
+    blocks: &[BlockMeta],
+    now_ms: i64,
+    unmergeable: &BTreeSet<String>,
+) -> Option<Compaction> {
     let mut sorted: Vec<&BlockMeta> = blocks.iter().collect();
     sorted.sort_unstable_by_key(|block| (block.partition, block.first_head));
-    for partition in sorted.chunk_by(|a, b| a.partition == b.partition) {
+    sorted.chunk_by(|a, b| a.partition == b.partition).find_map(|partition| {
         let end_ms = partition_range(partition[0].partition).end_ms;
-        let settled = end_ms.saturating_add(SETTLE_MS) < now_ms;
-        let least = if settled { MERGE_SETTLED } else { MERGE_GROWING };
-        for (at, oldest) in partition.iter().enumerate() {
-            let newer = &partition[at + 1..];
-            let newer_bytes: u64 = newer.iter().map(|block| block.bytes).sum();
-            if newer.len() + 1 >= least
-                && newer_bytes.saturating_mul(SMALLEST_SHARE) >= oldest.bytes
-            {
-                return partition[at..].iter().map(|&block| block.clone()).collect();
-            }
-        }
+        let is_settled = end_ms.saturating_add(SETTLE_MS) < now_ms;
+        partition
+            .split(|block| unmergeable.contains(&block.file_name()))
+            .find_map(|run| if is_settled { settle(run) } else { grow(run) })
+    })
+}
+
+fn compaction(inputs: &[&BlockMeta], effort: Effort) -> Compaction {
+    Compaction { inputs: inputs.iter().map(|&block| block.clone()).collect(), effort }
+}
+
+fn settle(run: &[&BlockMeta]) -> Option<Compaction> {
+    let late = run.iter().position(|block| !block.settled)?;
+    let bytes = |blocks: &[&BlockMeta]| blocks.iter().map(|block| block.bytes).sum::<u64>();
+    if bytes(&run[late..]).saturating_mul(SMALLEST_SHARE) < bytes(&run[..late]) {
+        return grow(&run[late..]);
     }
-    Vec::new()
+    Some(if run.len() <= MAX_INPUTS {
+        compaction(run, Effort::Small)
+    } else {
+        let end = run.len().min(late + MAX_INPUTS);
+        compaction(&run[late..end], Effort::Fast)
+    })
+}
+
+/// The longest run of the newest blocks that are of one size.
+fn grow(run: &[&BlockMeta]) -> Option<Compaction> {
+    let newest = (0..run.len()).map(|at| &run[at..]);
+    let alike = newest.take_while(|blocks| blocks.len() >= FAN_IN).find(|blocks| are_alike(blocks));
+    alike.map(|blocks| compaction(&blocks[..blocks.len().min(MAX_INPUTS)], Effort::Fast))
+}
+
+/// A few may be far smaller than the others: those of late samples.
+fn are_alike(blocks: &[&BlockMeta]) -> bool {
+    let mut sizes: Vec<u64> = blocks.iter().map(|block| block.bytes).collect();
+    sizes.sort_unstable();
+    sizes[sizes.len() / 4].saturating_mul(ALIKE) >= sizes[sizes.len() - 1]
 }
 
 /// What retention asks for.
@@ -167,42 +219,140 @@ mod tests {
     fn block(day: i64, head: u64, bytes: u64) -> BlockMeta {
         let partition = day * PARTITION_MS;
         let range = TimeRange::new(partition, partition + 1000);
-        let (series, samples) = (1, 1);
+        let (series, samples, settled) = (1, 1, false);
+        let (first_head, last_head, sequence) = (head, head, head);
         BlockMeta {
             partition,
-            first_head: head,
-            last_head: head,
-            sequence: head,
+            first_head,
+            last_head,
+            sequence,
             range,
             series,
             samples,
             bytes,
+            settled,
         }
     }
 
+    fn blocks(settled: &[u64], others: &[u64]) -> Vec<BlockMeta> {
+        let sizes = settled.iter().chain(others).zip(0..);
+        sizes
+            .map(|(&bytes, head)| BlockMeta {
+                settled: (head as usize) < settled.len(),
+                ..block(0, head, bytes)
+            })
+            .collect()
+    }
+
+    /// The places of the first and the last block that are merged.
+    type Planned = Option<(u64, u64, Effort)>;
+
+    fn planned(blocks: &[BlockMeta], now_ms: i64, unmergeable: &BTreeSet<String>) -> Planned {
+        let plan = plan_compaction(blocks, now_ms, unmergeable)?;
+        let heads: Vec<u64> = plan.inputs.iter().map(|block| block.first_head).collect();
+        assert!(heads.is_sorted_by(|a, b| a + 1 == *b), "{heads:?}");
+        Some((heads[0], heads[heads.len() - 1], plan.effort))
+    }
+
     #[track_caller]
-    fn check(sizes: &[u64], now_ms: i64, expected_heads: &[u64]) {
-        let blocks: Vec<BlockMeta> =
-            sizes.iter().enumerate().map(|(head, &bytes)| block(0, head as u64, bytes)).collect();
-        let merged: Vec<u64> =
-            plan_compaction(&blocks, now_ms).iter().map(|block| block.first_head).collect();
-        assert_eq!(merged, expected_heads);
+    fn check_growing(sizes: &[u64], expected: Option<(u64, u64)>) {
+        let expected = expected.map(|(first, last)| (first, last, Effort::Fast));
+        assert_eq!(planned(&blocks(&[], sizes), 0, &BTreeSet::new()), expected);
     }
 
     #[test]
-    fn equals_are_merged_and_giants_left_alone() {
-        check(&[10, 10, 10], 0, &[]);
-        check(&[10, 10, 10, 10], 0, &[0, 1, 2, 3]);
-        check(&[1000, 10, 10, 10, 10], 0, &[1, 2, 3, 4]);
-        check(&[100, 10, 10, 10], 0, &[0, 1, 2, 3]);
-        check(&[1000, 10], 2 * PARTITION_MS, &[]);
-        check(&[30, 10], 2 * PARTITION_MS, &[0, 1]);
+    fn blocks_of_one_size_are_merged_while_their_partition_grows() {
+        check_growing(&[10; 7], None);
+        check_growing(&[10; 8], Some((0, 7)));
+        check_growing(&[10, 12, 20, 10, 10, 10, 30, 10], Some((0, 7)));
+        check_growing(&[80, 10, 10, 10, 10, 10, 10, 10], None);
+        check_growing(&[80, 10, 10, 10, 10, 10, 10, 10, 10], Some((1, 8)));
+        check_growing(&[80, 80, 80, 80, 80, 10, 10, 10], None);
+        check_growing(&[80; 8], Some((0, 7)));
+        // A block of a few late samples does not keep the others apart.
+        check_growing(&[10, 10, 10, 1, 10, 10, 10, 10], Some((0, 7)));
+        check_growing(&[10; 50], Some((0, 31)));
+    }
+
+    #[track_caller]
+    fn check_settled(settled: &[u64], others: &[u64], expected: Planned) {
+        let found = planned(&blocks(settled, others), 2 * PARTITION_MS, &BTreeSet::new());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_settled_partition_becomes_one_small_block() {
+        check_settled(&[], &[10], Some((0, 0, Effort::Small)));
+        check_settled(&[], &[80, 80, 10, 10, 1], Some((0, 4, Effort::Small)));
+        check_settled(&[100], &[], None);
+        check_settled(&[100], &[24], None);
+        check_settled(&[100], &[25], Some((0, 1, Effort::Small)));
+        // Late blocks grow by themselves.
+        check_settled(&[1000], &[1; 7], None);
+        check_settled(&[1000], &[1; 8], Some((1, 8, Effort::Fast)));
+        check_settled(&[], &[10; 40], Some((0, 31, Effort::Fast)));
+        check_settled(&[10], &[10; 40], Some((1, 32, Effort::Fast)));
+    }
+
+    /// Plays a day of heads of one size and counts how often a sample is written in a merge, at most and on average.
+    #[track_caller]
+    fn check_writes(heads: u64, most: u64, average: f64) {
+        // The blocks, and for each the largest number of writes of a sample in it.
+        let mut stored: Vec<(BlockMeta, u64)> = Vec::new();
+        let mut written = 0;
+        let mut merge_all = |stored: &mut Vec<(BlockMeta, u64)>, now_ms| loop {
+            let metas: Vec<BlockMeta> = stored.iter().map(|(meta, _)| meta.clone()).collect();
+            let Some(plan) = plan_compaction(&metas, now_ms, &BTreeSet::new()) else { return };
+            let (first, last) = (&plan.inputs[0], &plan.inputs[plan.inputs.len() - 1]);
+            let bytes = plan.inputs.iter().map(|input| input.bytes).sum();
+            let merged = BlockMeta {
+                last_head: last.last_head,
+                bytes,
+                settled: plan.effort == Effort::Small,
+                ..first.clone()
+            };
+            written += bytes;
+            let is_input = |meta: &BlockMeta| meta.overlaps_heads(&merged);
+            let inputs = stored.iter().filter(|(meta, _)| is_input(meta));
+            let writes = inputs.map(|(_, writes)| writes + 1).max().unwrap();
+            stored.retain(|(meta, _)| !is_input(meta));
+            stored.push((merged, writes));
+        };
+        for head in 0..heads {
+            stored.push((block(0, head, 100), 0));
+            merge_all(&mut stored, 0);
+        }
+        assert!(stored.len() < 22, "{} blocks", stored.len());
+        merge_all(&mut stored, 2 * PARTITION_MS);
+        assert_eq!(stored.len(), 1);
+        let mean = written as f64 / (heads * 100) as f64;
+        assert!(stored[0].1 <= most && mean <= average, "{} writes, mean {mean}", stored[0].1);
+    }
+
+    #[test]
+    fn a_sample_is_merged_few_times() {
+        check_writes(1, 1, 1.0);
+        check_writes(48, 2, 2.0);
+        check_writes(150, 3, 3.0);
+        check_writes(500, 4, 3.5);
+    }
+
+    #[test]
+    fn blocks_that_cannot_be_merged_hold_up_no_others() {
+        let blocks = blocks(&[], &[10; 20]);
+        let names = |heads: &[usize]| heads.iter().map(|&at| blocks[at].file_name()).collect();
+        assert_eq!(planned(&blocks, 0, &names(&[5])), Some((6, 19, Effort::Fast)));
+        assert_eq!(planned(&blocks, 0, &names(&[5, 12])), None);
+        let settled = 2 * PARTITION_MS;
+        assert_eq!(planned(&blocks, settled, &names(&[5])), Some((0, 4, Effort::Small)));
+        assert_eq!(planned(&blocks[..1], settled, &names(&[0])), None);
     }
 
     #[test]
     fn partitions_are_not_mixed() {
-        let blocks = [block(0, 0, 10), block(1, 1, 10), block(2, 2, 10), block(3, 3, 10)];
-        assert_eq!(plan_compaction(&blocks, i64::MAX), []);
+        let blocks: Vec<BlockMeta> = (0..16).map(|day| block(day, day as u64, 10)).collect();
+        assert_eq!(planned(&blocks, 0, &BTreeSet::new()), None);
+        assert_eq!(planned(&blocks, i64::MAX, &BTreeSet::new()), Some((0, 0, Effort::Small)));
     }
 
     #[test]

@@ -8,11 +8,10 @@ use muster_environment::{Disk, ReadFile};
 use muster_series::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 
-use super::BlockMeta;
-use super::page::{
-    self, CachedPage, ColumnsPage, LabelPage, PageCache, PageFault, PageKind, PageRef,
-};
-use super::series_page::{ChunkRef, ColumnRef, SeriesPage};
+use super::label_page::LabelPage;
+use super::page::{self, CachedPage, ColumnsPage, PageCache, PageFault, PageKind, PageRef};
+use super::series_page::{ChunkRef, ColumnsRef, SERIES_PER_PAGE, SeriesPage};
+use super::{BlockMeta, Chunk};
 use crate::TsdbError;
 use crate::codec::column;
 use crate::codec::varint::{Malformed, Reader};
@@ -80,10 +79,34 @@ pub(crate) struct SamplesRead {
     pub(crate) damaged_chunks: u64,
 }
 
+/// The samples of one series as columns of one length, and how many of its chunks could not be read.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnsRead {
+    pub(crate) times: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) damaged_chunks: u64,
+}
+
+/// What is known of a chunk without reading it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChunkInfo {
+    /// From its first sample to its last.
+    pub(crate) range: TimeRange,
+    pub(crate) len: u32,
+}
+
 impl SeriesAt {
     /// Whether the series has a chunk whose range from its first to its last sample `is_wanted`.
     pub(crate) fn has_chunk(&self, is_wanted: impl Fn(TimeRange) -> bool) -> bool {
-        self.page.chunks(self.at).iter().any(|chunk| is_wanted(chunk.range))
+        self.chunks().any(|chunk| is_wanted(chunk.range))
+    }
+
+    /// The chunks of the series, oldest first.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = ChunkInfo> + '_ {
+        self.page.chunks(self.at).iter().map(|chunk| {
+            let timeline = self.page.timeline(chunk);
+            ChunkInfo { range: timeline.range, len: timeline.len }
+        })
     }
 }
 
@@ -127,22 +150,50 @@ impl Block {
         &self,
         go_on: &mut dyn FnMut() -> Result<(), TsdbError>,
     ) -> Result<(), TsdbError> {
-        let mut columns = BTreeSet::new();
+        let mut columns: BTreeSet<ColumnsRef> = BTreeSet::new();
         for (_, at) in &self.index.series {
             go_on()?;
             if let CachedPage::Series(page) = self.read(*at, PageKind::Series)? {
-                columns.extend(page.columns_pages());
+                columns.extend(page.columns());
             }
         }
-        for at in columns {
+        for columns in columns {
             go_on()?;
-            self.read(at, PageKind::Columns)?;
+            self.read(columns.at, columns.kind)?;
         }
         for (_, at) in &self.index.labels {
             go_on()?;
             self.read(*at, PageKind::Label)?;
         }
         Ok(())
+    }
+
+    /// Bytes of the file by what they hold.
+    #[cfg(test)]
+    pub(crate) fn bytes_by_kind(&self) -> Result<Vec<(&'static str, u64)>, TsdbError> {
+        let mut columns: BTreeSet<ColumnsRef> = BTreeSet::new();
+        let mut times: BTreeSet<PageRef> = BTreeSet::new();
+        let cache = PageCache::new(1 << 20);
+        for number in 0..self.meta.series as u32 {
+            let series = self.series(number, &cache)?;
+            columns.extend(series.page.columns());
+            let chunks = series.page.chunks(series.at).iter();
+            let columns = chunks.map(|chunk| series.page.timeline(chunk).column);
+            times.extend(columns.map(|column| series.page.page_of(column).at));
+        }
+        let sum =
+            |pages: &mut dyn Iterator<Item = PageRef>| pages.map(|at| u64::from(at.len)).sum();
+        let of_kind = |kind| {
+            let pages = columns.iter().filter(move |page| page.kind == kind).map(|page| page.at);
+            sum(&mut pages.filter(|at| !times.contains(at)))
+        };
+        Ok(vec![
+            ("times", sum(&mut times.iter().copied())),
+            ("columns", of_kind(PageKind::Columns)),
+            ("packed columns", of_kind(PageKind::PackedColumns)),
+            ("series", sum(&mut self.index.series.iter().map(|(_, at)| *at))),
+            ("labels", sum(&mut self.index.labels.iter().map(|(_, at)| *at))),
+        ])
     }
 
     /// The series with this number, below the count of series in the block; numbers rise with the label sets.
@@ -179,15 +230,30 @@ impl Block {
         range: TimeRange,
         cache: &PageCache,
     ) -> Result<SamplesRead, TsdbError> {
-        let mut read = SamplesRead::default();
-        for chunk in series.page.chunks(series.at) {
+        let read = self.columns(series, range, cache)?;
+        let samples = read.times.into_iter().zip(read.values).collect();
+        Ok(SamplesRead { samples, damaged_chunks: read.damaged_chunks })
+    }
+
+    /// The same as [`Block::samples`], as columns.
+    pub(crate) fn columns(
+        &self,
+        series: &SeriesAt,
+        range: TimeRange,
+        cache: &PageCache,
+    ) -> Result<ColumnsRead, TsdbError> {
+        let mut read = ColumnsRead::default();
+        for (at, chunk) in series.chunks().enumerate() {
             if !chunk.range.overlaps(&range) {
                 continue;
             }
-            match self.chunk(chunk, range, cache, &mut read.samples) {
+            let len = read.times.len();
+            match self.read_chunk(series, at, range, cache, &mut read) {
                 Ok(()) => {}
                 Err(error @ TsdbError::Corrupt { .. }) => {
                     tracing::warn!(%error, "a chunk is left out of an answer");
+                    read.times.truncate(len);
+                    read.values.truncate(len);
                     read.damaged_chunks += 1;
                 }
                 Err(error) => return Err(error),
@@ -196,37 +262,79 @@ impl Block {
         Ok(read)
     }
 
-    fn chunk(
+    /// Appends the samples of one chunk that are in the range. After an error `read` may have some of them.
+    pub(crate) fn read_chunk(
         &self,
-        chunk: &ChunkRef,
+        series: &SeriesAt,
+        at: usize,
         range: TimeRange,
         cache: &PageCache,
-        samples: &mut Vec<(i64, f64)>,
+        read: &mut ColumnsRead,
     ) -> Result<(), TsdbError> {
-        let times = self.column(chunk.times, cache, column::read_times)?;
-        let values = self.column(chunk.values, cache, column::read_values)?;
-        let len = chunk.len as usize;
-        if times.len() != len || values.len() != len {
-            let offset = chunk.values.page.offset;
-            return Err(self.corrupt(offset, "a column is not as long as it should be"));
+        let chunk = &series.page.chunks(series.at)[at];
+        let timeline = series.page.timeline(chunk);
+        let len = timeline.len as usize;
+        let pages = self.pages_of(series, chunk, cache)?;
+        let before = read.values.len();
+        let decoded = pages.times.column(timeline.column.slot).and_then(|times| {
+            let places = column::read_times(times, len, range, &mut read.times)?;
+            let values = pages.values.column(chunk.values.slot)?;
+            column::read_values(values, len, places, &mut read.values)
+        });
+        match decoded {
+            Ok(()) if read.times.len() == read.values.len() && read.times[before..].is_sorted() => {
+                Ok(())
+            }
+            _ => Err(self.corrupt(pages.offset, "a column does not decode")),
         }
-        let first = times.partition_point(|&time| time < range.start_ms);
-        let end = times.partition_point(|&time| time <= range.end_ms).max(first);
-        samples.extend(times[first..end].iter().copied().zip(values[first..end].iter().copied()));
-        Ok(())
     }
 
-    fn column<T>(
+    /// A chunk as it is, to be put into another block.
+    pub(crate) fn copy_chunk(
         &self,
-        column: ColumnRef,
+        series: &SeriesAt,
+        at: usize,
         cache: &PageCache,
-        decode: impl Fn(&[u8]) -> Result<T, Malformed>,
-    ) -> Result<T, TsdbError> {
-        let decoded = match self.cached(column.page, PageKind::Columns, cache)? {
-            CachedPage::Columns(page) => page.column(column.slot).and_then(decode),
-            _ => Err(Malformed),
-        };
-        decoded.map_err(|Malformed| self.corrupt(column.page.offset, "a column does not decode"))
+    ) -> Result<Chunk, TsdbError> {
+        let chunk = &series.page.chunks(series.at)[at];
+        let timeline = series.page.timeline(chunk);
+        let pages = self.pages_of(series, chunk, cache)?;
+        let columns = pages
+            .times
+            .column(timeline.column.slot)
+            .and_then(|times| Ok((times, pages.values.column(chunk.values.slot)?)));
+        let (times, values) =
+            columns.map_err(|Malformed| self.corrupt(pages.offset, "a page lacks a column"))?;
+        let (range, len) = (timeline.range, timeline.len);
+        Ok(Chunk::Columns { range, len, times: times.into(), values: values.into() })
+    }
+
+    fn pages_of(
+        &self,
+        series: &SeriesAt,
+        chunk: &ChunkRef,
+        cache: &PageCache,
+    ) -> Result<ChunkPages, TsdbError> {
+        let timeline = series.page.timeline(chunk);
+        let values = series.page.page_of(chunk.values);
+        Ok(ChunkPages {
+            times: self.columns_page(series.page.page_of(timeline.column), cache)?,
+            values: self.columns_page(values, cache)?,
+            offset: values.at.offset,
+        })
+    }
+
+    fn columns_page(
+        &self,
+        columns: ColumnsRef,
+        cache: &PageCache,
+    ) -> Result<Arc<ColumnsPage>, TsdbError> {
+        match self.cached(columns.at, columns.kind, cache)? {
+            CachedPage::Columns(page) => Ok(page),
+            _ => {
+                Err(self.corrupt(columns.at.offset, "a page is not of the kind that it should be"))
+            }
+        }
     }
 
     fn cached(
@@ -250,13 +358,19 @@ impl Block {
             PageKind::Series => {
                 SeriesPage::read(&raw).map(|page| CachedPage::Series(Arc::new(page)))
             }
-            PageKind::Label => LabelPage::read(&raw).map(|page| CachedPage::Label(Arc::new(page))),
-            PageKind::Columns => {
-                ColumnsPage::read(&raw).map(|page| CachedPage::Columns(Arc::new(page)))
+            PageKind::Label => {
+                LabelPage::read(raw, self.meta.series).map(|page| CachedPage::Label(Arc::new(page)))
+            }
+            PageKind::Columns | PageKind::PackedColumns => {
+                ColumnsPage::read(raw).map(|page| CachedPage::Columns(Arc::new(page)))
             }
             PageKind::Contents => Err(Malformed),
         };
-        page.map_err(|Malformed| self.corrupt(at.offset, "a page does not decode"))
+        page.map_err(|Malformed| self.malformed(at))
+    }
+
+    fn malformed(&self, at: PageRef) -> TsdbError {
+        self.corrupt(at.offset, "a page does not decode")
     }
 
     /// The pages of a label, by the values on them; none if no series has it.
@@ -315,6 +429,9 @@ fn read_contents(raw: &[u8]) -> Result<(BlockMeta, IndexPages), Malformed> {
     let mut first = 0_u32;
     for _ in 0..reader.count()? {
         let series = reader.index()?;
+        if series > SERIES_PER_PAGE {
+            return Err(Malformed);
+        }
         pages.series.push((first, PageRef::read(&mut reader)?));
         first = first.checked_add(series).ok_or(Malformed)?;
     }
@@ -322,10 +439,19 @@ fn read_contents(raw: &[u8]) -> Result<(BlockMeta, IndexPages), Malformed> {
         let name = reader.text()?.into();
         pages.labels.push((name, PageRef::read(&mut reader)?));
     }
-    if meta.series > u64::from(u32::MAX) {
+    // Whoever asks for all series gets a bitmap of so many.
+    if meta.series != u64::from(first) || !reader.is_empty() {
         return Err(Malformed);
     }
     Ok((meta, pages))
+}
+
+/// The pages of the columns of a chunk.
+struct ChunkPages {
+    times: Arc<ColumnsPage>,
+    values: Arc<ColumnsPage>,
+    /// Where the page of the values is.
+    offset: u64,
 }
 
 /// A block's index with the cache that it is read through.
@@ -336,7 +462,9 @@ pub(crate) struct BlockIndex<'a> {
 
 impl LabelIndex for BlockIndex<'_> {
     fn all(&self) -> RoaringBitmap {
-        (0..self.block.meta.series as u32).collect()
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..self.block.meta.series as u32);
+        all
     }
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {
@@ -350,7 +478,8 @@ impl LabelIndex for BlockIndex<'_> {
             return Ok(RoaringBitmap::new());
         };
         let page = self.block.label_page(*at, self.cache)?;
-        Ok(page.get(value).cloned().unwrap_or_default())
+        let series = page.get(value).map_err(|Malformed| self.block.malformed(*at))?;
+        Ok(series.unwrap_or_default())
     }
 
     fn each_value(
@@ -360,7 +489,7 @@ impl LabelIndex for BlockIndex<'_> {
     ) -> Result<(), TsdbError> {
         for (_, at) in self.block.label_pages(name) {
             let page = self.block.label_page(*at, self.cache)?;
-            page.values.iter().for_each(|(value, series)| visit(value, series));
+            page.each(visit).map_err(|Malformed| self.block.malformed(*at))?;
         }
         Ok(())
     }
@@ -370,6 +499,7 @@ impl LabelIndex for BlockIndex<'_> {
 mod tests {
     use super::*;
     use crate::block::BlockWriter;
+    use crate::codec::column::Effort;
     use crate::index::resolve::resolve;
     use muster_environment::MemoryDisk;
     use muster_series::Matcher;
@@ -388,7 +518,7 @@ mod tests {
     fn written(series: u32) -> (MemoryDisk, PathBuf) {
         let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/blocks"));
         disk.create_dir_all(&dir).unwrap();
-        let mut writer = BlockWriter::create(&disk, &dir, 0, (1, 1), 0).unwrap();
+        let mut writer = BlockWriter::create(&disk, &dir, 0, (1, 1), 0, Effort::Fast).unwrap();
         for number in 0..series {
             writer.add(&labels(number), &samples(number)).unwrap();
         }
@@ -414,6 +544,72 @@ mod tests {
             let read = block.samples(&series, range, &cache).unwrap();
             assert_eq!(read.samples, samples(number)[239..=241]);
         }
+    }
+
+    #[test]
+    fn the_golden_block_is_read_for_ever() {
+        let (disk, path) = (MemoryDisk::new(), Path::new("/golden.blk"));
+        disk.create_dir_all(Path::new("/")).unwrap();
+        let golden = include_bytes!("../../tests/golden/block-v3.blk");
+        disk.create(path).unwrap().write_all(golden).unwrap();
+        let (block, cache) = (Block::open(&disk, path, 0).unwrap(), PageCache::new(1 << 20));
+        block.verify(&mut || Ok(())).unwrap();
+        assert_eq!((block.meta.series, block.meta.settled), (300, true));
+        for number in [0, 1, 2, 255, 299] {
+            let host = format!("web-{number:04}");
+            let found = resolve(&block.index(&cache), &[Matcher::equal("host", &host)]).unwrap();
+            let series = block.series(found.min().unwrap(), &cache).unwrap();
+            let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
+            assert_eq!(read.samples, golden_samples(number));
+        }
+    }
+
+    /// Columns of all six forms, by turns.
+    fn golden_samples(number: u32) -> Vec<(i64, f64)> {
+        let len = if number < 6 { 1200 } else { 3 };
+        let noise = |at: u32| f64::from((at + number).wrapping_mul(0x9e37_79b9) >> 20);
+        let value = |at: u32| match number % 6 {
+            0 => 1.5,
+            1 => f64::from(at % 3),
+            2 => f64::from(at / 300 * at),
+            3 if len == 3 => f64::from(at) / 7.0,
+            3 => noise(at) / 1023.7,
+            4 => noise(at) * 4096.0,
+            _ => noise(at) / 100.0,
+        };
+        (0..len).map(|at| (i64::from(at) * 15_000, value(at))).collect()
+    }
+
+    /// Writes the golden file of the present version; run by hand when the version rises.
+    #[test]
+    #[ignore = "writes the golden file: cargo test -p muster-tsdb golden -- --ignored"]
+    fn write_the_golden_block() {
+        let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/blocks"));
+        disk.create_dir_all(&dir).unwrap();
+        let mut writer = BlockWriter::create(&disk, &dir, 0, (1, 9), 0, Effort::Small).unwrap();
+        for number in 0..300 {
+            writer.add(&labels(number), &golden_samples(number)).unwrap();
+        }
+        let meta = writer.finish(&mut || Ok(())).unwrap().unwrap();
+        let bytes = muster_environment::read_all(&disk, &dir.join(meta.file_name())).unwrap();
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/block-v3.blk");
+        std::fs::write(golden, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_block_of_another_version_is_refused() {
+        let (disk, path) = written(1);
+        disk.corrupt(&path, |bytes| {
+            let at = bytes.len() - TRAILER_LEN;
+            let mut reader = Reader::new(&bytes[at..]);
+            let offset = u64::from_le_bytes(reader.array().unwrap());
+            let len = u32::from_le_bytes(reader.array().unwrap());
+            let trailer = trailer(PageRef { offset, len }, VERSION - 1);
+            bytes[at..].copy_from_slice(&trailer);
+        })
+        .unwrap();
+        let opened = Block::open(&disk, &path, 0).map(|_| ());
+        assert!(matches!(opened, Err(TsdbError::Version { found: 2, known: 3, .. })));
     }
 
     #[test]

@@ -15,8 +15,9 @@ use super::inventory::aside_path;
 use super::{CutHead, Shared, View};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, BlockWriter, partition_range, partition_start};
+use crate::codec::column::Effort;
 use crate::manifest::Manifest;
-use crate::plan::{RetentionPlan, plan_compaction, plan_retention, plan_size_retention};
+use crate::plan::{RetentionPlan, plan_retention, plan_size_retention};
 use crate::wal::segment_number;
 
 /// Names the pages of a block in the cache.
@@ -63,22 +64,26 @@ impl Shared {
     /// Does all that is due now.
     pub(super) fn maintain(&self) -> Result<(), TsdbError> {
         let mut manifest = self.manifest.lock();
-        let cut = self.view.load().cut.clone();
-        if let Some(cut) = cut {
-            self.write_head(&mut manifest, &cut)?;
-        }
+        self.write_cut_head(&mut manifest)?;
         let now_ms = self.clock.now_ms();
         self.retain(&mut manifest, now_ms)?;
         self.retain_by_size(&mut manifest, now_ms)?;
         loop {
             self.set_damaged_aside(&mut manifest)?;
-            let inputs = plan_compaction(&manifest.blocks, now_ms);
-            if inputs.is_empty() {
+            if !self.compact(&mut manifest, now_ms)? {
                 break;
             }
-            self.merge(&mut manifest, &inputs)?;
         }
         self.clean_if_due(&mut manifest, now_ms)
+    }
+
+    /// Turns the head that is cut into blocks, if there is one.
+    pub(super) fn write_cut_head(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+    ) -> Result<(), TsdbError> {
+        let cut = self.view.load().cut.clone();
+        cut.map_or(Ok(()), |cut| self.write_head(manifest, &cut))
     }
 
     /// Drops what is older than the retention, unless the clock is in doubt.
@@ -168,6 +173,7 @@ impl Shared {
                 partition,
                 (number, number),
                 sequence,
+                Effort::Fast,
             )?;
             // The next partition that has a sample: a few samples may lie years before the others.
             let mut next = i64::MAX;

@@ -106,6 +106,7 @@ pub(super) fn open(
         clean_not_before_ms: AtomicI64::new(i64::MIN),
         scrub_times: Mutex::new(ScrubTimes::new(clock.monotonic_ms())),
         opened_ms: clock.now_ms(),
+        unmergeable: Mutex::default(),
         clock_doubted: AtomicBool::new(false),
         wake: Default::default(),
         stopping: AtomicBool::new(false),

@@ -115,13 +115,14 @@ impl Shared {
                 continue;
             }
             let series = block.series(number, &self.cache)?;
-            let mut read = block.samples(&series, range, &self.cache)?;
-            deleted.take_out(number, &mut read.samples);
+            let mut read = block.columns(&series, range, &self.cache)?;
+            deleted.take_out(number, &mut read);
             self.counters.damaged_chunks.add(read.damaged_chunks);
-            if !read.samples.is_empty() {
+            if !read.times.is_empty() {
                 series_count += 1;
-                budget.take(series_count, read.samples.len())?;
-                parts.push(Part { labels: block.labels(&series)?, rank, samples: read.samples });
+                budget.take(series_count, read.times.len())?;
+                let samples = read.times.into_iter().zip(read.values).collect();
+                parts.push(Part { labels: block.labels(&series)?, rank, samples });
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::Shared;
 use crate::TsdbError;
 use crate::block::BlockMeta;
-use crate::plan::plan_scrub;
+use crate::plan::{Compaction, plan_scrub};
 
 /// When blocks were last read whole, and the last of them, by the monotonic clock in milliseconds.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Shared {
             // It was merged or dropped while it was read.
             return Ok(());
         }
-        match self.merge(&mut manifest, std::slice::from_ref(meta)) {
+        match self.merge(&mut manifest, &Compaction::again(meta)) {
             // Its index is damaged: the merge has taken it out of the view.
             Err(TsdbError::Corrupt { .. }) => self.set_damaged_aside(&mut manifest),
             other => other,

@@ -13,10 +13,10 @@ use roaring::RoaringBitmap;
 
 use super::{Shared, View};
 use crate::TsdbError;
-use crate::block::{Block, BlockMeta, PageCache};
+use crate::block::{Block, BlockMeta, ColumnsRead, PageCache};
 use crate::index::resolve::resolve;
 use crate::manifest::Manifest;
-use crate::plan::cleaning_is_due;
+use crate::plan::{Compaction, cleaning_is_due};
 use crate::tombstone::Tombstone;
 
 /// With more tombstones than this every query would be slow: blocks are written anew at once.
@@ -58,12 +58,22 @@ impl Deleted {
         union
     }
 
+    /// Whether something of a series is deleted.
+    pub(super) fn concerns(&self, series: u32) -> bool {
+        self.0.iter().any(|(hidden, _)| hidden.contains(series))
+    }
+
     /// Takes the deleted samples of a series out.
-    pub(super) fn take_out(&self, series: u32, samples: &mut Vec<(i64, f64)>) {
+    pub(super) fn take_out(&self, series: u32, columns: &mut ColumnsRead) {
         for (hidden, range) in &self.0 {
-            if hidden.contains(series) {
-                samples.retain(|(timestamp, _)| !range.contains(*timestamp));
+            if !hidden.contains(series) {
+                continue;
             }
+            // Times rise, so what is deleted is one stretch.
+            let start = columns.times.partition_point(|&time| time < range.start_ms);
+            let end = columns.times.partition_point(|&time| time <= range.end_ms);
+            columns.times.drain(start..end.max(start));
+            columns.values.drain(start..end.max(start));
         }
     }
 
@@ -181,7 +191,7 @@ impl Shared {
         };
         let deleted = Deleted::of(block, &manifest.tombstones, &self.cache);
         match deleted.and_then(|deleted| deleted.touches(block, &self.cache)) {
-            Ok(true) => self.merge(manifest, std::slice::from_ref(meta)),
+            Ok(true) => self.merge(manifest, &Compaction::again(meta)),
             Ok(false) => Ok(()),
             Err(error) => {
                 if matches!(error, TsdbError::Corrupt { .. }) {
