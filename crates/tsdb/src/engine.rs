@@ -6,6 +6,8 @@
 //! as a whole, so a reader never waits for either.
 
 mod db;
+mod fan_out;
+mod forget;
 mod inventory;
 mod maintenance;
 mod merge;
@@ -27,6 +29,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::block::{Block, PageCache};
 use crate::head::Head;
 use crate::index::registry::Registry;
+use crate::index::scans::ScanCache;
 use crate::manifest::Manifest;
 use crate::{Options, TsdbError};
 
@@ -35,6 +38,7 @@ pub use open::{OpenReport, Quarantined};
 pub use query::SelectLimits;
 pub use stats::Stats;
 
+use forget::Forgetting;
 use queue::Queue;
 use stats::Counters;
 
@@ -70,6 +74,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     options: Options,
     registry: RwLock<Registry>,
+    forgetting: Forgetting,
+    scans: ScanCache,
     view: ArcSwap<View>,
     cache: PageCache,
     queue: Queue,

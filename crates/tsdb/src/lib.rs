@@ -21,4 +21,4 @@ mod wal;
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
 pub use engine::{Db, OpenReport, Quarantined, SelectLimits, Stats};
 pub use error::TsdbError;
-pub use options::Options;
+pub use options::{LabelLimits, Options};

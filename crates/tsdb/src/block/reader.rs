@@ -16,6 +16,7 @@ use super::series_page::{ChunkRef, ColumnRef, SERIES_PER_PAGE, SeriesPage};
 use crate::TsdbError;
 use crate::codec::column;
 use crate::codec::varint::{Malformed, Reader};
+use crate::index::holders::Holders;
 use crate::index::resolve::LabelIndex;
 
 /// Last bytes of a block (docs/format/block.md, "Trailer").
@@ -361,13 +362,22 @@ impl LabelIndex for BlockIndex<'_> {
     fn each_value(
         &self,
         name: &str,
-        visit: &mut dyn FnMut(&str, &RoaringBitmap),
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, Holders<'_>),
     ) -> Result<(), TsdbError> {
         for (_, at) in self.block.label_pages(name) {
             let page = self.block.label_page(*at, self.cache)?;
-            page.values.iter().for_each(|(value, series)| visit(value, series));
+            let first = page.values.partition_point(|(value, _)| **value < *prefix);
+            let with_prefix =
+                page.values[first..].iter().take_while(|(value, _)| value.starts_with(prefix));
+            with_prefix.for_each(|(value, series)| visit(value, Holders::Many(series)));
         }
         Ok(())
+    }
+
+    fn source(&self, _name: &str) -> (u64, u64) {
+        // Number 0 is the registry's; a block never changes.
+        (self.block.number + 1, 0)
     }
 }
 

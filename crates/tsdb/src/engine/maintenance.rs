@@ -69,6 +69,7 @@ impl Shared {
         }
         let now_ms = self.clock.now_ms();
         self.retain(&mut manifest, now_ms)?;
+        self.forget_idle()?;
         loop {
             self.set_damaged_aside(&mut manifest)?;
             let inputs = plan_compaction(&manifest.blocks, now_ms);
@@ -129,6 +130,7 @@ impl Shared {
         cut: &CutHead,
     ) -> Result<(), TsdbError> {
         let ids = cut.head.series();
+        self.registry.read().touch(ids.iter().copied(), self.now_s());
         let order = self.registry.read().order_keys(ids.into_iter()).sorted();
         let number = manifest.next_head;
         let range = cut.head.range();

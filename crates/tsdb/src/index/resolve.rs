@@ -1,8 +1,13 @@
 //! Matchers to a bitmap of series, over any index: the registry's or a block's.
 
+use std::sync::Arc;
+
 use muster_series::{MatchOp, Matcher};
 use roaring::RoaringBitmap;
 
+use super::holders::Holders;
+use super::pattern::Pattern;
+use super::scans::{ScanCache, ScanKey};
 use crate::TsdbError;
 
 /// Which series have which value of a label.
@@ -13,109 +18,153 @@ pub(crate) trait LabelIndex {
     /// The series whose label `name` is `value`, which is not empty.
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError>;
 
-    /// Shows every value of the label `name` and the series that have it.
+    /// Shows every value of the label `name` that begins with `prefix`, and the series that have it.
     fn each_value(
         &self,
         name: &str,
-        visit: &mut dyn FnMut(&str, &RoaringBitmap),
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, Holders<'_>),
     ) -> Result<(), TsdbError>;
+
+    /// The number of this index, no other's in this process, and the version of the label `name` in it, which changes whenever a
+    /// series gets or loses that label.
+    fn source(&self, name: &str) -> (u64, u64);
 }
 
 /// The series that pass all matchers.
-///
-/// 1. A matcher that a series without the label fails is a union over the values that pass; these are intersected,
-///    equality first, as it is the narrowest and cheapest.
-/// 2. The others are a union over the values that fail, taken away at the end.
+#[cfg(test)]
 pub(crate) fn resolve(
     index: &dyn LabelIndex,
     matchers: &[Matcher],
 ) -> Result<RoaringBitmap, TsdbError> {
-    let (excluding, mut including): (Vec<&Matcher>, Vec<&Matcher>) =
-        matchers.iter().partition(|matcher| matcher.matches_absent());
-    including.sort_by_key(|matcher| matcher.op() != MatchOp::Equal);
-    let mut found: Option<RoaringBitmap> = None;
-    for matcher in including {
-        let passing = passing(index, matcher)?;
-        let both = match found {
-            Some(found) => found & passing,
-            None => passing,
-        };
-        if both.is_empty() {
-            return Ok(both);
-        }
-        found = Some(both);
-    }
-    let mut found = found.unwrap_or_else(|| index.all());
-    for matcher in excluding {
-        if found.is_empty() {
-            break;
-        }
-        found -= failing(index, matcher)?;
-    }
-    Ok(found)
+    Resolver { index, scans: &ScanCache::new(0) }.all_of(matchers)
 }
 
-fn passing(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, TsdbError> {
-    if let Some(values) = exact_values(matcher) {
+/// Finds series in an index; what it scans it keeps.
+pub(crate) struct Resolver<'a> {
+    pub(crate) index: &'a dyn LabelIndex,
+    pub(crate) scans: &'a ScanCache,
+}
+
+/// How a matcher narrows the series.
+enum Narrowing {
+    /// Only these pass.
+    Only(Arc<RoaringBitmap>),
+    /// These do not pass.
+    Without(Arc<RoaringBitmap>),
+}
+
+impl Resolver<'_> {
+    /// The series that pass all matchers.
+    ///
+    /// 1. A matcher that a series without the label fails is a union over the values that pass; these are intersected,
+    ///    equality first, as it is the narrowest and cheapest.
+    /// 2. The others are a union over the values that fail, taken away at the end.
+    pub(crate) fn all_of(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, TsdbError> {
+        let mut sorted: Vec<&Matcher> = matchers.iter().collect();
+        sorted.sort_by_key(|matcher| (matcher.matches_absent(), matcher.op() != MatchOp::Equal));
+        let mut found: Option<RoaringBitmap> = None;
+        for matcher in sorted {
+            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                break;
+            }
+            found = Some(match (self.narrowing(matcher)?, found) {
+                (Narrowing::Only(only), Some(found)) => found & &*only,
+                (Narrowing::Only(only), None) => Arc::unwrap_or_clone(only),
+                (Narrowing::Without(without), found) => {
+                    found.unwrap_or_else(|| self.index.all()) - &*without
+                }
+            });
+        }
+        Ok(found.unwrap_or_else(|| self.index.all()))
+    }
+
+    /// The series that pass one of several sets of matchers; all, where there is no set.
+    pub(crate) fn any_of(&self, matcher_sets: &[Vec<Matcher>]) -> Result<RoaringBitmap, TsdbError> {
+        if matcher_sets.is_empty() {
+            return Ok(self.index.all());
+        }
         let mut union = RoaringBitmap::new();
-        for value in values {
-            union |= index.equal(matcher.name(), value)?;
+        for matchers in matcher_sets {
+            union |= self.all_of(matchers)?;
         }
-        return Ok(union);
+        Ok(union)
     }
-    union_where(index, matcher, true)
-}
 
-fn failing(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, TsdbError> {
-    if matcher.op() == MatchOp::NotEqual {
-        return index.equal(matcher.name(), matcher.value());
+    fn narrowing(&self, matcher: &Matcher) -> Result<Narrowing, TsdbError> {
+        let (name, value) = (matcher.name(), matcher.value());
+        let negated = matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotRegex);
+        let pattern = match matcher.op() {
+            MatchOp::Equal | MatchOp::NotEqual => Pattern::Literals(vec![value.to_owned()]),
+            MatchOp::Regex | MatchOp::NotRegex => Pattern::reduce(value),
+        };
+        let plain = |value: &str| matcher.matches(value) != negated;
+        // Whether the plain expression, not negated, matches the empty value, which a series without the label has.
+        let absent_fits = matcher.matches_absent() != negated;
+        let fits = if pattern.is_anything() {
+            None
+        } else if absent_fits {
+            // Those that fit are all but those that have another value.
+            Some(self.union(name, &pattern, value, Seek::Misfits, &plain)?)
+        } else {
+            Some(self.union(name, &pattern, value, Seek::Fits, &plain)?)
+        };
+        Ok(match (fits, negated) {
+            (None, false) => Narrowing::Without(Arc::default()),
+            (None, true) => Narrowing::Only(Arc::default()),
+            (Some(series), _) if absent_fits == negated => Narrowing::Only(series),
+            (Some(series), _) => Narrowing::Without(series),
+        })
     }
-    union_where(index, matcher, false)
-}
 
-fn union_where(
-    index: &dyn LabelIndex,
-    matcher: &Matcher,
-    passes: bool,
-) -> Result<RoaringBitmap, TsdbError> {
-    let mut union = RoaringBitmap::new();
-    index.each_value(matcher.name(), &mut |value, series| {
-        if matcher.matches(value) == passes {
-            union |= series;
+    /// The series that have the label with a value that fits the pattern, or with one that does not.
+    fn union(
+        &self,
+        name: &str,
+        pattern: &Pattern,
+        expression: &str,
+        seek: Seek,
+        plain: &dyn Fn(&str) -> bool,
+    ) -> Result<Arc<RoaringBitmap>, TsdbError> {
+        if let (Pattern::Literals(literals), Seek::Fits) = (pattern, seek) {
+            let mut union = RoaringBitmap::new();
+            for literal in literals {
+                union |= self.index.equal(name, literal)?;
+            }
+            return Ok(Arc::new(union));
         }
-    })?;
-    Ok(union)
-}
-
-/// The values that an including matcher lets pass, where they can be told without looking at the index:
-/// `=`, and regular expressions that are only literals joined by `|`.
-fn exact_values(matcher: &Matcher) -> Option<Vec<&str>> {
-    match matcher.op() {
-        MatchOp::Equal => Some(vec![matcher.value()]),
-        MatchOp::Regex => {
-            let literal = |text: &str| !text.contains(|c: char| r"\.+*?()[]{}^$".contains(c));
-            literal(matcher.value()).then(|| matcher.value().split('|').collect())
+        let (source, version) = self.index.source(name);
+        let key = ScanKey { source, name: name.into(), expression: seek.key(expression) };
+        if let Some(found) = self.scans.get(&key, version) {
+            return Ok(found);
         }
-        MatchOp::NotEqual | MatchOp::NotRegex => None,
+        let mut union = RoaringBitmap::new();
+        let prefix = if seek == Seek::Fits { pattern.prefix() } else { "" };
+        self.index.each_value(name, prefix, &mut |value, series| {
+            if pattern.matches(value, plain) == (seek == Seek::Fits) {
+                series.add_to(&mut union);
+            }
+        })?;
+        let union = Arc::new(union);
+        self.scans.insert(key, version, Arc::clone(&union));
+        Ok(union)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Which values of a label are sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seek {
+    Fits,
+    Misfits,
+}
 
-    #[track_caller]
-    fn check(op: &str, value: &str, expected: Option<&[&str]>) {
-        let matcher = Matcher::parse_pair("l", op, value).unwrap();
-        assert_eq!(exact_values(&matcher).as_deref(), expected);
-    }
-
-    #[test]
-    fn literals_are_looked_up() {
-        check("=", "a.b", Some(&["a.b"]));
-        check("=~", "a|b", Some(&["a", "b"]));
-        check("=~", "a.b", None);
-        check("=~", "(a|b)", None);
-        check("!=", "a", None);
+impl Seek {
+    /// Names a scan for values; one character tells the two from each other.
+    fn key(self, expression: &str) -> Box<str> {
+        let mark = match self {
+            Self::Fits => '+',
+            Self::Misfits => '-',
+        };
+        format!("{mark}{expression}").into()
     }
 }

@@ -62,7 +62,8 @@ fn series_and_queries_have_limits() {
     assert_eq!(db.stats().refused_series, 1);
     append(&db, NOW_MS + 1, &[(1, 1.0), (2, 1.0)]).unwrap();
     let select = |max_series, max_samples| {
-        db.select(&[], TimeRange::ALL, &SelectLimits { max_series, max_samples })
+        let limits = SelectLimits { max_series, max_samples, ..SelectLimits::default() };
+        db.select(&[], TimeRange::ALL, &limits)
     };
     assert_eq!(select(2, 4).unwrap().len(), 2);
     let query_limit = |result: Result<_, TsdbError>| match result {
