@@ -119,10 +119,11 @@ impl Registry {
         let bytes: usize = new.map(|((name, value), _)| name.len() + value.len()).sum();
         if bytes > 0 {
             let held = self.label_bytes();
-            let room = self.labels.text().has_room(2 * pairs.len());
-            if held.saturating_add(bytes) > limits.label_bytes || !room {
-                let limit = limits.label_bytes.min(held);
-                return Err(TsdbError::LabelMemory { limit });
+            if held.saturating_add(bytes) > limits.label_bytes {
+                return Err(TsdbError::LabelMemory { limit: limits.label_bytes });
+            }
+            if !self.labels.text().has_room(2 * pairs.len()) {
+                return Err(TsdbError::LabelMemory { limit: held });
             }
         }
         self.series.next().ok_or(TsdbError::SeriesLimit { limit: u32::MAX as usize })
