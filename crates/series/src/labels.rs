@@ -148,7 +148,7 @@ impl Labels {
 impl Ord for Labels {
     /// By the first label that differs: its name, then its value; a set comes after those that it begins with.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.pairs().cmp(other.pairs())
+        packed::compare(&self.0, &other.0)
     }
 }
 

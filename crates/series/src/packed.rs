@@ -1,8 +1,10 @@
 //! Names and values of a label set in one piece of text, so that a set costs one allocation.
 //!
-//! The text begins with numbers: how many labels, then for each the length of its name and of its value in bytes. Then come
-//! all names and values, one after another. A number is written in groups of six bits, the lowest first, each group as one
+//! The text begins with numbers: how many labels, how many bytes the lengths take, and these lengths, for each label that of
+//! its name and that of its value. Then come all names and values, one after another. A number is written in groups of six bits, the lowest first, each group as one
 //! ASCII character whose bit 6 says that another follows; so all of it is valid text, and equal sets are equal texts.
+
+use std::cmp::Ordering;
 
 const GROUP_BITS: u32 = 6;
 const GROUP_MASK: usize = (1 << GROUP_BITS) - 1;
@@ -10,9 +12,15 @@ const MORE: u8 = 1 << GROUP_BITS;
 
 /// The text of these labels, which stand in the order that they are to have.
 pub(crate) fn pack<'a>(pairs: impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone) -> String {
-    let texts: usize = pairs.clone().map(|(name, value)| name.len() + value.len()).sum();
-    let mut packed = String::with_capacity(texts + 3 * pairs.len() + 2);
+    let (mut texts, mut lengths) = (0, 0);
+    for (name, value) in pairs.clone() {
+        texts += name.len() + value.len();
+        lengths += number_len(name.len()) + number_len(value.len());
+    }
+    let numbers = number_len(pairs.len()) + number_len(lengths) + lengths;
+    let mut packed = String::with_capacity(numbers + texts);
     push_number(&mut packed, pairs.len());
+    push_number(&mut packed, lengths);
     for (name, value) in pairs.clone() {
         push_number(&mut packed, name.len());
         push_number(&mut packed, value.len());
@@ -22,6 +30,11 @@ pub(crate) fn pack<'a>(pairs: impl ExactSizeIterator<Item = (&'a str, &'a str)> 
         packed.push_str(value);
     }
     packed
+}
+
+fn number_len(number: usize) -> usize {
+    let bits = usize::BITS - number.leading_zeros();
+    bits.div_ceil(GROUP_BITS).max(1) as usize
 }
 
 fn push_number(packed: &mut String, mut number: usize) {
@@ -46,6 +59,17 @@ fn take_number(bytes: &mut &[u8]) -> usize {
     number
 }
 
+/// The order of two packed sets: by the first label that differs, its name before its value.
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+    let (left, right) = (Pairs::new(a), Pairs::new(b));
+    let numbers = a.len() - left.texts.len();
+    if a.as_bytes()[..numbers] == b.as_bytes()[..numbers.min(b.len())] {
+        // All texts are of the same lengths, so the first byte that differs decides.
+        return left.texts.cmp(right.texts);
+    }
+    left.cmp(right)
+}
+
 /// How many labels a packed text has.
 pub(crate) fn count(packed: &str) -> usize {
     take_number(&mut packed.as_bytes())
@@ -63,12 +87,9 @@ impl<'a> Pairs<'a> {
     pub(crate) fn new(packed: &'a str) -> Self {
         let mut lengths = packed.as_bytes();
         let left = take_number(&mut lengths);
-        let mut after = lengths;
-        let mut texts_len = 0;
-        for _ in 0..2 * left {
-            texts_len += take_number(&mut after);
-        }
-        Self { left, lengths, texts: &packed[packed.len() - texts_len..] }
+        let lengths_len = take_number(&mut lengths);
+        let texts = &packed[packed.len() - lengths.len() + lengths_len..];
+        Self { left, lengths, texts }
     }
 }
 
@@ -100,6 +121,23 @@ mod tests {
         assert_eq!(count(&packed), pairs.len());
         assert_eq!(Pairs::new(&packed).len(), pairs.len());
         assert_eq!(Pairs::new(&packed).collect::<Vec<_>>(), pairs);
+    }
+
+    #[test]
+    fn packed_sets_are_ordered_as_their_labels_are() {
+        let texts = ["", "a", "b", "ab", "ba", "aaaa", "aaab", "ä"];
+        let mut sets: Vec<Vec<(&str, &str)>> = vec![vec![]];
+        for name in &texts[1..] {
+            for value in texts {
+                sets.push(vec![(name, value)]);
+                sets.push(vec![("a", "x"), (name, value)]);
+                sets.push(vec![(name, value), ("z", "a")]);
+            }
+        }
+        let pack = |set: &Vec<(&'static str, &'static str)>| pack(set.iter().copied());
+        for (a, b) in sets.iter().flat_map(|a| sets.iter().map(move |b| (a, b))) {
+            assert_eq!(compare(&pack(a), &pack(b)), a.cmp(b), "{a:?} {b:?}");
+        }
     }
 
     #[test]
