@@ -185,6 +185,16 @@ impl SeriesSource for Source<'_> {
             .select(matchers, range, &self.limits)
             .map_err(|error| SourceError::new(error.to_string()))
     }
+
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        self.db
+            .select_last(matchers, range, &self.limits)
+            .map_err(|error| SourceError::new(error.to_string()))
+    }
 }
 
 impl MetricStore for Embedded {

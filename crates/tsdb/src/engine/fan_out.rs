@@ -14,6 +14,9 @@ const LEAST: usize = 4096;
 /// Most threads for one piece of work.
 const MOST_THREADS: usize = 8;
 
+/// The number of a part, and what was made of it.
+type Done<T> = (usize, Result<Vec<T>, TsdbError>);
+
 /// What `work` makes of all items, in their order. It is called with some of them at a time, by several threads if there
 /// are many; the first error ends all.
 pub(super) fn fan_out<I: Sync, T: Send>(
@@ -30,7 +33,7 @@ pub(super) fn fan_out<I: Sync, T: Send>(
     }
     let parts: Vec<&[I]> = items.chunks(PART).collect();
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<Vec<T>, TsdbError>)>> = Mutex::default();
+    let done: Mutex<Vec<Done<T>>> = Mutex::default();
     let run = || {
         while let Some((at, part)) = take(&next, &parts) {
             let made = work(part);

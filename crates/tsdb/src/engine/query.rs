@@ -66,7 +66,7 @@ impl Query<'_> {
     fn take(
         &self,
         labels: impl FnOnce() -> Result<Labels, TsdbError>,
-        samples: Vec<(i64, f64)>,
+        samples: &[(i64, f64)],
     ) -> Result<Option<SeriesColumns>, TsdbError> {
         self.limits.check_cancelled()?;
         let first = if self.last_only { samples.len().saturating_sub(1) } else { 0 };
@@ -108,18 +108,15 @@ impl Found {
         }
         for newer in newer {
             query.limits.check_cancelled()?;
-            match self.places.get(&newer.labels) {
-                Some(&at) => {
-                    append_columns(&mut self.series[at], newer);
-                    if query.last_only {
-                        keep_last(&mut self.series[at]);
-                    }
+            if let Some(&at) = self.places.get(&newer.labels) {
+                append_columns(&mut self.series[at], newer);
+                if query.last_only {
+                    keep_last(&mut self.series[at]);
                 }
-                None => {
-                    self.places.insert(newer.labels.clone(), self.series.len());
-                    self.series.push(newer);
-                    query.limits.check_series(self.series.len())?;
-                }
+            } else {
+                self.places.insert(newer.labels.clone(), self.series.len());
+                self.series.push(newer);
+                query.limits.check_series(self.series.len())?;
             }
         }
         Ok(())
@@ -209,7 +206,7 @@ impl Shared {
                 for head in view.heads() {
                     append_newer(&mut samples, head.select(id, query.range));
                 }
-                let columns = query.take(|| Ok(Labels::empty()), samples)?;
+                let columns = query.take(|| Ok(Labels::empty()), &samples)?;
                 if let Some(columns) = columns {
                     read.push(id);
                     found.push(columns);
@@ -241,7 +238,7 @@ impl Shared {
                 let series = block.series(number, &self.cache)?;
                 let read = block.samples(&series, query.range, &self.cache)?;
                 self.counters.damaged_chunks.add(read.damaged_chunks);
-                found.extend(query.take(|| block.labels(&series), read.samples)?);
+                found.extend(query.take(|| block.labels(&series), &read.samples)?);
                 query.limits.check_series(found.len())?;
             }
             Ok(found)

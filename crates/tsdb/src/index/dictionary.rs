@@ -95,16 +95,7 @@ impl Dictionary {
         let place = of_name.entries.len() as u32;
         let holders = HolderSet::One(series);
         let entry = Entry { value: self.texts.push(value), name, place, holders };
-        let number = match self.free_entries.pop() {
-            Some(number) => {
-                self.entries[number as usize] = entry;
-                number
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
-        };
+        let number = put(&mut self.entries, &mut self.free_entries, entry);
         of_name.entries.push(number);
         of_name.version = self.changes;
         let (entries, texts, seed) = (&self.entries, &self.texts, self.seed);
@@ -119,16 +110,7 @@ impl Dictionary {
 
     fn add_name(&mut self, text: &str) -> u32 {
         let name = Name { text: self.texts.push(text), ..Name::default() };
-        let number = match self.free_names.pop() {
-            Some(number) => {
-                self.names[number as usize] = name;
-                number
-            }
-            None => {
-                self.names.push(name);
-                self.names.len() as u32 - 1
-            }
-        };
+        let number = put(&mut self.names, &mut self.free_names, name);
         let (names, texts, seed) = (&self.names, &self.texts, self.seed);
         let rehash = |&number: &u32| Self::hash_name(seed, texts.get(names[number as usize].text));
         let hash = Self::hash_name(seed, text);
@@ -240,4 +222,14 @@ impl Dictionary {
         }
         (end < self.entries.len()).then_some(end)
     }
+}
+
+/// Puts a value into a free place, or at the end; returns its place.
+fn put<T>(places: &mut Vec<T>, free: &mut Vec<u32>, value: T) -> u32 {
+    if let Some(place) = free.pop() {
+        places[place as usize] = value;
+        return place;
+    }
+    places.push(value);
+    places.len() as u32 - 1
 }

@@ -8,10 +8,6 @@ use roaring::RoaringBitmap;
 #[derive(Debug)]
 pub(super) enum HolderSet {
     One(u32),
-    #[expect(
-        clippy::box_collection,
-        reason = "most sets are of one series, and there are many sets"
-    )]
     Many(Box<RoaringBitmap>),
 }
 

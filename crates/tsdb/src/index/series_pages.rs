@@ -70,7 +70,6 @@ fn place(id: u32) -> (usize, usize) {
 /// Every series by its number.
 #[derive(Debug, Default)]
 pub(super) struct SeriesPages {
-    #[expect(clippy::vec_box, reason = "a page that is gone is to cost a pointer")]
     pages: Vec<Option<Box<Page>>>,
     next: u32,
     count: usize,
@@ -175,7 +174,7 @@ mod tests {
         pages.remove(&(1024..2048).filter(|id| id % 3 > 0).collect::<Vec<_>>());
         pages.remove(&(2048..2500).collect::<Vec<_>>());
         pages.remove(&[5, 1030, 2499]);
-        let is_left = |id: u32| (1024..2048).contains(&id) && (id % 3 == 0);
+        let is_left = |id: u32| (1024..2048).contains(&id) && id.is_multiple_of(3);
         for id in 0..2600 {
             assert_eq!(pages.is_known(id), is_left(id), "{id}");
             assert_eq!(pages.entries(id), is_left(id).then_some(&entries(id)[..]));

@@ -69,16 +69,11 @@ impl Texts {
         let capacity = least.max(PIECE_BYTES);
         let piece = Piece { text: String::with_capacity(capacity), ..Piece::default() };
         self.held += piece.text.capacity();
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.pieces[usize::from(number)] = piece;
-                number
-            }
-            None => {
-                self.pieces.push(piece);
-                u16::try_from(self.pieces.len() - 1).expect("there was room for a piece")
-            }
-        };
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.pieces.push(Piece::default());
+            u16::try_from(self.pieces.len() - 1).expect("there was room for a piece")
+        });
+        self.pieces[usize::from(number)] = piece;
         if least <= PIECE_BYTES
             && let Some(former) = self.open.replace(number)
         {
