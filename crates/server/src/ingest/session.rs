@@ -155,7 +155,7 @@ impl Session {
             Event::Frame(Some(Ok(Message::Close(_)) | Err(_)) | None) => {
                 return ControlFlow::Break(());
             }
-            Event::Stored(stored) => self.stored(stored),
+            Event::Stored(stored) => self.stored(&stored),
             Event::Viewers => self.settings(true),
             Event::Renew => self.settings(false),
             Event::End(reason) => {
@@ -268,7 +268,7 @@ impl Session {
         );
     }
 
-    fn stored(&mut self, stored: Stored) {
+    fn stored(&mut self, stored: &Stored) {
         if self.unacknowledged == MAX_UNACKNOWLEDGED {
             self.heard_ms = self.app.clock.monotonic_ms();
         }

@@ -19,7 +19,7 @@ use crate::TsdbError;
 use crate::block::Block;
 use crate::head::sort_last_wins;
 use crate::index::registry::Registry;
-use crate::index::resolve::{LabelIndex, Resolver};
+use crate::index::resolve::{LabelIndex, Selection};
 
 /// What one query may take; beyond it the query fails.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl SelectLimits {
 
 /// What is asked for.
 struct Query<'a> {
-    matchers: &'a [Matcher],
+    selection: &'a Selection<'a>,
     range: TimeRange,
     /// Only the newest sample of each series.
     last_only: bool,
@@ -151,9 +151,10 @@ impl Shared {
         last_only: bool,
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        let selection = &Selection::new(matchers);
         loop {
             let samples = AtomicUsize::new(0);
-            let query = Query { matchers, range, last_only, limits, samples };
+            let query = Query { selection, range, last_only, limits, samples };
             if let Some(found) = self.try_select(&query)? {
                 return Ok(found);
             }
@@ -186,8 +187,7 @@ impl Shared {
         if !view.heads().any(|head| head.range().overlaps(&query.range)) {
             return Ok((view, Vec::new()));
         }
-        let resolver = Resolver { index: &*registry, scans: &self.scans };
-        let ids = resolver.all_of(query.matchers)?;
+        let ids = query.selection.find(&*registry, &self.scans)?;
         Ok((view, ids.iter().collect()))
     }
 
@@ -230,8 +230,7 @@ impl Shared {
         query: &Query<'_>,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
         let index = block.index(&self.cache);
-        let resolver = Resolver { index: &index, scans: &self.scans };
-        let numbers: Vec<u32> = resolver.all_of(query.matchers)?.iter().collect();
+        let numbers: Vec<u32> = query.selection.find(&index, &self.scans)?.iter().collect();
         fan_out(&numbers, |numbers| {
             let mut found = Vec::new();
             for &number in numbers {
@@ -267,10 +266,11 @@ impl Shared {
         limit: usize,
     ) -> Result<Vec<Labels>, TsdbError> {
         let mut found: HashSet<Labels> = HashSet::new();
+        let selections = selections(matcher_sets);
         let view = {
             let registry = self.registry.read();
             let view = self.view.load_full();
-            let ids = Resolver { index: &*registry, scans: &self.scans }.any_of(matcher_sets)?;
+            let ids = Selection::find_any(&selections, &*registry, &self.scans)?;
             let live = ids.iter().filter(|&id| view.is_live(id, range));
             found.extend(live.map(|id| registry.labels(id)));
             view
@@ -278,8 +278,7 @@ impl Shared {
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let mut read = || {
                 let index = block.index(&self.cache);
-                let resolver = Resolver { index: &index, scans: &self.scans };
-                for number in resolver.any_of(matcher_sets)? {
+                for number in Selection::find_any(&selections, &index, &self.scans)? {
                     let series = block.series(number, &self.cache)?;
                     if series.overlaps(range) {
                         found.insert(block.labels(&series)?);
@@ -303,8 +302,9 @@ impl Shared {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         let mut found = BTreeSet::new();
-        let view = self.live_labels(None, matcher_sets, range, &mut found)?;
-        self.each_block(&view, matcher_sets, range, |block, index, selected| {
+        let selections = selections(matcher_sets);
+        let view = self.live_labels(None, &selections, range, &mut found)?;
+        self.each_block(&view, &selections, range, |block, index, selected| {
             for name in block.label_names() {
                 let mut occurs = found.contains(name);
                 index.each_value(name, "", &mut |_, series| {
@@ -327,8 +327,9 @@ impl Shared {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         let mut found = BTreeSet::new();
-        let view = self.live_labels(Some(name), matcher_sets, range, &mut found)?;
-        self.each_block(&view, matcher_sets, range, |_, index, selected| {
+        let selections = selections(matcher_sets);
+        let view = self.live_labels(Some(name), &selections, range, &mut found)?;
+        self.each_block(&view, &selections, range, |_, index, selected| {
             index.each_value(name, "", &mut |value, series| {
                 if !found.contains(value) && series.intersects(selected) {
                     found.insert(value.to_owned());
@@ -343,14 +344,13 @@ impl Shared {
     fn each_block(
         &self,
         view: &View,
-        matcher_sets: &[Vec<Matcher>],
+        selections: &[Selection<'_>],
         range: TimeRange,
         mut visit: impl FnMut(&Block, &dyn LabelIndex, &RoaringBitmap) -> Result<(), TsdbError>,
     ) -> Result<(), TsdbError> {
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let index = block.index(&self.cache);
-            let read = Resolver { index: &index, scans: &self.scans }
-                .any_of(matcher_sets)
+            let read = Selection::find_any(selections, &index, &self.scans)
                 .and_then(|selected| visit(block, &index, &selected));
             self.unless_damaged(block, read)?;
         }
@@ -362,20 +362,20 @@ impl Shared {
     fn live_labels(
         &self,
         name: Option<&str>,
-        matcher_sets: &[Vec<Matcher>],
+        selections: &[Selection<'_>],
         range: TimeRange,
         found: &mut BTreeSet<String>,
     ) -> Result<Arc<View>, TsdbError> {
         let registry = self.registry.read();
         let view = self.view.load_full();
         let is_live = |id: u32| view.is_live(id, range);
-        let selected = Resolver { index: &*registry, scans: &self.scans }.any_of(matcher_sets)?;
+        let selected = Selection::find_any(selections, &*registry, &self.scans)?;
         // Looking at the series costs their number, at the values of the labels theirs.
         if selected.len() < registry.len() as u64 / 16 {
             live_labels_of(&registry, selected.iter().filter(|&id| is_live(id)), name, found);
             return Ok(view);
         }
-        let everything = matcher_sets.is_empty();
+        let everything = selections.is_empty();
         let counts = |id: u32| (everything || selected.contains(id)) && is_live(id);
         match name {
             Some(name) => registry.each_value(name, "", &mut |value, series| {
@@ -397,6 +397,10 @@ impl Shared {
         }
         Ok(view)
     }
+}
+
+fn selections(matcher_sets: &[Vec<Matcher>]) -> Vec<Selection<'_>> {
+    matcher_sets.iter().map(|matchers| Selection::new(matchers)).collect()
 }
 
 /// The names of the labels of some series, or the values of one label.

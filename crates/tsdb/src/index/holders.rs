@@ -71,7 +71,10 @@ impl Holders<'_> {
     pub(crate) fn intersects(self, bitmap: &RoaringBitmap) -> bool {
         match self {
             Self::One(series) => bitmap.contains(series),
-            Self::Many(own) => !own.is_disjoint(bitmap),
+            // Where most are selected, the first is found to be.
+            Self::Many(own) => {
+                own.min().is_some_and(|least| bitmap.contains(least)) || !own.is_disjoint(bitmap)
+            }
         }
     }
 

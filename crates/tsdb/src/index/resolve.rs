@@ -37,13 +37,73 @@ pub(crate) fn resolve(
     index: &dyn LabelIndex,
     matchers: &[Matcher],
 ) -> Result<RoaringBitmap, TsdbError> {
-    Resolver { index, scans: &ScanCache::new(0) }.all_of(matchers)
+    Selection::new(matchers).find(index, &ScanCache::new(0))
 }
 
-/// Finds series in an index; what it scans it keeps.
-pub(crate) struct Resolver<'a> {
-    pub(crate) index: &'a dyn LabelIndex,
-    pub(crate) scans: &'a ScanCache,
+/// Matchers that a series is to pass, all of them, made ready once for any number of indexes.
+pub(crate) struct Selection<'a> {
+    conditions: Vec<Condition<'a>>,
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn new(matchers: &'a [Matcher]) -> Self {
+        let mut conditions: Vec<Condition<'a>> = matchers.iter().map(Condition::new).collect();
+        conditions.sort_by_key(|condition| {
+            let matcher = condition.matcher;
+            (matcher.matches_absent(), matcher.op() != MatchOp::Equal)
+        });
+        Self { conditions }
+    }
+
+    /// The series of an index that pass all matchers; what is scanned for it is kept.
+    ///
+    /// 1. A matcher that a series without the label fails is a union over the values that pass; these are intersected,
+    ///    equality first, as it is the narrowest and cheapest.
+    /// 2. The others are a union over the values that fail, taken away at the end.
+    pub(crate) fn find(
+        &self,
+        index: &dyn LabelIndex,
+        scans: &ScanCache,
+    ) -> Result<RoaringBitmap, TsdbError> {
+        let mut found: Option<RoaringBitmap> = None;
+        for condition in &self.conditions {
+            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                break;
+            }
+            found = Some(match (condition.narrowing(index, scans)?, found) {
+                (Narrowing::Only(only), Some(found)) => found & &*only,
+                (Narrowing::Only(only), None) => Arc::unwrap_or_clone(only),
+                (Narrowing::Without(without), found) => {
+                    found.unwrap_or_else(|| index.all()) - &*without
+                }
+            });
+        }
+        Ok(found.unwrap_or_else(|| index.all()))
+    }
+
+    /// The series that pass one of several selections; all, where there is none.
+    pub(crate) fn find_any(
+        selections: &[Self],
+        index: &dyn LabelIndex,
+        scans: &ScanCache,
+    ) -> Result<RoaringBitmap, TsdbError> {
+        if selections.is_empty() {
+            return Ok(index.all());
+        }
+        let mut union = RoaringBitmap::new();
+        for selection in selections {
+            union |= selection.find(index, scans)?;
+        }
+        Ok(union)
+    }
+}
+
+/// A matcher, and what it asks of values.
+struct Condition<'a> {
+    matcher: &'a Matcher,
+    /// Whether a value is to pass that does not fit the pattern.
+    negated: bool,
+    pattern: Pattern,
 }
 
 /// How a matcher narrows the series.
@@ -54,99 +114,65 @@ enum Narrowing {
     Without(Arc<RoaringBitmap>),
 }
 
-impl Resolver<'_> {
-    /// The series that pass all matchers.
-    ///
-    /// 1. A matcher that a series without the label fails is a union over the values that pass; these are intersected,
-    ///    equality first, as it is the narrowest and cheapest.
-    /// 2. The others are a union over the values that fail, taken away at the end.
-    pub(crate) fn all_of(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, TsdbError> {
-        let mut sorted: Vec<&Matcher> = matchers.iter().collect();
-        sorted.sort_by_key(|matcher| (matcher.matches_absent(), matcher.op() != MatchOp::Equal));
-        let mut found: Option<RoaringBitmap> = None;
-        for matcher in sorted {
-            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
-                break;
-            }
-            found = Some(match (self.narrowing(matcher)?, found) {
-                (Narrowing::Only(only), Some(found)) => found & &*only,
-                (Narrowing::Only(only), None) => Arc::unwrap_or_clone(only),
-                (Narrowing::Without(without), found) => {
-                    found.unwrap_or_else(|| self.index.all()) - &*without
-                }
-            });
-        }
-        Ok(found.unwrap_or_else(|| self.index.all()))
-    }
-
-    /// The series that pass one of several sets of matchers; all, where there is no set.
-    pub(crate) fn any_of(&self, matcher_sets: &[Vec<Matcher>]) -> Result<RoaringBitmap, TsdbError> {
-        if matcher_sets.is_empty() {
-            return Ok(self.index.all());
-        }
-        let mut union = RoaringBitmap::new();
-        for matchers in matcher_sets {
-            union |= self.all_of(matchers)?;
-        }
-        Ok(union)
-    }
-
-    fn narrowing(&self, matcher: &Matcher) -> Result<Narrowing, TsdbError> {
-        let (name, value) = (matcher.name(), matcher.value());
+impl<'a> Condition<'a> {
+    fn new(matcher: &'a Matcher) -> Self {
         let negated = matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotRegex);
         let pattern = match matcher.op() {
-            MatchOp::Equal | MatchOp::NotEqual => Pattern::Literals(vec![value.to_owned()]),
-            MatchOp::Regex | MatchOp::NotRegex => Pattern::reduce(value),
+            MatchOp::Equal | MatchOp::NotEqual => Pattern::Literals(vec![matcher.value().into()]),
+            MatchOp::Regex | MatchOp::NotRegex => Pattern::reduce(matcher.value()),
         };
-        let plain = |value: &str| matcher.matches(value) != negated;
-        // Whether the plain expression, not negated, matches the empty value, which a series without the label has.
-        let absent_fits = matcher.matches_absent() != negated;
-        let fits = if pattern.is_anything() {
-            None
-        } else if absent_fits {
-            // Those that fit are all but those that have another value.
-            Some(self.union(name, &pattern, value, Seek::Misfits, &plain)?)
+        Self { matcher, negated, pattern }
+    }
+
+    fn narrowing(&self, index: &dyn LabelIndex, scans: &ScanCache) -> Result<Narrowing, TsdbError> {
+        if self.pattern.is_anything() {
+            let nothing = Arc::default();
+            let only = Narrowing::Only;
+            return Ok(if self.negated { only(nothing) } else { Narrowing::Without(nothing) });
+        }
+        // A series without the label has the empty value. Where that fits, those that fit are all but those that have
+        // another value.
+        let absent_fits = self.matcher.matches_absent() != self.negated;
+        let seek = if absent_fits { Seek::Misfits } else { Seek::Fits };
+        let series = self.union(index, scans, seek)?;
+        Ok(if absent_fits == self.negated {
+            Narrowing::Only(series)
         } else {
-            Some(self.union(name, &pattern, value, Seek::Fits, &plain)?)
-        };
-        Ok(match (fits, negated) {
-            (None, false) => Narrowing::Without(Arc::default()),
-            (None, true) => Narrowing::Only(Arc::default()),
-            (Some(series), _) if absent_fits == negated => Narrowing::Only(series),
-            (Some(series), _) => Narrowing::Without(series),
+            Narrowing::Without(series)
         })
     }
 
     /// The series that have the label with a value that fits the pattern, or with one that does not.
     fn union(
         &self,
-        name: &str,
-        pattern: &Pattern,
-        expression: &str,
+        index: &dyn LabelIndex,
+        scans: &ScanCache,
         seek: Seek,
-        plain: &dyn Fn(&str) -> bool,
     ) -> Result<Arc<RoaringBitmap>, TsdbError> {
-        if let (Pattern::Literals(literals), Seek::Fits) = (pattern, seek) {
+        let name = self.matcher.name();
+        if let (Pattern::Literals(literals), Seek::Fits) = (&self.pattern, seek) {
             let mut union = RoaringBitmap::new();
             for literal in literals {
-                union |= self.index.equal(name, literal)?;
+                union |= index.equal(name, literal)?;
             }
             return Ok(Arc::new(union));
         }
-        let (source, version) = self.index.source(name);
-        let key = ScanKey { source, name: name.into(), expression: seek.key(expression) };
-        if let Some(found) = self.scans.get(&key, version) {
+        let (source, version) = index.source(name);
+        let expression = seek.key(self.matcher.value());
+        let key = ScanKey { source, name: name.into(), expression };
+        if let Some(found) = scans.get(&key, version) {
             return Ok(found);
         }
         let mut union = RoaringBitmap::new();
-        let prefix = if seek == Seek::Fits { pattern.prefix() } else { "" };
-        self.index.each_value(name, prefix, &mut |value, series| {
-            if pattern.matches(value, plain) == (seek == Seek::Fits) {
+        let prefix = if seek == Seek::Fits { self.pattern.prefix() } else { "" };
+        let plain = |value: &str| self.matcher.matches(value) != self.negated;
+        index.each_value(name, prefix, &mut |value, series| {
+            if self.pattern.matches(value, plain) == (seek == Seek::Fits) {
                 series.add_to(&mut union);
             }
         })?;
         let union = Arc::new(union);
-        self.scans.insert(key, version, Arc::clone(&union));
+        scans.insert(key, version, Arc::clone(&union));
         Ok(union)
     }
 }
