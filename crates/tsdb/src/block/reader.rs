@@ -342,7 +342,9 @@ pub(crate) struct BlockIndex<'a> {
 
 impl LabelIndex for BlockIndex<'_> {
     fn all(&self) -> RoaringBitmap {
-        (0..self.block.meta.series as u32).collect()
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..self.block.meta.series as u32);
+        all
     }
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, TsdbError> {

@@ -99,7 +99,7 @@ impl Db {
             label_bytes: shared.options.max_label_bytes,
         };
         let inserted = check_labels(pairs, &shared.options.label_limits)
-            .and_then(|()| shared.registry.write().insert(pairs, &limits, now_s));
+            .and_then(|()| shared.registry.write().insert_pairs(pairs, &limits, now_s));
         if inserted.is_err() {
             shared.counters.series_refused.add(1);
         }

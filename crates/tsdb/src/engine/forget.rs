@@ -5,6 +5,7 @@
 //! [`Forgetting::keep_all`] from looking at a batch until its samples are in the head, and a series in a head is kept.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -14,6 +15,8 @@ use crate::plan::plan_forgetting;
 
 /// All pages are looked at so many times in the time that a series has to be idle.
 const LOOKS: i64 = 64;
+/// How long maintenance waits for a commit; it has better to do than to wait for a slow disk, and a commit may wait for it.
+const WAIT_FOR_COMMIT: Duration = Duration::from_millis(100);
 /// Texts that are moved without letting others at the registry.
 const GATHER_AT_ONCE: usize = 10_000;
 
@@ -56,7 +59,12 @@ impl Shared {
         let mut forgotten = 0;
         for page in 0..pages {
             self.check_stopping()?;
-            forgotten += self.forget_of_page(page, forget_after_s);
+            let Some(of_page) = self.forget_of_page(page, forget_after_s) else {
+                // The rest comes in the next round.
+                self.forgetting.looked_ms.store(looked_ms, Ordering::Relaxed);
+                break;
+            };
+            forgotten += of_page;
         }
         if forgotten > 0 {
             self.gather_texts()?;
@@ -65,8 +73,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Forgets what is idle on one page of series; says how many.
-    fn forget_of_page(&self, page: usize, forget_after_s: u32) -> u64 {
+    /// Forgets what is idle on one page of series, and says how many; nothing, if a commit lasts too long.
+    fn forget_of_page(&self, page: usize, forget_after_s: u32) -> Option<u64> {
         let now_s = self.now_s();
         let looks_idle = {
             let registry = self.registry.read();
@@ -74,22 +82,22 @@ impl Shared {
             !plan_forgetting(seen, |_| false, now_s, forget_after_s).is_empty()
         };
         if !looks_idle {
-            return 0;
+            return Some(0);
         }
-        let _commits = self.forgetting.commits.lock();
+        let _commits = self.forgetting.commits.try_lock_for(WAIT_FOR_COMMIT)?;
         let view = self.view.load();
         let in_head = |id: u32| view.heads().any(|head| head.series_range(id).is_some());
         let mut registry = self.registry.write();
         let forgotten =
             plan_forgetting(registry.seen_of_page(page), in_head, now_s, forget_after_s);
         if forgotten.is_empty() {
-            return 0;
+            return Some(0);
         }
         registry.forget(&forgotten);
         self.forgetting.generation.fetch_add(1, Ordering::Release);
         let count = forgotten.len() as u64;
         self.counters.series_forgotten.add(count);
-        count
+        Some(count)
     }
 
     /// Gives the memory of texts back that nobody names any more.

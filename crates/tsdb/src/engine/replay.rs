@@ -11,7 +11,6 @@ use super::Shared;
 use super::open::{OpenReport, Quarantined};
 use crate::TsdbError;
 use crate::head::Head;
-use crate::index::registry::RegistryLimits;
 use crate::wal::{
     Cut, ReplaySink, ResolvedGroup, replay_segment, segment_header, segment_name, segment_number,
 };
@@ -29,9 +28,7 @@ struct Replay<'a> {
 impl ReplaySink for Replay<'_> {
     fn series(&mut self, id: u32, labels: &Labels) {
         // What was acknowledged is kept, whatever the limit says now.
-        let pairs: Vec<(&str, &str)> = labels.iter().collect();
-        let mut registry = self.shared.registry.write();
-        let known = registry.insert(&pairs, &RegistryLimits::NONE, self.shared.now_s());
+        let known = self.shared.registry.write().insert(labels, usize::MAX);
         if let Ok(known) = known {
             self.series.insert(id, known.0);
         }

@@ -23,11 +23,6 @@ pub(crate) struct RegistryLimits {
     pub(crate) label_bytes: usize,
 }
 
-impl RegistryLimits {
-    /// As much as can be counted.
-    pub(crate) const NONE: Self = Self { series: usize::MAX, label_bytes: usize::MAX };
-}
-
 /// The series known now.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -69,9 +64,15 @@ impl Registry {
         self.by_entries.find(hash(entries), is).copied()
     }
 
-    /// The number of a label set, which becomes known; `pairs` are valid and stand by name. An error if this would be more
-    /// than the limits allow.
-    pub(crate) fn insert(
+    /// The number of a label set, which becomes known; an error if there are `limit` series already.
+    pub(crate) fn insert(&mut self, labels: &Labels, limit: usize) -> Result<SeriesId, TsdbError> {
+        let pairs: Vec<(&str, &str)> = labels.iter().collect();
+        let limits = RegistryLimits { series: limit, label_bytes: usize::MAX };
+        self.insert_pairs(&pairs, &limits, 0)
+    }
+
+    /// As [`Registry::insert`], for labels that are valid and stand by name; the series counts as seen at `now_s`.
+    pub(crate) fn insert_pairs(
         &mut self,
         pairs: &[(&str, &str)],
         limits: &RegistryLimits,
@@ -140,7 +141,17 @@ impl Registry {
 
     /// The label set of a series; the empty one if it is not known.
     pub(crate) fn labels(&self, id: u32) -> Labels {
-        Labels::from_sorted(self.label_pairs(id)).expect("what is registered was checked")
+        // Looked up once each, as they are gone through several times.
+        let mut few = [("", ""); 16];
+        let pairs = self.label_pairs(id);
+        let count = pairs.len();
+        let labels = if count <= few.len() {
+            few.iter_mut().zip(pairs).for_each(|(place, pair)| *place = pair);
+            Labels::from_sorted(few[..count].iter().copied())
+        } else {
+            Labels::from_sorted(pairs)
+        };
+        labels.expect("what is registered was checked")
     }
 
     /// What is needed to sort these series by their labels without holding a lock on the registry.
@@ -246,6 +257,9 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    const NO_LIMITS: RegistryLimits =
+        RegistryLimits { series: usize::MAX, label_bytes: usize::MAX };
+
     fn insert(
         registry: &mut Registry,
         name: &str,
@@ -253,7 +267,7 @@ mod tests {
         series: usize,
     ) -> Result<SeriesId, TsdbError> {
         let limits = RegistryLimits { series, label_bytes: 1000 };
-        registry.insert(&[("__name__", name), ("host", host)], &limits, 0)
+        registry.insert_pairs(&[("__name__", name), ("host", host)], &limits, 0)
     }
 
     fn registry() -> Registry {
@@ -261,7 +275,7 @@ mod tests {
         for (name, host) in [("up", "b"), ("up", "a"), ("load", "a")] {
             insert(&mut registry, name, host, 10).unwrap();
         }
-        registry.insert(&[("__name__", "load")], &RegistryLimits::NONE, 0).unwrap();
+        registry.insert_pairs(&[("__name__", "load")], &NO_LIMITS, 0).unwrap();
         registry
     }
 
@@ -325,7 +339,7 @@ mod tests {
                     let pod = format!("pod-{round}-{number}");
                     let name = format!("label_{round}");
                     let pairs = [("__name__", "up"), (&*name, "x"), ("pod", &*pod)];
-                    registry.insert(&pairs, &RegistryLimits::NONE, round).unwrap().0
+                    registry.insert_pairs(&pairs, &NO_LIMITS, round).unwrap().0
                 })
                 .collect();
             assert_eq!((registry.len(), registry.names().count()), (3000, 3));
@@ -351,7 +365,7 @@ mod tests {
                 let known = model.get(&(name, host)).copied();
                 prop_assert_eq!(registry.get(&pairs, 0).map(|id| id.0), known);
                 if step > 0 {
-                    let id = registry.insert(&pairs, &RegistryLimits::NONE, 0).unwrap().0;
+                    let id = registry.insert_pairs(&pairs, &NO_LIMITS, 0).unwrap().0;
                     prop_assert_eq!(id, known.unwrap_or(id));
                     model.insert((name, host), id);
                 } else if let Some(id) = model.remove(&(name, host)) {

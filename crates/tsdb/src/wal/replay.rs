@@ -191,7 +191,7 @@ fn read_rest(file: &dyn ReadFile, offset: u64, len: u64) -> io::Result<Vec<u8>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::registry::{Registry, RegistryLimits};
+    use crate::index::registry::Registry;
     use crate::wal::{WalWriter, segment_name};
     use muster_environment::{MemoryDisk, read_all};
     use parking_lot::RwLock;
@@ -227,8 +227,7 @@ mod tests {
         disk.create_dir_all(&dir).unwrap();
         let registry = RwLock::new(Registry::default());
         let labels = Labels::from_pairs([("__name__", "up")]).unwrap();
-        let pairs: Vec<(&str, &str)> = labels.iter().collect();
-        registry.write().insert(&pairs, &RegistryLimits::NONE, 0).unwrap();
+        registry.write().insert(&labels, 1).unwrap();
         let mut writer = WalWriter::new(Arc::new(disk.clone()), &dir, 1, 1 << 20);
         let path = dir.join(segment_name(1));
         let mut ends = Vec::new();
