@@ -174,14 +174,19 @@ impl Embedded {
     }
 
     fn source(&self, run: &QueryRun) -> Source<'_> {
-        Source { db: &self.db, max_samples: run.max_samples }
+        let cancelled = Some(Arc::clone(&run.cancelled));
+        let max_samples = run.max_samples;
+        Source {
+            db: &self.db,
+            limits: SelectLimits { max_series: MAX_SERIES, max_samples, cancelled },
+        }
     }
 }
 
 /// What PromQL sees of the engine.
 struct Source<'a> {
     db: &'a Db,
-    max_samples: usize,
+    limits: SelectLimits,
 }
 
 impl SeriesSource for Source<'_> {
@@ -190,9 +195,18 @@ impl SeriesSource for Source<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let limits = SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples };
         self.db
-            .select(matchers, range, &limits)
+            .select(matchers, range, &self.limits)
+            .map_err(|error| SourceError::new(error.to_string()))
+    }
+
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        self.db
+            .select_last(matchers, range, &self.limits)
             .map_err(|error| SourceError::new(error.to_string()))
     }
 }

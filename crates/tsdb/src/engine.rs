@@ -6,6 +6,8 @@
 //! as a whole, so a reader never waits for either.
 
 mod db;
+mod fan_out;
+mod forget;
 mod inventory;
 mod maintenance;
 mod merge;
@@ -31,6 +33,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::block::{Block, PageCache};
 use crate::head::Head;
 use crate::index::registry::Registry;
+use crate::index::scans::ScanCache;
 use crate::manifest::Manifest;
 use crate::tombstone::Tombstone;
 use crate::{Options, TsdbError};
@@ -41,6 +44,7 @@ pub use query::SelectLimits;
 pub use snapshot::{SnapshotReport, copy_store};
 pub use stats::Stats;
 
+use forget::Forgetting;
 use queue::Queue;
 use scrub::ScrubTimes;
 use stats::Counters;
@@ -79,6 +83,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     options: Options,
     registry: RwLock<Registry>,
+    forgetting: Forgetting,
+    scans: ScanCache,
     view: ArcSwap<View>,
     cache: PageCache,
     queue: Queue,

@@ -27,4 +27,4 @@ pub use inspect::{
     BlockInspection, Cardinality, Damage, Inspection, SegmentInspection, inspect, inspect_block,
     inspect_segment,
 };
-pub use options::Options;
+pub use options::{LabelLimits, Options};

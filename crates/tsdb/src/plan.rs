@@ -103,6 +103,18 @@ fn are_alike(blocks: &[&BlockMeta]) -> bool {
     sizes[sizes.len() / 4].saturating_mul(ALIKE) >= sizes[sizes.len() - 1]
 }
 
+/// Which of these series, given with when they were last seen, are to be forgotten: those not seen for so long that have no
+/// samples in memory. Times are seconds of the clock that never jumps.
+pub(crate) fn plan_forgetting(
+    seen: impl Iterator<Item = (u32, u32)>,
+    is_in_head: impl Fn(u32) -> bool,
+    now_s: u32,
+    forget_after_s: u32,
+) -> Vec<u32> {
+    let idle = seen.filter(|(_, seen_s)| now_s.saturating_sub(*seen_s) >= forget_after_s);
+    idle.map(|(id, _)| id).filter(|&id| !is_in_head(id)).collect()
+}
+
 /// What retention asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RetentionPlan {
@@ -440,6 +452,14 @@ mod tests {
         assert_eq!(oldest_kept(vec![], 50, 10), 40);
         assert_eq!(oldest_kept(vec![range(1)], 50, 10), 40);
         assert_eq!(oldest_kept(vec![range(0), range(1)], 500 * DAY_MS, 10), DAY_MS - 10);
+    }
+
+    #[test]
+    fn a_series_is_forgotten_when_it_is_idle_and_not_in_memory() {
+        let seen = [(1, 0), (2, 50), (3, 0), (4, 41), (5, 40), (6, 200)];
+        let forgotten = plan_forgetting(seen.into_iter(), |id| id == 3, 100, 60);
+        assert_eq!(forgotten, [1, 5]);
+        assert_eq!(plan_forgetting(seen.into_iter(), |_| false, u32::MAX, u32::MAX), [1, 3]);
     }
 
     #[test]

@@ -57,8 +57,17 @@ const PROCESS: [Row<App>; 12] = [
 ];
 
 /// What the store tells.
-const STORE: [Row<Stats>; 24] = [
+const STORE: [Row<Stats>; 26] = [
     ("muster_tsdb_series", Gauge, "Series that may be written to.", |s| s.series as f64),
+    ("muster_tsdb_label_bytes", Gauge, "Memory that the texts of their labels take.", |s| {
+        s.label_bytes as f64
+    }),
+    (
+        "muster_tsdb_series_forgotten_total",
+        Counter,
+        "Series taken out of memory as they had no sample for hours.",
+        |s| s.forgotten_series as f64,
+    ),
     ("muster_tsdb_head_samples", Gauge, "Samples not yet in a block.", |s| s.head_samples as f64),
     ("muster_tsdb_head_bytes", Gauge, "Memory that these take.", |s| s.head_bytes as f64),
     ("muster_tsdb_blocks", Gauge, "Blocks on disk.", |s| s.blocks as f64),
@@ -73,7 +82,7 @@ const STORE: [Row<Stats>; 24] = [
     ("muster_tsdb_samples_duplicate_total", Counter, "Samples that were there already.", |s| {
         s.duplicate_samples as f64
     }),
-    ("muster_tsdb_series_refused_total", Counter, "Series over the limit.", |s| {
+    ("muster_tsdb_series_refused_total", Counter, "Series over a limit or not valid.", |s| {
         s.refused_series as f64
     }),
     ("muster_tsdb_batches_busy_total", Counter, "Batches refused as too much was waiting.", |s| {

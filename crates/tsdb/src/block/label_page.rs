@@ -5,6 +5,7 @@ use std::ops::Range;
 use roaring::RoaringBitmap;
 
 use crate::codec::varint::{self, Malformed, Reader};
+use crate::index::holders::Holders;
 
 /// The series of each value of one label in one block; a label of many values has several such pages.
 ///
@@ -80,13 +81,19 @@ impl LabelPage {
         }
     }
 
-    /// Shows all values with their series.
+    /// Shows all values that begin with `prefix`, with their series.
     pub(super) fn each(
         &self,
-        visit: &mut dyn FnMut(&str, &RoaringBitmap),
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, Holders<'_>),
     ) -> Result<(), Malformed> {
-        for at in 0..self.entries.len() {
-            visit(self.value(at), &self.series(at)?);
+        let first = self.entries.partition_point(|(own, _)| self.text(own) < prefix);
+        for at in first..self.entries.len() {
+            let value = self.value(at);
+            if !value.starts_with(prefix) {
+                break;
+            }
+            visit(value, Holders::Many(&self.series(at)?));
         }
         Ok(())
     }
@@ -158,7 +165,8 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(raw: Vec<u8>) {
             if let Ok(page) = LabelPage::read(raw, 1000) {
-                prop_assert!(page.each(&mut |_, series| assert!(series.max() < Some(1000))).is_ok());
+                let mut check = |_: &str, series: Holders<'_>| assert!(!series.any(|id| id >= 1000));
+                prop_assert!(page.each("", &mut check).is_ok());
             }
         }
     }

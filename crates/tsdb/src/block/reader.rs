@@ -15,6 +15,7 @@ use super::{BlockMeta, Chunk};
 use crate::TsdbError;
 use crate::codec::column;
 use crate::codec::varint::{Malformed, Reader};
+use crate::index::holders::Holders;
 use crate::index::resolve::LabelIndex;
 
 /// Last bytes of a block (docs/format/block.md, "Trailer").
@@ -485,13 +486,19 @@ impl LabelIndex for BlockIndex<'_> {
     fn each_value(
         &self,
         name: &str,
-        visit: &mut dyn FnMut(&str, &RoaringBitmap),
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, Holders<'_>),
     ) -> Result<(), TsdbError> {
         for (_, at) in self.block.label_pages(name) {
             let page = self.block.label_page(*at, self.cache)?;
-            page.each(visit).map_err(|Malformed| self.block.malformed(*at))?;
+            page.each(prefix, visit).map_err(|Malformed| self.block.malformed(*at))?;
         }
         Ok(())
+    }
+
+    fn source(&self, _name: &str) -> (u64, u64) {
+        // Number 0 is the registry's; a block never changes.
+        (self.block.number + 1, 0)
     }
 }
 

@@ -68,6 +68,7 @@ impl Shared {
         let now_ms = self.clock.now_ms();
         self.retain(&mut manifest, now_ms)?;
         self.retain_by_size(&mut manifest, now_ms)?;
+        self.forget_idle()?;
         loop {
             self.set_damaged_aside(&mut manifest)?;
             if !self.compact(&mut manifest, now_ms)? {
@@ -161,6 +162,7 @@ impl Shared {
         cut: &CutHead,
     ) -> Result<(), TsdbError> {
         let ids = cut.head.series();
+        self.registry.read().touch(ids.iter().copied(), self.now_s());
         let order = self.registry.read().order_keys(ids.into_iter()).sorted();
         let (number, sequence) = (manifest.next_head, manifest.next_sequence);
         let range = cut.head.range();

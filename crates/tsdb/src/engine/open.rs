@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use muster_environment::{Clock, Disk, LockError};
 use parking_lot::{Mutex, RwLock};
 
+use super::forget::Forgetting;
 use super::inventory::Inventory;
 use super::queue::Queue;
 use super::scrub::ScrubTimes;
@@ -16,6 +17,7 @@ use super::{Folders, Shared, View};
 use crate::block::PageCache;
 use crate::head::Head;
 use crate::index::registry::Registry;
+use crate::index::scans::ScanCache;
 use crate::wal::WalWriter;
 use crate::{Options, TsdbError};
 
@@ -97,6 +99,8 @@ pub(super) fn open(
     let tombstones = manifest.tombstones.clone().into();
     let shared = Shared {
         registry: RwLock::new(Registry::default()),
+        forgetting: Forgetting::default(),
+        scans: ScanCache::new(options.scan_cache_bytes),
         view: ArcSwap::from_pointee(View { active, cut: None, blocks, tombstones }),
         cache: PageCache::new(options.cache_bytes),
         queue: Queue::new(options.queue_samples),

@@ -29,6 +29,7 @@ pub(super) struct Counters {
     pub(super) failed_samples: Counter,
     pub(super) busy_batches: Counter,
     pub(super) series_refused: Counter,
+    pub(super) series_forgotten: Counter,
     pub(super) wal_syncs: Counter,
     pub(super) wal_sync_ms: Counter,
     pub(super) wal_bytes: Counter,
@@ -48,6 +49,10 @@ pub(super) struct Counters {
 pub struct Stats {
     /// Series that may be written to.
     pub series: u64,
+    /// Bytes of memory that the texts of their labels take.
+    pub label_bytes: u64,
+    /// Series that were forgotten, as they had no sample for long.
+    pub forgotten_series: u64,
     /// Samples not yet in a block.
     pub head_samples: u64,
     /// Bytes of memory that these take.
@@ -74,7 +79,7 @@ pub struct Stats {
     pub failed_samples: u64,
     /// Batches refused because too much was waiting.
     pub busy_batches: u64,
-    /// Series refused because there are as many as are allowed, or their labels are too long.
+    /// Series refused because there are as many as are allowed, or their labels are too many, too long or not valid.
     pub refused_series: u64,
     /// Syncs of the log.
     pub wal_syncs: u64,
@@ -113,16 +118,19 @@ impl Shared {
 
     pub(super) fn stats(&self) -> Stats {
         let view = self.view.load();
-        let (series, largest_labels) = {
+        let (series, label_bytes, largest_labels) = {
             let registry = self.registry.read();
             let largest = registry.largest_labels(5);
-            (registry.len() as u64, largest.into_iter().map(|(n, v)| (n, v as u64)).collect())
+            let largest = largest.into_iter().map(|(n, v)| (n, v as u64)).collect();
+            (registry.len() as u64, registry.label_bytes() as u64, largest)
         };
         let cut = view.cut.as_ref().map(|cut| (cut.head.samples(), cut.head.bytes()));
         let (cut_samples, cut_bytes) = cut.unwrap_or_default();
         let counters = &self.counters;
         Stats {
             series,
+            label_bytes,
+            forgotten_series: self.counters.series_forgotten.get(),
             head_samples: view.active.samples() + cut_samples,
             head_bytes: (view.active.bytes() + cut_bytes) as u64,
             blocks: view.blocks.len() as u64,

@@ -14,7 +14,8 @@ use roaring::RoaringBitmap;
 use super::{Shared, View};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, ColumnsRead, PageCache};
-use crate::index::resolve::resolve;
+use crate::index::resolve::Selection;
+use crate::index::scans::ScanCache;
 use crate::manifest::Manifest;
 use crate::plan::{Compaction, cleaning_is_due};
 use crate::tombstone::Tombstone;
@@ -36,7 +37,8 @@ impl Deleted {
     ) -> Result<Self, TsdbError> {
         let mut parts = Vec::new();
         for tombstone in tombstones.iter().filter(|tombstone| tombstone.concerns(&block.meta)) {
-            let series = resolve(&block.index(cache), &tombstone.matchers)?;
+            let selection = Selection::new(&tombstone.matchers);
+            let series = selection.find(&block.index(cache), &ScanCache::new(0))?;
             if !series.is_empty() {
                 parts.push((series, tombstone.range));
             }

@@ -48,12 +48,12 @@ impl Shared {
     fn commit(&self, wal: &mut WalWriter, pending: Vec<Pending>) {
         let mut groups = Vec::new();
         let now_ms = self.clock.now_ms();
-        let known = self.registry.read().len();
+        let _keeps = self.forgetting.keep_all();
         let checked: Vec<Checked> = pending
             .into_iter()
             .map(|pending| {
                 let first = groups.len();
-                let report = self.check(&pending.batch, now_ms, known, &mut groups);
+                let report = self.check(&pending.batch, now_ms, &mut groups);
                 Checked { groups: first..groups.len(), report, done: pending.done }
             })
             .collect();
@@ -72,16 +72,11 @@ impl Shared {
     }
 
     /// Takes out what cannot be stored, counts it, and adds the rest to `groups`.
-    fn check(
-        &self,
-        batch: &WriteBatch,
-        now_ms: i64,
-        known_series: usize,
-        groups: &mut Vec<ResolvedGroup>,
-    ) -> Appended {
+    fn check(&self, batch: &WriteBatch, now_ms: i64, groups: &mut Vec<ResolvedGroup>) -> Appended {
         let newest = now_ms.saturating_add(self.options.future_tolerance_ms);
         let oldest = now_ms.saturating_sub(self.options.retention_ms);
         let mut report = Appended::default();
+        let registry = self.registry.read();
         for scrape in batch.samples.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
             let (timestamp, count) = (scrape[0].timestamp_ms, scrape.len() as u64);
             if timestamp > newest {
@@ -94,7 +89,7 @@ impl Shared {
             }
             let samples: Vec<(u32, f64)> = scrape
                 .iter()
-                .filter(|sample| (sample.series.0 as usize) < known_series)
+                .filter(|sample| registry.is_known(sample.series.0))
                 .map(|sample| (sample.series.0, sample.value))
                 .collect();
             report.refused.unknown_series += count - samples.len() as u64;

@@ -5,6 +5,7 @@
     reason = "all of this crate is tests, the functions they share included"
 )]
 
+mod churn;
 mod crash;
 mod damage;
 mod deletion;
