@@ -13,7 +13,7 @@ pub struct Options {
     pub future_tolerance_ms: i64,
     /// Most series known at a time.
     pub max_series: usize,
-    /// The head becomes a block when its samples take this many bytes.
+    /// The head becomes a block when its samples take this many bytes, or some more where it has very many series.
     pub head_bytes: usize,
     /// The head becomes a block when it is this old, in milliseconds.
     pub head_window_ms: i64,
@@ -35,7 +35,7 @@ impl Default for Options {
             retention_ms: 400 * 86_400_000,
             future_tolerance_ms: 600_000,
             max_series: 5_000_000,
-            head_bytes: 96 * MIB,
+            head_bytes: 16 * MIB,
             head_window_ms: 30 * 60_000,
             wal_segment_bytes: 64 * MIB as u64,
             queue_samples: 4_000_000,
