@@ -97,7 +97,7 @@ fn scraped(scrapes: Range<usize>, host: usize, series: &[SeriesId]) -> WriteBatc
         START_MS + (scrape * 15_000 + jitter) as i64
     };
     let value = |scrape: usize, number: usize| {
-        let noise = ((scrape * 31 + host * 17 + number * 131) * 2_654_435_761) >> 7;
+        let noise = scrambled(scrape * 1_000_000_007 + host * 1009 + number);
         match number % 3 {
             0 => (number * 1024) as f64,
             1 => (scrape * 1500 + noise % 97) as f64 / 100.0,
@@ -112,6 +112,13 @@ fn scraped(scrapes: Range<usize>, host: usize, series: &[SeriesId]) -> WriteBatc
         }
     }
     batch
+}
+
+/// A number that looks as if drawn by chance (the finisher of `SplitMix64`), so that nothing packs better than it should.
+fn scrambled(number: usize) -> usize {
+    let mixed = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ mixed >> 31) >> 8
 }
 
 /// Processor time of this process so far, of user and system together. The kernel counts it in hundredths.

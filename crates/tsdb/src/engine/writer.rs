@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::queue::{Done, Pending};
 use super::{CutHead, Shared, View};
@@ -15,6 +16,11 @@ use crate::{Appended, Refused, SeriesSample, TsdbError};
 const MOST_RESERVE: u64 = 256 << 20;
 /// And at most this part of the disk.
 const RESERVE_SHARE: u64 = 20;
+
+/// Longest that a commit waits for memory.
+const MOST_WAIT_MS: i64 = 10_000;
+/// It looks so often whether it still must.
+const WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// What a sample must keep to; one that does is stored.
 struct Bounds {
@@ -125,7 +131,7 @@ impl Shared {
         written.map(drop)
     }
 
-    /// Refuses while the disk has less room than the reserve, or the head more samples than it should.
+    /// Refuses while the disk has less room than the reserve, or the head more samples than it should and no end of that is near.
     fn check_room(&self) -> Result<(), TsdbError> {
         let root = &self.folders.root;
         let space = self
@@ -145,13 +151,26 @@ impl Shared {
             let (path, available) = (root.clone(), space.available);
             return Err(TsdbError::DiskFull { path, available, needed });
         }
-        let view = self.view.load();
-        // The head that is cut could not be written, or not fast enough; memory is not to grow for it.
-        let (bytes, series) = (view.active.bytes(), view.active.series_count());
-        if view.cut.is_some() && head_is_full(bytes / 2, series, &self.options) {
-            return Err(TsdbError::Busy);
+        self.wait_for_memory()
+    }
+
+    /// Waits while a block is being written of the cut head and the one after it holds more than it should; refuses where that takes too long
+    /// or nobody is at it. Memory is not to grow for a disk that is slow.
+    fn wait_for_memory(&self) -> Result<(), TsdbError> {
+        let started_ms = self.clock.monotonic_ms();
+        loop {
+            let view = self.view.load();
+            let (bytes, series) = (view.active.bytes(), view.active.series_count());
+            if view.cut.is_none() || !head_is_full(bytes / 2, series, &self.options) {
+                return Ok(());
+            }
+            let is_written = self.manifest.is_locked() && !self.stopping.load(Ordering::Relaxed);
+            if !is_written || self.clock.monotonic_ms() - started_ms > MOST_WAIT_MS {
+                return Err(TsdbError::Busy);
+            }
+            drop(view);
+            self.queue.wait_for_head(WAIT_STEP);
         }
-        Ok(())
     }
 
     fn apply(&self, pending: Vec<Pending>, refused: &[Refused]) {

@@ -88,8 +88,13 @@ impl Cells {
     /// Writes a token at a place of a cell where there is room for it.
     pub(super) fn write(&mut self, number: u32, at: usize, token: &Token) {
         let rest = &mut self.get_mut(number).bytes[at..];
+        // Copies of fixed length are one store each where one of variable length is a call.
         if let Some(room) = rest.first_chunk_mut::<16>() {
             *room = token.bytes;
+        } else if let (Some(room), Some(token)) =
+            (rest.first_chunk_mut::<4>(), token.bytes.first_chunk::<4>().filter(|_| token.len <= 4))
+        {
+            *room = *token;
         } else {
             rest[..token.len].copy_from_slice(&token.bytes[..token.len]);
         }

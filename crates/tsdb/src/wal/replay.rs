@@ -266,6 +266,7 @@ mod tests {
     use crate::index::registry::Registry;
     use crate::wal::{WalWriter, segment_name};
     use muster_environment::{MemoryDisk, read_all};
+    use muster_series::stale_marker;
     use parking_lot::RwLock;
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -273,9 +274,15 @@ mod tests {
     #[derive(Default)]
     struct Collected {
         series: usize,
-        samples: Vec<f64>,
+        samples: Vec<SeriesSample>,
         damaged: u64,
         cannot_keep: bool,
+    }
+
+    impl Collected {
+        fn values(&self) -> Vec<f64> {
+            self.samples.iter().map(|sample| sample.value).collect()
+        }
     }
 
     impl ReplaySink for Collected {
@@ -284,7 +291,7 @@ mod tests {
         }
 
         fn samples(&mut self, samples: &[SeriesSample]) {
-            self.samples.extend(samples.iter().map(|sample| sample.value));
+            self.samples.extend_from_slice(samples);
         }
 
         fn damaged(&mut self, _: u64, bytes: &[u8], _: &'static str) -> bool {
@@ -345,7 +352,7 @@ mod tests {
             let replay = replay_segment(&disk, &path, &mut found).unwrap();
             assert_eq!(found.damaged, ends[4] - ends[1], "byte {at}");
             assert!(replay.cut.is_none_or(|cut| cut.torn == 0), "byte {at}");
-            assert_eq!(found.samples, [0.0, 1.0], "byte {at}");
+            assert_eq!(found.values(), [0.0, 1.0], "byte {at}");
         }
     }
 
@@ -379,7 +386,7 @@ mod tests {
         let second = ends.iter().position(|&end| end - SEGMENT_HEADER_LEN >= 2 << 20).unwrap() + 1;
         assert_eq!(found.samples.len(), (10 + 900 - second) * 600);
         assert_eq!(found.damaged, ends[second - 1] - ends[9]);
-        assert_eq!(found.samples.last().unwrap().to_bits(), noise);
+        assert_eq!(found.samples.last().unwrap().value.to_bits(), noise);
     }
 
     #[track_caller]
@@ -417,5 +424,49 @@ mod tests {
         .unwrap();
         let error = replay_segment(&disk, &path, &mut Collected::default()).unwrap_err();
         assert!(matches!(error, TsdbError::Version { found: 9, .. }));
+    }
+
+    /// Batches with every kind of run and of token, one of them long enough to be packed.
+    fn golden_batches() -> Vec<Vec<SeriesSample>> {
+        let sample = |series, timestamp_ms, value| SeriesSample {
+            series: SeriesId(series),
+            timestamp_ms,
+            value,
+        };
+        let values = [1.0, 0.25, -7.5, 1e12, stale_marker(), -0.0, 0.1 + 0.2, 3e5];
+        let scrape = |timestamp_ms: i64, change: f64| -> Vec<SeriesSample> {
+            let changed = (0..).zip(values);
+            changed.map(|(series, value)| sample(series, timestamp_ms, value + change)).collect()
+        };
+        let column = |series, start: i64| {
+            (start..start + 3)
+                .map(move |at| sample(series, 1_790_000_100_000 + at * 15_000, at as f64))
+        };
+        vec![
+            scrape(1_790_000_000_000, 0.0),
+            scrape(1_790_000_015_000, 0.0),
+            scrape(1_790_000_030_007, 2.0),
+            column(3, 0).chain(column(4, 0)).chain(column(5, 2)).collect(),
+            vec![sample(9, 1_790_000_200_000, 1.0), sample(2, 1_790_000_200_000, 2.0)],
+            (0..200)
+                .map(|series| sample(series, 1_790_000_300_000, f64::from(series / 7)))
+                .collect(),
+        ]
+    }
+
+    #[test]
+    fn the_golden_segment_is_read() {
+        let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/wal"));
+        disk.create_dir_all(&dir).unwrap();
+        let path = dir.join(segment_name(1));
+        let golden = include_bytes!("../../tests/golden/wal-v2.wal");
+        disk.create(&path).unwrap().write_all(golden).unwrap();
+        let mut found = Collected::default();
+        let replay = replay_segment(&disk, &path, &mut found).unwrap();
+        let bits = |samples: &[SeriesSample]| -> Vec<(u32, i64, u64)> {
+            samples.iter().map(|s| (s.series.0, s.timestamp_ms, s.value.to_bits())).collect()
+        };
+        assert_eq!(bits(&found.samples), bits(&golden_batches().concat()));
+        assert_eq!((found.series, found.damaged, replay.cut), (200, 0, None));
     }
 }

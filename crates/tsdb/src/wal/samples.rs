@@ -129,9 +129,9 @@ impl RecordRuns {
             };
             let (run, after) = rest.split_at(in_scrape.max(in_column));
             if in_column > 1 {
-                self.add_column(run)
+                self.add_column(run);
             } else {
-                self.add_scrape(run)
+                self.add_scrape(run);
             }
             rest = after;
         }
@@ -291,9 +291,12 @@ mod tests {
         let time = prop_oneof![0_i64..4, any::<i64>()];
         let run = (series, time, any::<bool>(), proptest::collection::vec(any_value(), 1..12))
             .prop_map(|(series, time, is_column, values)| {
-                let row = |(at, value): (i64, f64)| match is_column {
-                    true => (series, time.wrapping_add(at * 5), value),
-                    false => (series + at as u32, time, value),
+                let row = |(at, value): (i64, f64)| {
+                    if is_column {
+                        (series, time.wrapping_add(at * 5), value)
+                    } else {
+                        (series + at as u32, time, value)
+                    }
                 };
                 (0..).zip(values).map(row).collect::<Vec<_>>()
             });
