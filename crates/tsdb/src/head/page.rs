@@ -230,3 +230,31 @@ impl Page {
         self.series.iter().enumerate().filter(|(_, series)| series.count > 0).map(|(at, _)| at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeriesId;
+
+    #[test]
+    fn the_newest_samples_are_read_without_all_before() {
+        let mut page = Page::default();
+        for timestamp_ms in 0..5_000 {
+            let value = (timestamp_ms * 977 % 251) as f64;
+            page.push(&[SeriesSample { series: SeriesId(7), timestamp_ms, value }]);
+        }
+        let series = &page.series[7];
+        for start in [4_990, 2_000, 1_000] {
+            let checkpoint = page.checkpoint_before(series, start).unwrap();
+            assert!((1..300).contains(&(start - i64::from(checkpoint.tick))), "{checkpoint:?}");
+            let mut ticks = Vec::new();
+            series.read(Some(checkpoint), &page.store, |tick, value| {
+                assert_eq!(value, f64::from(tick * 977 % 251));
+                ticks.push(tick);
+                true
+            });
+            assert_eq!(ticks, (checkpoint.tick + 1..5_000).collect::<Vec<_>>());
+        }
+        assert!(page.checkpoint_before(series, 10).is_none());
+    }
+}
