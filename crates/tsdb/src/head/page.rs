@@ -163,13 +163,15 @@ impl Page {
         self.store.cells.give_back(series.first_cell);
         let lane = &mut self.lanes[usize::from(series.lane)];
         let before = lane.instants().len();
+        // Where a neighbour was merged before, its instants are among the newest; more are not looked through for each sample.
+        let newest = TAIL + 4 * samples.len();
         let mut samples = samples.into_iter();
         let Some((timestamp, value)) = samples.next() else {
             return;
         };
         series.start(series.lane, lane.tick_of(timestamp), value);
         for (timestamp, value) in samples {
-            let tick = lane.tick_after(series.tick, series.step, timestamp, usize::MAX);
+            let tick = lane.tick_after(series.tick, series.step, timestamp, newest);
             series.push(tick, value, &mut self.store);
         }
         self.instants += lane.instants().len() - before;
@@ -186,7 +188,8 @@ impl Page {
     fn samples(&self, at: usize, range: TimeRange) -> Vec<(i64, f64)> {
         let series = &self.series[at];
         let instants = self.lanes[usize::from(series.lane)].instants();
-        let mut samples = Vec::new();
+        let reads_all = range.start_ms <= instants[series.first_tick as usize];
+        let mut samples = Vec::with_capacity(if reads_all { series.count as usize } else { 0 });
         series.read(self.checkpoint_before(series, range.start_ms), &self.store, |tick, value| {
             let timestamp = instants[tick as usize];
             if timestamp >= range.start_ms && timestamp <= range.end_ms {
