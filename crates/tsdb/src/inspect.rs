@@ -11,10 +11,10 @@ use std::path::Path;
 use muster_environment::Disk;
 use muster_series::{Labels, TimeRange};
 
-use crate::TsdbError;
 use crate::block::{Block, BlockMeta, PageCache, partition_start};
 use crate::manifest::{MANIFEST_NAME, Manifest};
-use crate::wal::{ReplaySink, ResolvedGroup, replay_segment, segment_name, segment_number};
+use crate::wal::{ReplaySink, replay_segment, segment_name, segment_number};
+use crate::{SeriesSample, TsdbError};
 
 pub use cardinality::Cardinality;
 use cardinality::Census;
@@ -206,13 +206,13 @@ struct Reading<'a> {
 }
 
 impl ReplaySink for Reading<'_> {
-    fn series(&mut self, _: u32, labels: &Labels) {
-        self.found.series += 1;
-        (self.visit)(labels);
+    fn series(&mut self, series: &[(u32, Labels)]) {
+        self.found.series += series.len() as u64;
+        series.iter().for_each(|(_, labels)| (self.visit)(labels));
     }
 
-    fn samples(&mut self, group: &ResolvedGroup) {
-        self.found.samples += group.samples.len() as u64;
+    fn samples(&mut self, samples: &[SeriesSample]) {
+        self.found.samples += samples.len() as u64;
     }
 
     fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str) -> bool {

@@ -21,7 +21,7 @@ pub struct Options {
     pub label_limits: LabelLimits,
     /// A series is forgotten when it had no sample for so long, in milliseconds; its samples stay. Far longer than a query takes.
     pub forget_after_ms: i64,
-    /// The head becomes a block when its samples take this many bytes.
+    /// The head becomes a block when its samples take this many bytes, or some more where it has very many series.
     pub head_bytes: usize,
     /// The head becomes a block when it is this old, in milliseconds.
     pub head_window_ms: i64,
@@ -66,7 +66,7 @@ impl Default for Options {
             max_label_bytes: 1024 * MIB,
             label_limits: LabelLimits::default(),
             forget_after_ms: 3 * 3_600_000,
-            head_bytes: 96 * MIB,
+            head_bytes: 16 * MIB,
             head_window_ms: 30 * 60_000,
             wal_segment_bytes: 64 * MIB as u64,
             queue_samples: 4_000_000,

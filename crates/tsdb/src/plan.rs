@@ -27,9 +27,17 @@ const DAY_MS: i64 = 86_400_000;
 /// Samples so far from all others may be of a clock that was wrong.
 const ISLAND_GAP_MS: i64 = 7 * DAY_MS;
 
-/// Whether a head of so many bytes and such an age is to become a block.
-pub(crate) fn head_is_due(bytes: usize, age_ms: i64, options: &Options) -> bool {
-    bytes >= options.head_bytes || age_ms >= options.head_window_ms
+/// A head whose series have fewer bytes than this each is too thin for a block, unless it is old.
+const HEAD_BYTES_PER_SERIES: usize = 48;
+
+/// Whether a head of so many bytes and series is to become a block, whatever its age.
+pub(crate) fn head_is_full(bytes: usize, series: usize, options: &Options) -> bool {
+    bytes >= options.head_bytes.max(series.saturating_mul(HEAD_BYTES_PER_SERIES))
+}
+
+/// Whether a head of such an age is to become a block, whatever its size.
+pub(crate) fn head_is_old(age_ms: i64, options: &Options) -> bool {
+    age_ms >= options.head_window_ms
 }
 
 /// Blocks to be merged into one.
@@ -465,7 +473,8 @@ mod tests {
     #[test]
     fn a_head_is_due_by_size_or_by_age() {
         let options = Options { head_bytes: 100, head_window_ms: 50, ..Options::default() };
-        assert!(head_is_due(100, 0, &options) && head_is_due(0, 50, &options));
-        assert!(!head_is_due(99, 49, &options));
+        assert!(head_is_full(100, 2, &options) && head_is_full(480, 10, &options));
+        assert!(!head_is_full(99, 1, &options) && !head_is_full(479, 10, &options));
+        assert!(head_is_old(50, &options) && !head_is_old(49, &options));
     }
 }

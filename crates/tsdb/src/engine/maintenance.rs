@@ -250,6 +250,9 @@ impl Shared {
             }
             view
         });
+        if head_is_written {
+            self.queue.tell_head_written();
+        }
         for name in gone {
             let path = self.folders.blocks.join(&name);
             if !kept.contains(&name) {
