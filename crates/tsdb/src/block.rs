@@ -65,7 +65,8 @@ pub(crate) enum Chunk {
 impl BlockMeta {
     /// The block's file name, which no other block has.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}_{}-{}.blk", self.partition, self.first_head, self.last_head)
+        let settled = if self.settled { "_settled" } else { "" };
+        format!("{}_{}-{}{settled}.blk", self.partition, self.first_head, self.last_head)
     }
 
     /// Whether a head went into both blocks.

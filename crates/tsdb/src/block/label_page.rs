@@ -81,7 +81,10 @@ impl LabelPage {
     }
 
     /// Shows all values with their series.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&str, &RoaringBitmap)) -> Result<(), Malformed> {
+    pub(super) fn each(
+        &self,
+        visit: &mut dyn FnMut(&str, &RoaringBitmap),
+    ) -> Result<(), Malformed> {
         for at in 0..self.entries.len() {
             visit(self.value(at), &self.series(at)?);
         }
@@ -135,7 +138,9 @@ mod tests {
     fn page(entries: &[(&str, &RoaringBitmap)]) -> Vec<u8> {
         let mut raw = Vec::new();
         varint::put(&mut raw, entries.len() as u64);
-        entries.iter().for_each(|(value, series)| put_entry(&mut raw, value, series));
+        for (value, series) in entries {
+            put_entry(&mut raw, value, series);
+        }
         raw
     }
 

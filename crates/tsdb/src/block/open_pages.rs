@@ -82,7 +82,8 @@ pub(super) fn series_page(
     }
     // In the order of the file, so that the distances from page to page are short.
     used_pages.sort();
-    let place = |column: OpenColumn| Place { page: used_pages.place(column.page), slot: column.slot };
+    let place =
+        |column: OpenColumn| Place { page: used_pages.place(column.page), slot: column.slot };
     let columns = used_pages.numbers.iter().map(|&number| {
         pages[number as usize].expect("pages are written before the series that use them")
     });

@@ -181,7 +181,8 @@ impl Block {
             let columns = chunks.map(|chunk| series.page.timeline(chunk).column);
             times.extend(columns.map(|column| series.page.page_of(column).at));
         }
-        let sum = |pages: &mut dyn Iterator<Item = PageRef>| pages.map(|at| u64::from(at.len)).sum();
+        let sum =
+            |pages: &mut dyn Iterator<Item = PageRef>| pages.map(|at| u64::from(at.len)).sum();
         let of_kind = |kind| {
             let pages = columns.iter().filter(move |page| page.kind == kind).map(|page| page.at);
             sum(&mut pages.filter(|at| !times.contains(at)))
@@ -302,8 +303,8 @@ impl Block {
             .times
             .column(timeline.column.slot)
             .and_then(|times| Ok((times, pages.values.column(chunk.values.slot)?)));
-        let (times, values) = columns
-            .map_err(|Malformed| self.corrupt(pages.offset, "a page lacks a column"))?;
+        let (times, values) =
+            columns.map_err(|Malformed| self.corrupt(pages.offset, "a page lacks a column"))?;
         let (range, len) = (timeline.range, timeline.len);
         Ok(Chunk::Columns { range, len, times: times.into(), values: values.into() })
     }
@@ -330,8 +331,9 @@ impl Block {
     ) -> Result<Arc<ColumnsPage>, TsdbError> {
         match self.cached(columns.at, columns.kind, cache)? {
             CachedPage::Columns(page) => Ok(page),
-            _ => Err(self
-                .corrupt(columns.at.offset, "a page is not of the kind that it should be")),
+            _ => {
+                Err(self.corrupt(columns.at.offset, "a page is not of the kind that it should be"))
+            }
         }
     }
 
@@ -356,8 +358,9 @@ impl Block {
             PageKind::Series => {
                 SeriesPage::read(&raw).map(|page| CachedPage::Series(Arc::new(page)))
             }
-            PageKind::Label => LabelPage::read(raw, self.meta.series)
-                .map(|page| CachedPage::Label(Arc::new(page))),
+            PageKind::Label => {
+                LabelPage::read(raw, self.meta.series).map(|page| CachedPage::Label(Arc::new(page)))
+            }
             PageKind::Columns | PageKind::PackedColumns => {
                 ColumnsPage::read(raw).map(|page| CachedPage::Columns(Arc::new(page)))
             }
@@ -582,8 +585,7 @@ mod tests {
     fn write_the_golden_block() {
         let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/blocks"));
         disk.create_dir_all(&dir).unwrap();
-        let mut writer =
-            BlockWriter::create_with(&disk, &dir, 0, (1, 9), Effort::Small).unwrap();
+        let mut writer = BlockWriter::create_with(&disk, &dir, 0, (1, 9), Effort::Small).unwrap();
         for number in 0..300 {
             writer.add(&labels(number), &golden_samples(number)).unwrap();
         }

@@ -16,7 +16,7 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::open_pages::{OpenChunk, OpenColumn, OpenPage, OpenTimeline, series_page};
-use super::page::{self, ColumnsPage, PageFault, PageKind, PageRef, Packer};
+use super::page::{self, ColumnsPage, Packer, PageFault, PageKind, PageRef};
 use super::reader::{Block, TRAILER_LEN, VERSION, trailer};
 use super::series_page::{ColumnsRef, SERIES_PER_PAGE};
 use super::{BlockMeta, Chunk, PARTITION_MS, label_page};
@@ -104,10 +104,8 @@ impl<'a> BlockWriter<'a> {
         let temporary = dir.join(format!("{}.tmp", meta.file_name()));
         let failed = |error| TsdbError::io("create", &temporary, error);
         let level = if meta.settled { LEVEL_SMALL } else { LEVEL_FAST };
-        let (encoder, packer) = (
-            ValueEncoder::new(effort).map_err(failed)?,
-            Packer::new(level).map_err(failed)?,
-        );
+        let (encoder, packer) =
+            (ValueEncoder::new(effort).map_err(failed)?, Packer::new(level).map_err(failed)?);
         let file = disk.create(&temporary).map_err(failed)?;
         Ok(Self {
             disk,
@@ -225,12 +223,7 @@ impl<'a> BlockWriter<'a> {
         Ok(OpenChunk { timeline, values: self.add_values(range.start_ms, column)? })
     }
 
-    fn add_times(
-        &mut self,
-        column: &[u8],
-        range: TimeRange,
-        len: u32,
-    ) -> Result<u32, TsdbError> {
+    fn add_times(&mut self, column: &[u8], range: TimeRange, len: u32) -> Result<u32, TsdbError> {
         let hash = xxh3_128(column);
         if let Some(&known) = self.known_times.get(&hash) {
             return Ok(known);
@@ -251,11 +244,8 @@ impl<'a> BlockWriter<'a> {
     }
 
     fn add_values(&mut self, start_ms: i64, column: Vec<u8>) -> Result<OpenColumn, TsdbError> {
-        let kind = if column::is_packed(&column) {
-            PageKind::PackedColumns
-        } else {
-            PageKind::Columns
-        };
+        let kind =
+            if column::is_packed(&column) { PageKind::PackedColumns } else { PageKind::Columns };
         let key = (kind, start_ms.div_euclid(HOUR_MS));
         let mut page = match self.open_values.remove(&key) {
             Some(page) => page,

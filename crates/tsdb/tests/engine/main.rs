@@ -5,6 +5,7 @@
     reason = "all of this crate is tests, the functions they share included"
 )]
 
+mod compaction;
 mod crash;
 mod damage;
 mod found_at_start;
