@@ -3,14 +3,16 @@
 //! `cargo test --release -p muster-tsdb --lib measure -- --ignored --nocapture --test-threads 1`
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 
-use muster_environment::{Disk, MemoryDisk};
+use muster_environment::{Disk, ManualClock, MemoryDisk};
 use muster_series::{Labels, TimeRange};
 
 use super::page::PageCache;
 use super::shapes::{HOST, Shape, values};
-use super::{Block, BlockWriter};
+use super::{Block, BlockWriter, PARTITION_MS};
 use crate::codec::column::{Effort, ValueEncoder, read_values};
+use crate::{Db, Options, SeriesId, SeriesSample, WriteBatch};
 
 /// The processor time that this thread has taken, so that other work on the machine does not count.
 struct Stopwatch(u64);
@@ -240,4 +242,59 @@ fn measure_reading(block: &Block, len: usize) {
     }
     let reads = f64::from(series.div_ceil(97));
     println!("  one series alone: {:.0} us", started.ns() / 1e3 / reads);
+}
+
+/// The processor time that all threads have taken, in steps of 10 ms.
+fn process_ns() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = text.rsplit(')').next().unwrap();
+    let ticks = after_name.split(' ').skip(12).take(2).map(|field| field.parse::<f64>().unwrap());
+    ticks.sum::<f64>() * 1e7
+}
+
+/// Blocks of half an hour of some hosts, as heads become them; then their merges, the last of which settles the day.
+#[test]
+#[ignore = "measures merges: cargo test --release -p muster-tsdb --lib measure -- --ignored --nocapture"]
+fn measure_merges() {
+    const HOSTS: u64 = 40;
+    const SCRAPES: usize = 120;
+    const HEADS: usize = 16;
+    let start_ms = 20_000 * PARTITION_MS;
+    let clock = Arc::new(ManualClock::at(start_ms + PARTITION_MS - 1));
+    let disk = Arc::new(MemoryDisk::new());
+    let (db, _) = Db::open(Path::new(DIR), disk, clock.clone(), Options::default()).unwrap();
+    let series: Vec<(SeriesId, Vec<(i64, f64)>)> = host_series(HOSTS)
+        .into_iter()
+        .map(|(labels, host, shape, number)| {
+            (db.series(&labels).unwrap(), samples_of(host, shape, number, SCRAPES * HEADS))
+        })
+        .collect();
+    let (per_head, mut growing_ns) = ((series.len() * SCRAPES) as f64, 0.0);
+    for head in 0..HEADS {
+        for at in head * SCRAPES..(head + 1) * SCRAPES {
+            let sample = |(series, samples): &(SeriesId, Vec<(i64, f64)>)| SeriesSample {
+                series: *series,
+                timestamp_ms: start_ms + samples[at].0,
+                value: samples[at].1,
+            };
+            let batch = WriteBatch { samples: series.iter().map(sample).collect() };
+            let (sender, receiver) = mpsc::channel();
+            db.append(batch, move |result| sender.send(result).unwrap());
+            receiver.recv().unwrap().unwrap();
+        }
+        let started_ns = process_ns();
+        db.flush().unwrap();
+        growing_ns += process_ns() - started_ns;
+    }
+    println!("growing: {:.0} ns a sample", growing_ns / (per_head * HEADS as f64));
+    clock.jump_to(start_ms + 2 * PARTITION_MS);
+    let started_ns = process_ns();
+    db.flush().unwrap();
+    let (all, stats) = (per_head * HEADS as f64, db.stats());
+    println!(
+        "settling: {:.0} ns a sample, {} blocks of {:.3} bytes a sample",
+        (process_ns() - started_ns) / all,
+        stats.blocks,
+        stats.block_bytes as f64 / all
+    );
 }
