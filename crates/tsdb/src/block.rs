@@ -3,6 +3,7 @@
 //! A block is one file of pages, each with its checksum; the last of them is the table of contents.
 //! Layout: docs/format/block.md and docs/format/index.md.
 
+mod chunks;
 mod label_page;
 #[cfg(test)]
 mod measure;
@@ -18,8 +19,9 @@ use muster_series::TimeRange;
 
 use crate::codec::varint::{self, Malformed, Reader};
 
+pub(crate) use chunks::ColumnsRead;
 pub(crate) use page::PageCache;
-pub(crate) use reader::{Block, ColumnsRead, SeriesAt};
+pub(crate) use reader::{Block, SeriesAt};
 pub(crate) use writer::BlockWriter;
 
 /// A block holds samples of one partition of time only, so blocks of different partitions never overlap.

@@ -145,7 +145,9 @@ mod tests {
     fn page(entries: &[(&str, &RoaringBitmap)]) -> Vec<u8> {
         let mut raw = Vec::new();
         varint::put(&mut raw, entries.len() as u64);
-        entries.iter().for_each(|(value, series)| put_entry(&mut raw, value, series));
+        for (value, series) in entries {
+            put_entry(&mut raw, value, series);
+        }
         raw
     }
 

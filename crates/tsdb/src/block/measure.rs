@@ -2,23 +2,40 @@
 //!
 //! `cargo test --release -p muster-tsdb --lib measure -- --ignored --nocapture --test-threads 1`
 
-#![expect(clippy::print_stdout, reason = "a measurement is for the terminal")]
-
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::{Arc, mpsc};
 
-use muster_environment::{Disk, MemoryDisk};
+use muster_environment::{Disk, ManualClock, MemoryDisk};
 use muster_series::{Labels, TimeRange};
 
 use super::page::PageCache;
 use super::shapes::{HOST, Shape, values};
-use super::{Block, BlockWriter};
+use super::{Block, BlockWriter, PARTITION_MS};
 use crate::codec::column::{Effort, ValueEncoder, read_values};
+use crate::{Db, Options, SeriesId, SeriesSample, WriteBatch};
+
+/// The processor time that this thread has taken, so that other work on the machine does not count.
+struct Stopwatch(u64);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Self::now())
+    }
+
+    fn now() -> u64 {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    fn ns(&self) -> f64 {
+        (Self::now() - self.0) as f64
+    }
+}
 
 const STEP_MS: i64 = 15_000;
 const DIR: &str = "/blocks";
 
-/// Bits of an encoder after Gorilla (http://www.vldb.org/pvldb/vol8/p1816-teller.pdf, section 4.1.2), to compare with.
+/// Bits of an encoder after Gorilla (<http://www.vldb.org/pvldb/vol8/p1816-teller.pdf>, section 4.1.2), to compare with.
 fn gorilla_bits(values: &[f64]) -> u64 {
     let (mut total, mut window) = (64_u64, None);
     for pair in values.windows(2) {
@@ -63,15 +80,15 @@ impl Cost {
 }
 
 fn gorilla(series: &[Vec<f64>]) -> Cost {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let bits: u64 = series.iter().map(|values| gorilla_bits(values)).sum();
-    Cost { bytes: bits as f64 / 8.0, pack_ns: started.elapsed().as_nanos() as f64, read_ns: 0.0 }
+    Cost { bytes: bits as f64 / 8.0, pack_ns: started.ns(), read_ns: 0.0 }
 }
 
 /// Columns as blocks have them; those that are not packed go through zstd together.
 fn columns(series: &[Vec<f64>], effort: Effort, level: i32) -> Cost {
     let mut encoder = ValueEncoder::new(effort).unwrap();
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let encoded: Vec<Vec<u8>> =
         series.iter().map(|values| encoder.encode(values).unwrap()).collect();
     let (packed, plain): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) =
@@ -86,15 +103,15 @@ fn columns(series: &[Vec<f64>], effort: Effort, level: i32) -> Cost {
         }
     }
     bytes += zstd::bulk::compress(&page, level).unwrap().len();
-    let pack_ns = started.elapsed().as_nanos() as f64;
-    let started = Instant::now();
+    let pack_ns = started.ns();
+    let started = Stopwatch::start();
     let mut out = Vec::new();
     for (column, values) in encoded.iter().zip(series) {
         out.clear();
         read_values(column, values.len(), 0..values.len(), &mut out).unwrap();
         assert_eq!(out.len(), values.len());
     }
-    Cost { bytes: bytes as f64, pack_ns, read_ns: started.elapsed().as_nanos() as f64 }
+    Cost { bytes: bytes as f64, pack_ns, read_ns: started.ns() }
 }
 
 #[test]
@@ -150,9 +167,8 @@ fn host_series(hosts: u64) -> Vec<(Labels, u64, Shape, u64)> {
 }
 
 fn samples_of(host: u64, shape: Shape, number: u64, len: usize) -> Vec<(i64, f64)> {
-    let jitter =
-        |at: u64| (at.wrapping_mul(7919) ^ host.wrapping_mul(104_729)) * 2_654_435_761 >> 9;
-    let time = |at: u64| at as i64 * STEP_MS + (jitter(at) % 13) as i64;
+    let mixed = |at: u64| (at.wrapping_mul(7919) ^ host.wrapping_mul(104_729)) * 2_654_435_761;
+    let time = |at: u64| at as i64 * STEP_MS + ((mixed(at) >> 9) % 13) as i64;
     let values = values(shape, host * 1000 + number, len, 15.0);
     (0..).map(time).zip(values).collect()
 }
@@ -161,24 +177,23 @@ fn write(disk: &MemoryDisk, hosts: u64, len: usize, effort: Effort) -> (PathBuf,
     let dir = Path::new(DIR);
     disk.create_dir_all(dir).unwrap();
     let mut writer = BlockWriter::create(disk, dir, 0, (1, 1), 0, effort).unwrap();
-    let mut ns = 0;
-    for (labels, host, shape, number) in host_series(hosts) {
-        let samples = samples_of(host, shape, number, len);
-        let started = Instant::now();
-        writer.add(&labels, &samples).unwrap();
-        ns += started.elapsed().as_nanos();
+    let all: Vec<(Labels, Vec<(i64, f64)>)> = host_series(hosts)
+        .into_iter()
+        .map(|(labels, host, shape, number)| (labels, samples_of(host, shape, number, len)))
+        .collect();
+    let started = Stopwatch::start();
+    for (labels, samples) in &all {
+        writer.add(labels, samples).unwrap();
     }
-    let started = Instant::now();
     let meta = writer.finish(&mut || Ok(())).unwrap().unwrap();
-    ns += started.elapsed().as_nanos();
-    (dir.join(meta.file_name()), ns as f64)
+    (dir.join(meta.file_name()), started.ns())
 }
 
 #[test]
 #[ignore = "measures blocks: cargo test --release -p muster-tsdb --lib measure -- --ignored --nocapture"]
 fn measure_blocks() {
     for (hosts, len, effort) in [
-        (20, 5760, Effort::Small),
+        (10, 5760, Effort::Small),
         (50, 400, Effort::Small),
         (50, 400, Effort::Fast),
         (50, 120, Effort::Fast),
@@ -206,12 +221,12 @@ fn measure_reading(block: &Block, len: usize) {
     for (what, range) in [("all", TimeRange::ALL), ("an hour", hour)] {
         let cache = PageCache::new(256 << 20);
         for state in ["cold", "warm"] {
-            let (started, mut samples) = (Instant::now(), 0);
+            let (started, mut samples) = (Stopwatch::start(), 0);
             for number in 0..series {
                 let at = block.series(number, &cache).unwrap();
                 samples += block.columns(&at, range, &cache).unwrap().times.len();
             }
-            let ns = started.elapsed().as_nanos() as f64;
+            let ns = started.ns();
             println!(
                 "  {what}, {state}: {:.1} ns a sample, {:.1} us a series",
                 ns / samples.max(1) as f64,
@@ -219,12 +234,67 @@ fn measure_reading(block: &Block, len: usize) {
             );
         }
     }
-    let started = Instant::now();
+    let started = Stopwatch::start();
     for number in (0..series).step_by(97) {
         let cache = PageCache::new(1 << 20);
         let at = block.series(number, &cache).unwrap();
         block.columns(&at, hour, &cache).unwrap();
     }
     let reads = f64::from(series.div_ceil(97));
-    println!("  one series alone: {:.0} us", started.elapsed().as_nanos() as f64 / 1e3 / reads);
+    println!("  one series alone: {:.0} us", started.ns() / 1e3 / reads);
+}
+
+/// The processor time that all threads have taken, in steps of 10 ms.
+fn process_ns() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = text.rsplit(')').next().unwrap();
+    let ticks = after_name.split(' ').skip(12).take(2).map(|field| field.parse::<f64>().unwrap());
+    ticks.sum::<f64>() * 1e7
+}
+
+/// Blocks of half an hour of some hosts, as heads become them; then their merges, the last of which settles the day.
+#[test]
+#[ignore = "measures merges: cargo test --release -p muster-tsdb --lib measure -- --ignored --nocapture"]
+fn measure_merges() {
+    const HOSTS: u64 = 40;
+    const SCRAPES: usize = 120;
+    const HEADS: usize = 16;
+    let start_ms = 20_000 * PARTITION_MS;
+    let clock = Arc::new(ManualClock::at(start_ms + PARTITION_MS - 1));
+    let disk = Arc::new(MemoryDisk::new());
+    let (db, _) = Db::open(Path::new(DIR), disk, clock.clone(), Options::default()).unwrap();
+    let series: Vec<(SeriesId, Vec<(i64, f64)>)> = host_series(HOSTS)
+        .into_iter()
+        .map(|(labels, host, shape, number)| {
+            (db.series(&labels).unwrap(), samples_of(host, shape, number, SCRAPES * HEADS))
+        })
+        .collect();
+    let (per_head, mut growing_ns) = ((series.len() * SCRAPES) as f64, 0.0);
+    for head in 0..HEADS {
+        for at in head * SCRAPES..(head + 1) * SCRAPES {
+            let sample = |(series, samples): &(SeriesId, Vec<(i64, f64)>)| SeriesSample {
+                series: *series,
+                timestamp_ms: start_ms + samples[at].0,
+                value: samples[at].1,
+            };
+            let batch = WriteBatch { samples: series.iter().map(sample).collect() };
+            let (sender, receiver) = mpsc::channel();
+            db.append(batch, move |result| sender.send(result).unwrap());
+            receiver.recv().unwrap().unwrap();
+        }
+        let started_ns = process_ns();
+        db.flush().unwrap();
+        growing_ns += process_ns() - started_ns;
+    }
+    println!("growing: {:.0} ns a sample", growing_ns / (per_head * HEADS as f64));
+    clock.jump_to(start_ms + 2 * PARTITION_MS);
+    let started_ns = process_ns();
+    db.flush().unwrap();
+    let (all, stats) = (per_head * HEADS as f64, db.stats());
+    println!(
+        "settling: {:.0} ns a sample, {} blocks of {:.3} bytes a sample",
+        (process_ns() - started_ns) / all,
+        stats.blocks,
+        stats.block_bytes as f64 / all
+    );
 }

@@ -172,7 +172,9 @@ impl ColumnsPage {
             return Err(Malformed);
         }
         let start = raw.len() as u32 - end;
-        bounds.iter_mut().for_each(|bound| *bound += start);
+        for bound in &mut bounds {
+            *bound += start;
+        }
         Ok(Self { raw, bounds })
     }
 

@@ -38,7 +38,7 @@ pub(super) const HOST: [(Shape, usize); 11] = [
     (Shape::Ratio, 3),
 ];
 
-/// A generator of numbers that look random (SplitMix64).
+/// A generator of numbers that look random (`SplitMix64`).
 struct Random(u64);
 
 impl Random {

@@ -59,8 +59,8 @@ pub(crate) fn read_times(
     let end = frames.partition_point(|frame| frame.first <= range.end_ms);
     let (start, mut place) = (out.len(), sizes.places(first).start);
     let mut from = place;
-    for at in first..end {
-        frames[at].each(sizes.places(at).len(), true, |time| {
+    for (at, frame) in frames.iter().enumerate().take(end).skip(first) {
+        frame.each(sizes.places(at).len(), true, |time| {
             if range.contains(time) {
                 if out.len() == start {
                     from = place;
@@ -104,9 +104,25 @@ impl ValueEncoder {
                 packed
             }),
         };
-        let judged = self.judge.compress(&plain)?.len();
+        // Alone, a column is compressed with a table of its own; in its page it shares one with others, which fits it a little worse.
+        let judged = self.judge.compress(&plain)?.len().min(coded_bytes(&plain) * 17 / 16);
         Ok(packed.filter(|packed| packed.len() < judged).unwrap_or(plain))
     }
+}
+
+/// The bytes that a Huffman code for these takes, about, without its table: no code is shorter than a bit.
+fn coded_bytes(bytes: &[u8]) -> usize {
+    let mut counts = [0_u32; 256];
+    for &byte in bytes {
+        counts[byte as usize] += 1;
+    }
+    let all = bytes.len() as f32;
+    let bits: f32 = counts
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| count as f32 * (all / count as f32).log2().max(1.0))
+        .sum();
+    (bits / 8.0) as usize
 }
 
 /// Whether nothing can be gained by packing the column again.
@@ -119,7 +135,7 @@ struct Units {
     exponent: u8,
     base: i64,
     shift: u32,
-    units: Vec<i64>,
+    numbers: Vec<i64>,
     exceptions: Vec<(usize, u64)>,
 }
 
@@ -137,8 +153,10 @@ impl Units {
         let base = units[0];
         let shift = units.iter().fold(0, |bits, unit| bits | (unit - base)).trailing_zeros();
         let shift = shift.min(MAX_SHIFT);
-        units.iter_mut().for_each(|unit| *unit = (*unit - base) >> shift);
-        Some(Self { exponent, base, shift, units, exceptions })
+        for unit in &mut units {
+            *unit = (*unit - base) >> shift;
+        }
+        Some(Self { exponent, base, shift, numbers: units, exceptions })
     }
 
     fn put_head(&self, out: &mut Vec<u8>, form: u8) {
@@ -153,15 +171,15 @@ impl Units {
 
     fn plain(&self) -> Vec<u8> {
         let twice = self.is_smaller_twice(varint_bits);
-        let mut out = Vec::with_capacity(self.units.len() * 2 + 32);
+        let mut out = Vec::with_capacity(self.numbers.len() * 2 + 32);
         self.put_head(&mut out, if twice { DELTA_OF_DELTA } else { DELTA });
-        frames::put(&mut out, &self.units, twice);
+        frames::put(&mut out, &self.numbers, twice);
         out
     }
 
     fn packed(&self) -> Option<Vec<u8>> {
-        let (first, last) = (self.units[0], self.units[self.units.len() - 1]);
-        let mean = (last - first) / self.units.len() as i64;
+        let (first, last) = (self.numbers[0], self.numbers[self.numbers.len() - 1]);
+        let mean = (last - first) / self.numbers.len() as i64;
         // A table of frequencies takes a mean away from changes, but not from the changes of changes.
         let order = if self.is_smaller_twice(|change, is_once| {
             let mean = if is_once { mean } else { 0 };
@@ -171,7 +189,7 @@ impl Units {
         } else {
             1
         };
-        let mut body = packed::pack(&self.units, Packing::Changes(order))?;
+        let mut body = packed::pack(&self.numbers, Packing::Changes(order))?;
         let mut out = Vec::with_capacity(body.len() + 16);
         self.put_head(&mut out, PACKED);
         out.append(&mut body);
@@ -181,8 +199,8 @@ impl Units {
     /// Whether the changes of changes cost less in all than the changes.
     fn is_smaller_twice(&self, cost: impl Fn(i64, bool) -> u64) -> bool {
         let (mut once, mut twice) = (0_u64, 0_u64);
-        let (mut previous, mut step) = (self.units[0], 0_i64);
-        for &unit in &self.units[1..] {
+        let (mut previous, mut step) = (self.numbers[0], 0_i64);
+        for &unit in &self.numbers[1..] {
             let change = unit - previous;
             once = once.saturating_add(cost(change, true));
             twice = twice.saturating_add(cost(change - step, false));
@@ -392,11 +410,11 @@ mod tests {
         check(&[f64::NAN; 5], CONSTANT, CONSTANT);
         check(&[1.0, 2.0, 1.0, 2.5], DELTA, DELTA);
         check(&[1e6, 2e6, 4e6, 6e6, 8e6, 1e7], DELTA_OF_DELTA, DELTA_OF_DELTA);
-        check(&[0.1 + 0.2, std::f64::consts::PI], XOR, PACKED_FLOATS);
+        check(&[0.1 + 0.2, std::f64::consts::PI], XOR, XOR);
         check(&[1.0, 2.0, 3.0, 4.0, 9.0, 6.0, 7.0, muster_series::stale_marker()], DELTA, DELTA);
         // The first value is none, and the others are far from zero.
         check(&[f64::NAN, 1e9, 1e9 + 1.0, 1e9, 1e9, 1e9, 1e9, 1e9, 1e9 + 3.0], DELTA, DELTA);
-        let noise = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64;
+        let noise = |n: u64| (n.pow(3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64;
         let noisy: Vec<f64> = (0..2000).map(|n| noise(n) * 4096.0).collect();
         check(&noisy, DELTA, PACKED);
         let ratios: Vec<f64> = (0..2000).map(|n| noise(n) / 1023.7).collect();

@@ -6,6 +6,7 @@
 )]
 
 mod churn;
+mod compaction;
 mod crash;
 mod damage;
 mod deletion;
