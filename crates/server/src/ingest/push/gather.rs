@@ -13,7 +13,6 @@ use super::PushError;
 use super::counts::{Protocol, Reason, Refusals};
 use super::series_table::{Reader, SeriesTable};
 use crate::secrets::random_bytes;
-use crate::store::MetricStore;
 
 /// The most samples of one request.
 pub(super) const MAX_SAMPLES: usize = 1_000_000;
@@ -56,6 +55,9 @@ pub(super) enum Known {
     Forgotten,
 }
 
+/// Gives the store's number of a series, which becomes known if it was not.
+pub(super) type Register<'a> = &'a dyn Fn(&Labels) -> Result<SeriesId, TsdbError>;
+
 /// What a request came to, before it is stored.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -84,17 +86,17 @@ impl Keys {
     }
 }
 
-/// Reads a body without compression. New series are registered with the store and remembered in the table.
+/// Reads a body without compression. New series are registered and remembered in the table.
 pub(super) fn gather(
     (table, keys): (&SeriesTable, &Keys),
-    store: &dyn MetricStore,
+    register: Register<'_>,
     format: &Format,
     plain: &[u8],
     known: Known,
     now_ms: i64,
 ) -> Result<Gathered, PushError> {
     let hash = keys.of(format.protocol());
-    let mut gather = Gather::new(table.read(), store, known);
+    let mut gather = Gather::new(table.read(), register, known);
     let decoded = match format {
         Format::RemoteWrite1 => decode_v1(plain, MAX_SAMPLES, hash, &mut gather),
         Format::RemoteWrite2 => decode_v2(plain, MAX_SAMPLES, hash, &mut gather),
@@ -122,7 +124,7 @@ type Refusal = (Reason, String);
 
 struct Gather<'a> {
     reader: Reader<'a>,
-    store: &'a dyn MetricStore,
+    register: Register<'a>,
     known: Known,
     /// The series that samples belong to now.
     current: Result<SeriesId, Reason>,
@@ -131,10 +133,10 @@ struct Gather<'a> {
 }
 
 impl<'a> Gather<'a> {
-    fn new(reader: Reader<'a>, store: &'a dyn MetricStore, known: Known) -> Self {
+    fn new(reader: Reader<'a>, register: Register<'a>, known: Known) -> Self {
         Self {
             reader,
-            store,
+            register,
             known,
             current: Err(Reason::Malformed),
             fresh: Vec::new(),
@@ -157,7 +159,7 @@ impl<'a> Gather<'a> {
         labels: impl FnOnce() -> Result<Labels, Refusal>,
     ) -> Result<SeriesId, Reason> {
         let registered = labels().and_then(|labels| {
-            self.store.series(&labels).map_err(|error| {
+            (self.register)(&labels).map_err(|error| {
                 let reason = match error {
                     TsdbError::SeriesLimit { .. } => Reason::SeriesLimit,
                     _ => Reason::LabelLimit,
@@ -350,5 +352,85 @@ impl<H> Points<'_, '_, H> {
         if !std::mem::replace(&mut self.bad, true) {
             self.gather.gathered.rejected_points += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use muster_environment::{ManualClock, MemoryDisk};
+    use muster_tsdb::{Db, Options};
+
+    use super::*;
+
+    const TEXT: &[u8] = b"up{job=\"a\"} 1 5\nup{job=\"b\"} 2 5\nup{job=\"a\"} 3 6\n";
+
+    fn text(extra: &[(&str, &str)]) -> Format {
+        Format::Text(TextOptions {
+            extra: Labels::from_pairs(extra.iter().copied()).unwrap(),
+            timestamp_ms: None,
+            unit: TimestampUnit::Milliseconds,
+        })
+    }
+
+    struct Fixture {
+        table: SeriesTable,
+        keys: Keys,
+        db: Db,
+        registered: Cell<usize>,
+    }
+
+    impl Fixture {
+        fn new(max_series: usize) -> Self {
+            let (disk, clock) = (Arc::new(MemoryDisk::new()), Arc::new(ManualClock::at(0)));
+            let options = Options { max_series, ..Options::default() };
+            let (db, _) = Db::open("/data".as_ref(), disk, clock, options).unwrap();
+            Self { table: SeriesTable::new(), keys: Keys::new(), db, registered: Cell::new(0) }
+        }
+
+        fn gather(&self, format: &Format, body: &[u8], known: Known) -> Gathered {
+            let register = |labels: &Labels| {
+                self.registered.set(self.registered.get() + 1);
+                self.db.series(labels)
+            };
+            gather((&self.table, &self.keys), &register, format, body, known, 0).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_known_series_is_not_registered_again_unless_it_was_forgotten() {
+        let fixture = Fixture::new(10);
+        let first = fixture.gather(&text(&[]), TEXT, Known::Trusted);
+        assert_eq!(first.samples, 3);
+        assert_eq!(first.batch.samples[0].series, first.batch.samples[2].series);
+        let registered = fixture.registered.get();
+        let again = fixture.gather(&text(&[]), TEXT, Known::Trusted);
+        assert_eq!(again.batch.samples, first.batch.samples);
+        assert_eq!(fixture.registered.get(), registered);
+        fixture.gather(&text(&[]), TEXT, Known::Forgotten);
+        assert!(fixture.registered.get() >= registered + 2);
+    }
+
+    #[test]
+    fn labels_of_the_query_make_other_series() {
+        let fixture = Fixture::new(10);
+        let plain = fixture.gather(&text(&[]), TEXT, Known::Trusted);
+        let extended = fixture.gather(&text(&[("job", "x")]), TEXT, Known::Trusted);
+        let ids = |gathered: &Gathered| {
+            gathered.batch.samples.iter().map(|sample| sample.series).collect::<Vec<_>>()
+        };
+        let (plain, extended) = (ids(&plain), ids(&extended));
+        assert!(extended.iter().all(|id| *id == extended[0] && !plain.contains(id)));
+    }
+
+    #[test]
+    fn series_over_the_limit_are_refused_and_the_others_stored() {
+        let fixture = Fixture::new(1);
+        let gathered = fixture.gather(&text(&[]), TEXT, Known::Trusted);
+        assert_eq!(gathered.samples, 2);
+        assert_eq!(gathered.refusals.of(Reason::SeriesLimit), 1);
+        assert_eq!(fixture.table.len(), 1);
     }
 }

@@ -14,11 +14,11 @@ mod series_table;
 
 use std::sync::Arc;
 
+use muster_series::Labels;
 use muster_tsdb::{Appended, TsdbError, WriteBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
-use crate::store::MetricStore;
 pub(crate) use counts::{CODES, Counts, OfProtocol, Protocol, Reason, Refusals};
 pub(crate) use gather::{Format, TextOptions};
 use gather::{Gathered, Keys, Known};
@@ -102,35 +102,64 @@ pub(crate) enum PushError {
 pub(crate) async fn store(app: &Arc<App>, payload: Payload) -> Result<Stored, PushError> {
     let _memory = app.push.reserve(payload.work_bytes()?).ok_or(PushError::NoMemory)?;
     let payload = Arc::new(payload);
-    let mut gathered = gather(app, &payload, Known::Trusted).await?;
-    let mut appended = append(app, std::mem::take(&mut gathered.batch)).await?;
-    if appended.refused.unknown_series > 0 {
-        // The store has forgotten series that the table still knew. All of the request is sent again under fresh
-        // numbers; what was stored the first time is dropped as a duplicate.
-        gathered = gather(app, &payload, Known::Forgotten).await?;
-        appended = append(app, std::mem::take(&mut gathered.batch)).await?;
-    }
-    let stored = settle(gathered, &appended);
+    // Once, so that samples without a time have the same one if they are sent again.
+    let now_ms = app.clock.now_ms();
+    let stored = attempt(
+        |known| gather(Arc::clone(app), Arc::clone(&payload), known, now_ms),
+        |batch| append(Arc::clone(app), batch),
+    )
+    .await?;
     app.push.counts.note(payload.format.protocol(), &stored);
     Ok(stored)
 }
 
-async fn gather(
-    app: &Arc<App>,
-    payload: &Arc<Payload>,
-    known: Known,
-) -> Result<Gathered, PushError> {
-    let now_ms = app.clock.now_ms();
-    if payload.body.len() <= INLINE_BYTES {
-        return payload.gather(&app.push, &*app.store, known, now_ms);
+/// Gathers and appends, and does both again if the store has forgotten series that the table still knew. All of
+/// the request is then sent again under fresh numbers; what was stored the first time is dropped as a duplicate.
+async fn attempt<G, A>(
+    gather: impl Fn(Known) -> G,
+    append: impl Fn(WriteBatch) -> A,
+) -> Result<Stored, PushError>
+where
+    G: Future<Output = Result<Gathered, PushError>>,
+    A: Future<Output = Result<Appended, TsdbError>>,
+{
+    let mut gathered = gather(Known::Trusted).await?;
+    let mut appended = append(std::mem::take(&mut gathered.batch)).await?;
+    if appended.refused.unknown_series > 0 {
+        gathered = gather(Known::Forgotten).await?;
+        appended = append(std::mem::take(&mut gathered.batch)).await?;
     }
-    let (app, payload) = (Arc::clone(app), Arc::clone(payload));
-    let work =
-        tokio::task::spawn_blocking(move || payload.gather(&app.push, &*app.store, known, now_ms));
+    Ok(settle(gathered, &appended))
+}
+
+async fn gather(
+    app: Arc<App>,
+    payload: Arc<Payload>,
+    known: Known,
+    now_ms: i64,
+) -> Result<Gathered, PushError> {
+    if payload.body.len() <= INLINE_BYTES {
+        return gather_now(&app, &payload, known, now_ms);
+    }
+    let work = tokio::task::spawn_blocking(move || gather_now(&app, &payload, known, now_ms));
     work.await.map_err(|_| PushError::Defect)?
 }
 
-async fn append(app: &App, batch: WriteBatch) -> Result<Appended, TsdbError> {
+fn gather_now(
+    app: &App,
+    payload: &Payload,
+    known: Known,
+    now_ms: i64,
+) -> Result<Gathered, PushError> {
+    let Push { table, keys, buffers, .. } = &app.push;
+    let register = |labels: &Labels| app.store.series(labels);
+    buffers.with(|buffer| {
+        let plain = payload.decompress(buffer)?;
+        gather::gather((table, keys), &register, &payload.format, plain, known, now_ms)
+    })
+}
+
+async fn append(app: Arc<App>, batch: WriteBatch) -> Result<Appended, TsdbError> {
     if batch.samples.is_empty() {
         return Ok(Appended::default());
     }
@@ -158,17 +187,44 @@ fn settle(gathered: Gathered, appended: &Appended) -> Stored {
     Stored { samples: samples.saturating_sub(by_store), refusals, rejected_points, exemplars }
 }
 
-impl Payload {
-    fn gather(
-        &self,
-        push: &Push,
-        store: &dyn MetricStore,
-        known: Known,
-        now_ms: i64,
-    ) -> Result<Gathered, PushError> {
-        push.buffers.with(|buffer| {
-            let plain = self.decompress(buffer)?;
-            gather::gather((&push.table, &push.keys), store, &self.format, plain, known, now_ms)
-        })
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::ready;
+
+    use muster_tsdb::Refused;
+
+    use super::*;
+
+    fn gathered(samples: u64, rejected_points: u64) -> Gathered {
+        Gathered { samples, points: 9, rejected_points, ..Gathered::default() }
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_forgotten_series_is_sent_once_more_under_fresh_numbers() {
+        let asked = RefCell::new(Vec::new());
+        let stored = attempt(
+            |known| {
+                asked.borrow_mut().push(known);
+                ready(Ok(gathered(5, 0)))
+            },
+            |_| {
+                let forgotten = u64::from(asked.borrow().len() == 1);
+                let refused = Refused { unknown_series: forgotten, ..Refused::default() };
+                let appended = Appended { samples: 5 - forgotten, refused, ..Appended::default() };
+                ready(Ok(appended))
+            },
+        );
+        let stored = stored.await.unwrap();
+        assert_eq!(*asked.borrow(), [Known::Trusted, Known::Forgotten]);
+        assert_eq!((stored.samples, stored.refusals.total()), (5, 0));
+    }
+
+    #[test]
+    fn what_the_store_refused_is_no_longer_stored() {
+        let refused = Refused { too_new: 1, too_old: 2, unknown_series: 0 };
+        let appended = Appended { samples: 1, duplicates: 1, refused };
+        let stored = settle(gathered(5, 8), &appended);
+        assert_eq!((stored.samples, stored.refusals.total(), stored.rejected_points), (2, 3, 9));
     }
 }

@@ -121,7 +121,7 @@ impl SeriesTable {
             let key = Key::new(key);
             let mut shard = self.shards[key.shard()].write();
             let since = *shard.swept_ms.get_or_insert(now_ms);
-            if now_ms - since >= SWEEP_EVERY_MS {
+            if now_ms.abs_diff(since) >= SWEEP_EVERY_MS.unsigned_abs() {
                 shard.sweep(now_ms);
             }
             if shard.known.len() >= MOST_OF_SHARD {
