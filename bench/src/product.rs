@@ -47,16 +47,24 @@ impl Product {
         }
     }
 
-    /// Its version as it tells it, in one line.
+    /// Its version: as it tells it, or of a peer as Debian's package has it, since not all of them tell it.
     pub(crate) fn version(self, muster: &Path) -> anyhow::Result<String> {
-        let program = self.program(muster);
-        let output = Command::new(&program).arg("--version").output();
-        let output = output.with_context(|| {
-            format!("cannot start {}; `cargo xtask bench` installs the peers", program.display())
-        })?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        Ok(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown").to_owned())
+        let mut command = match self {
+            Self::Muster => Command::new(muster),
+            Self::VictoriaMetrics | Self::Prometheus => Command::new("dpkg-query"),
+        };
+        match self {
+            Self::Muster => command.arg("--version"),
+            peer => command.args(["--show", "--showformat=${Version}"]).arg(peer.program(muster)),
+        };
+        let program = command.get_program().display().to_string();
+        let output = command.output().with_context(|| format!("cannot start {program}"))?;
+        let name = self.name();
+        ensure!(
+            output.status.success(),
+            "{name} is not here; `cargo xtask bench` installs the peers"
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn arguments(self, folder: &Path, address: SocketAddr) -> Vec<String> {
