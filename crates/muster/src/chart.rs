@@ -1,5 +1,6 @@
 //! Line charts for the terminal: at most 80 columns of plain characters, whatever script the labels are in.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -10,6 +11,8 @@ pub(crate) const WIDTH: usize = 80;
 const HEIGHT: usize = 16;
 /// What the series are drawn with; there is no room for more of them.
 const MARKS: [char; 8] = ['*', 'o', '+', 'x', '#', '@', '%', '&'];
+/// Points that are further apart, in columns, are not connected: there was nothing between them.
+const MAX_GAP: usize = 4;
 /// Every so many rows the axis is labelled.
 const ROWS_PER_LABEL: usize = 5;
 
@@ -113,21 +116,32 @@ fn plot(
         let share = ((at_ms - start_ms) as f64 / span_ms).clamp(0.0, 1.0);
         let column = (share * (columns - 1) as f64).round() as usize;
         let row = scale.row(value);
-        // A steep line is filled, so that the eye can follow it.
-        let rows = match before {
-            Some((last_column, last_row)) if column <= last_column + 1 => {
-                if last_row < row {
-                    last_row + 1..row + 1
-                } else {
-                    row..last_row.max(row + 1)
-                }
-            }
-            _ => row..row + 1,
+        let near = before.filter(|(last_column, _)| column <= last_column + MAX_GAP);
+        connect(canvas, near.unwrap_or((column, row)), (column, row), mark);
+        before = Some((column, row));
+    }
+}
+
+/// Draws from one cell to another, so that the eye can follow: level steps, and steep ones filled.
+fn connect(canvas: &mut [Vec<char>], from: (usize, usize), to: (usize, usize), mark: char) {
+    let across = (to.0 - from.0).max(1) as f64;
+    let mut last_row = from.1;
+    for column in from.0..=to.0 {
+        let share = (column - from.0) as f64 / across;
+        let row = if column == to.0 {
+            to.1
+        } else {
+            (from.1 as f64 + share * (to.1 as f64 - from.1 as f64)).round() as usize
+        };
+        let rows = match last_row.cmp(&row) {
+            Ordering::Less => last_row + 1..row + 1,
+            Ordering::Equal => row..row + 1,
+            Ordering::Greater => row..last_row,
         };
         for line in &mut canvas[rows] {
             line[column] = mark;
         }
-        before = Some((column, row));
+        last_row = row;
     }
 }
 
@@ -235,6 +249,21 @@ mod tests {
                 assert!(chart.contains("and 2 more series"), "{chart}");
             }
         }
+    }
+
+    #[test]
+    fn a_gap_stays_a_gap_and_a_step_is_filled() {
+        let mut values = vec![0.0; 61];
+        values[40..].fill(1.0);
+        let mut points = line("", &values).points;
+        points.drain(10..20);
+        let chart = draw(&[Line { name: "step".into(), points }], 0, 3_600_000);
+        let rows: Vec<&str> = chart.lines().collect();
+        let plotted = |row: usize| rows[row].split_once('+').expect("the axis is labelled").1;
+        let (top, bottom) = (plotted(0), plotted(HEIGHT - 1));
+        assert_eq!(top.trim().chars().filter(|&c| c != '*').count(), 0, "{chart}");
+        assert_eq!(bottom.split_whitespace().count(), 2, "{chart}");
+        assert!(rows[1..HEIGHT - 1].iter().all(|row| row.contains('*')), "{chart}");
     }
 
     #[test]

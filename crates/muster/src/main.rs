@@ -8,7 +8,10 @@ mod settings;
 mod run_agent;
 mod run_server;
 
+mod backup;
+mod backup_command;
 mod client;
+mod doctor_command;
 mod query_command;
 mod rules_command;
 mod rules_test;
@@ -19,6 +22,7 @@ mod chart;
 mod csv;
 mod logging;
 mod signals;
+mod size;
 mod table;
 
 use std::process::ExitCode;
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,
+            Command::Backup(arguments) => backup_command::backup(arguments).await,
+            Command::Restore(arguments) => backup_command::restore(&arguments),
+            Command::Doctor(arguments) => doctor_command::run(arguments).await,
         }
     });
     // A query that still computes must not keep the process.

@@ -27,4 +27,13 @@ pub trait SeriesSource {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError>;
+
+    /// As [`Self::select`], where of each series only the newest sample is needed; others may be left out.
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        self.select(matchers, range)
+    }
 }

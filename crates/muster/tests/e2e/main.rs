@@ -11,6 +11,7 @@ mod test_agent;
 
 mod agent_state;
 mod backfill;
+mod backup;
 mod bad_input;
 mod command_line;
 mod crash;
@@ -18,4 +19,5 @@ mod first_run;
 mod fleet;
 mod full_disk;
 mod prometheus_api;
+mod push;
 mod tls;

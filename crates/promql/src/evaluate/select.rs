@@ -33,7 +33,10 @@ impl Evaluator<'_> {
         let lookback_ms = self.options.lookback_ms;
         let times = self.sample_times(selector.when, steps);
         let held_before = self.budget.held();
-        let loaded = self.load(selector, &times, lookback_ms)?;
+        let loaded = match times[..] {
+            [time] => self.load_last(selector, time, lookback_ms)?,
+            _ => self.load(selector, &times, lookback_ms)?,
+        };
         let mut found = Vec::with_capacity(loaded.len());
         for columns in loaded {
             self.budget.charge(times.len())?;
@@ -74,7 +77,27 @@ impl Evaluator<'_> {
         // Windows are open on the left, so a sample exactly `span_ms` old is not needed.
         let range = TimeRange::new(first - span_ms + 1, last);
         self.budget.charge(0)?;
-        let mut loaded = self.source.select(&selector.matchers, range)?;
+        let loaded = self.source.select(&selector.matchers, range)?;
+        self.loaded(loaded)
+    }
+
+    /// As [`Self::load`], where of each series only the newest sample not newer than `time` is needed.
+    fn load_last(
+        &mut self,
+        selector: &Selector,
+        time: i64,
+        span_ms: i64,
+    ) -> Result<Vec<SeriesColumns>, EvaluateError> {
+        self.budget.charge(0)?;
+        let range = TimeRange::new(time - span_ms + 1, time);
+        let loaded = self.source.select_last(&selector.matchers, range)?;
+        self.loaded(loaded)
+    }
+
+    fn loaded(
+        &mut self,
+        mut loaded: Vec<SeriesColumns>,
+    ) -> Result<Vec<SeriesColumns>, EvaluateError> {
         self.budget.charge(loaded.iter().map(SeriesColumns::len).sum())?;
         loaded.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(loaded)

@@ -46,7 +46,7 @@ fn families(
     let range = TimeRange::new(now_ms - LOOKBACK_MS + 1, now_ms);
     let mut newest: BTreeMap<Labels, Sample> = BTreeMap::new();
     for matchers in sets {
-        let found = store.select(matchers, range, run)?;
+        let found = store.select_last(matchers, range, run)?;
         newest.extend(
             found
                 .into_iter()

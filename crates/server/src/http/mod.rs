@@ -1,5 +1,6 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
+mod admin_tsdb;
 mod agents;
 mod answer;
 mod assets;
@@ -17,6 +18,10 @@ mod prometheus_params;
 mod prometheus_reply;
 mod prometheus_status;
 mod prometheus_work;
+mod push;
+mod push_authority;
+mod push_body;
+mod push_metrics;
 mod remote_read;
 mod self_metrics;
 mod sessions;
@@ -29,10 +34,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -84,9 +90,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/muster/v1/live/hosts", get(live::hosts))
         .route("/api/muster/v1/live/query", get(live::query))
         .route(muster_wire::CONNECT_PATH, get(agents::connect));
+    // Their bodies have limits of their own, and their answers are too short to be compressed.
+    let pushes = Router::new()
+        .route("/api/v1/write", post(push::remote_write))
+        .route("/api/v1/otlp/v1/metrics", post(push::otlp))
+        .route("/api/v1/import/prometheus", post(push::text))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::disable());
     let counting = Arc::clone(&app);
     answers
         .merge(streams)
+        .merge(pushes)
         .layer(middleware::from_fn(security_headers))
         .layer(CatchPanicLayer::custom(move |_| {
             counting.counters.panics.add(1);
@@ -95,7 +109,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Prometheus's HTTP API, as far as it reads.
+/// Prometheus's HTTP API, but for what pushes.
 fn prometheus_routes() -> Router<Arc<App>> {
     use prometheus_inventory as inventory;
     use prometheus_status as status;
@@ -131,6 +145,14 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .route("/api/v1/status/tsdb", get(status::tsdb))
         .route("/api/v1/status/walreplay", get(status::wal_replay))
+        .route("/api/v1/admin/tsdb/delete_series", change(admin_tsdb::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", change(admin_tsdb::clean_tombstones))
+        .route("/api/v1/admin/tsdb/snapshot", change(admin_tsdb::snapshot))
+}
+
+/// A handler of both methods with which Prometheus's API changes something.
+fn change<T: 'static>(handler: impl Handler<T, Arc<App>>) -> MethodRouter<Arc<App>> {
+    post(handler.clone()).put(handler)
 }
 
 /// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.

@@ -34,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
         });
-        if *request.method() == Method::POST && form {
+        if matches!(*request.method(), Method::POST | Method::PUT) && form {
             let reading = axum::body::to_bytes(request.into_body(), MAX_FORM);
             let body = tokio::time::timeout(BODY_TIMEOUT, reading)
                 .await

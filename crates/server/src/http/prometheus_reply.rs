@@ -78,7 +78,11 @@ impl From<QueryError> for PromFailure {
 
 impl From<TsdbError> for PromFailure {
     fn from(error: TsdbError) -> Self {
-        Self::execution(error.to_string())
+        let text = error.to_string();
+        match error {
+            TsdbError::Cancelled => Self::canceled(text),
+            _ => Self::execution(text),
+        }
     }
 }
 
