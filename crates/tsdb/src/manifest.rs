@@ -13,7 +13,7 @@ use crate::codec::varint::{self, Malformed, Reader};
 
 /// First bytes of the manifest (docs/format/block.md, "Manifest").
 const MAGIC: [u8; 8] = *b"MUSTRMAN";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
 
 /// What is valid in a data folder.
@@ -84,9 +84,7 @@ fn decode(bytes: &[u8]) -> Result<(u32, Manifest), Malformed> {
         blocks.push(BlockMeta::read(&mut reader)?);
     }
     let mut removed = Vec::new();
-    // The list was added later; without it the manifest is whole as well.
-    let count = if reader.is_empty() { 0 } else { reader.count()? };
-    for _ in 0..count {
+    for _ in 0..reader.count()? {
         removed.push(reader.text()?.to_owned());
     }
     Ok((version, Manifest { next_head, first_segment, blocks, removed }))

@@ -109,7 +109,10 @@ impl Shared {
             BlockWriter::create_with(&*self.disk, dir, partition, heads, compaction.effort)?;
         let mut damaged = vec![false; blocks.len()];
         self.merge_series(manifest, &blocks, compaction.effort, &mut writer, &mut damaged)?;
-        let new = writer.finish(&mut || self.check_stopping())?;
+        let new = writer.finish(&mut || {
+            self.check_stopping()?;
+            self.write_cut_head(manifest)
+        })?;
         let kept: Vec<String> = blocks
             .iter()
             .zip(damaged)
