@@ -21,6 +21,10 @@ use crate::head::sort_last_wins;
 use crate::index::registry::Registry;
 use crate::index::resolve::{LabelIndex, Selection};
 
+/// A query starts anew at most so many times, if series that it saw are forgotten before it has read them: it takes seconds
+/// and they were idle for hours, so once is rare.
+const MOST_TRIES: usize = 3;
+
 /// What one query may take; beyond it the query fails.
 #[derive(Debug, Clone)]
 pub struct SelectLimits {
@@ -152,17 +156,20 @@ impl Shared {
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
         let selection = &Selection::new(matchers);
+        let mut tries = 0;
         loop {
+            tries += 1;
             let samples = AtomicUsize::new(0);
             let query = Query { selection, range, last_only, limits, samples };
-            if let Some(found) = self.try_select(&query)? {
+            let (is_gone, found) = self.try_select(&query)?;
+            if !is_gone || tries == MOST_TRIES {
                 return Ok(found);
             }
         }
     }
 
-    /// Nothing, if the query took so long that series of its view were forgotten meanwhile.
-    fn try_select(&self, query: &Query<'_>) -> Result<Option<Vec<SeriesColumns>>, TsdbError> {
+    /// Says as well whether this took so long that series of its view were forgotten meanwhile, and so are missing.
+    fn try_select(&self, query: &Query<'_>) -> Result<(bool, Vec<SeriesColumns>), TsdbError> {
         query.limits.check_cancelled()?;
         let (view, ids) = self.heads_series(query)?;
         let mut found = Found::default();
@@ -173,11 +180,8 @@ impl Shared {
             }
         }
         let (is_gone, from_heads) = self.select_heads(&view, &ids, query)?;
-        if is_gone {
-            return Ok(None);
-        }
         found.add(from_heads, query)?;
-        Ok(Some(found.series))
+        Ok((is_gone, found.series))
     }
 
     /// A view, and the series of its heads that match. Both at once, so that every series of these heads is known.
@@ -213,11 +217,13 @@ impl Shared {
                 }
             }
             let registry = self.registry.read();
-            for (id, columns) in read.into_iter().zip(&mut found) {
-                is_gone.fetch_or(!registry.is_known(id), Ordering::Relaxed);
-                columns.labels = registry.labels(id);
-            }
+            let mut ids = read.iter();
+            found.retain_mut(|columns| {
+                let known = ids.next().filter(|id| registry.is_known(**id));
+                known.map(|&id| columns.labels = registry.labels(id)).is_some()
+            });
             drop(registry);
+            is_gone.fetch_or(found.len() < read.len(), Ordering::Relaxed);
             query.limits.check_series(found.len())?;
             Ok(found)
         })?;
