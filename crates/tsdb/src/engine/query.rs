@@ -312,10 +312,13 @@ impl Shared {
         let view = self.live_labels(None, &selections, range, &mut found)?;
         self.each_block(&view, &selections, range, |block, index, selected| {
             for name in block.label_names() {
-                let mut occurs = found.contains(name);
-                index.each_value(name, "", &mut |_, series| {
-                    occurs = occurs || series.intersects(selected);
-                })?;
+                // What a block names, one of its series has.
+                let mut occurs = selections.is_empty() || found.contains(name);
+                if !occurs {
+                    index.each_value(name, "", &mut |_, series| {
+                        occurs = occurs || series.intersects(selected);
+                    })?;
+                }
                 if occurs {
                     found.insert(name.to_owned());
                 }
@@ -337,7 +340,8 @@ impl Shared {
         let view = self.live_labels(Some(name), &selections, range, &mut found)?;
         self.each_block(&view, &selections, range, |_, index, selected| {
             index.each_value(name, "", &mut |value, series| {
-                if !found.contains(value) && series.intersects(selected) {
+                let occurs = selections.is_empty() || series.intersects(selected);
+                if occurs && !found.contains(value) {
                     found.insert(value.to_owned());
                 }
             })
