@@ -322,9 +322,10 @@ impl Shared {
         let selections = selections(matcher_sets);
         let view = self.live_labels(None, &selections, range, &mut found)?;
         self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
             for name in block.label_names() {
                 // What a block names, one of its series has.
-                let mut occurs = selections.is_empty() || found.contains(name);
+                let mut occurs = is_whole || found.contains(name);
                 if !occurs {
                     index.each_value(name, "", &mut |_, series| {
                         occurs = occurs || series.intersects(selected);
@@ -349,9 +350,10 @@ impl Shared {
         let mut found = BTreeSet::new();
         let selections = selections(matcher_sets);
         let view = self.live_labels(Some(name), &selections, range, &mut found)?;
-        self.each_block(&view, &selections, range, |_, index, selected| {
+        self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
             index.each_value(name, "", &mut |value, series| {
-                let occurs = selections.is_empty() || series.intersects(selected);
+                let occurs = is_whole || series.intersects(selected);
                 if occurs && !found.contains(value) {
                     found.insert(value.to_owned());
                 }
