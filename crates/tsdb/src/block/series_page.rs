@@ -293,3 +293,72 @@ fn moved(from: u32, by: i64) -> Result<u32, Malformed> {
     let to = i64::from(from).checked_add(by).ok_or(Malformed)?;
     u32::try_from(to).map_err(|_| Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn columns_page(offset: u64, kind: PageKind) -> ColumnsRef {
+        ColumnsRef { at: PageRef { offset, len: 1000 }, kind }
+    }
+
+    fn page() -> SeriesPage {
+        let columns =
+            vec![columns_page(5000, PageKind::Columns), columns_page(0, PageKind::PackedColumns)];
+        let timeline = |slot: u32| Timeline {
+            column: Place { page: 0, slot },
+            range: TimeRange::new(-7, i64::MAX - i64::from(slot)),
+            len: slot * 100,
+        };
+        let mut page = SeriesPage::new(columns, (0..3).map(timeline).collect());
+        let mut numbers = HashMap::new();
+        for series in 0..5_u32 {
+            let host = format!("web-{series}");
+            let labels = Labels::from_pairs([("__name__", "up"), ("host", &host)]).unwrap();
+            let chunk = |at: u32| ChunkRef {
+                timeline: at % 3,
+                values: Place { page: at % 2, slot: series * 7 + at },
+            };
+            page.push(&labels, (0..series).map(chunk), &mut numbers);
+        }
+        page
+    }
+
+    #[test]
+    fn what_is_put_is_read() {
+        let (page, read) = (page(), SeriesPage::read(&page().put()).unwrap());
+        assert_eq!(read.len(), 5);
+        for at in 0..5 {
+            assert_eq!(read.labels(at), page.labels(at));
+            assert_eq!(read.chunks(at), page.chunks(at));
+            for chunk in read.chunks(at) {
+                assert_eq!(read.timeline(chunk), page.timeline(chunk));
+                assert_eq!(read.page_of(chunk.values), page.page_of(chunk.values));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_read_without_panic(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+            noise: Vec<u8>,
+        ) {
+            let mut raw = page().put();
+            for (at, byte) in changes {
+                let at = at.index(raw.len());
+                raw[at] = byte;
+            }
+            for raw in [raw, noise] {
+                let Ok(page) = SeriesPage::read(&raw) else { continue };
+                for at in 0..page.len() {
+                    let _ = page.labels(at);
+                    for chunk in page.chunks(at) {
+                        let _ = (page.timeline(chunk), page.page_of(chunk.values));
+                    }
+                }
+            }
+        }
+    }
+}

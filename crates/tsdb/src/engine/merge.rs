@@ -124,7 +124,10 @@ impl Shared {
         let mut writer = BlockWriter::create(&*self.disk, dir, partition, heads, sequence, effort)?;
         let mut damaged = vec![false; blocks.len()];
         self.merge_series(manifest, &blocks, effort, &mut writer, &mut damaged)?;
-        let new = writer.finish(&mut || self.check_stopping())?;
+        let new = writer.finish(&mut || {
+            self.check_stopping()?;
+            self.write_cut_head(manifest)
+        })?;
         let kept: Vec<String> = blocks
             .iter()
             .zip(damaged)

@@ -22,6 +22,10 @@ use crate::head::sort_last_wins;
 use crate::index::registry::Registry;
 use crate::index::resolve::{LabelIndex, Selection};
 
+/// A query starts anew at most so many times, if series that it saw are forgotten before it has read them: it takes seconds
+/// and they were idle for hours, so once is rare.
+const MOST_TRIES: usize = 3;
+
 /// What one query may take; beyond it the query fails.
 #[derive(Debug, Clone)]
 pub struct SelectLimits {
@@ -154,17 +158,20 @@ impl Shared {
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
         let selection = &Selection::new(matchers);
+        let mut tries = 0;
         loop {
+            tries += 1;
             let samples = AtomicUsize::new(0);
             let query = Query { selection, range, last_only, limits, samples };
-            if let Some(found) = self.try_select(&query)? {
+            let (is_gone, found) = self.try_select(&query)?;
+            if !is_gone || tries == MOST_TRIES {
                 return Ok(found);
             }
         }
     }
 
-    /// Nothing, if the query took so long that series of its view were forgotten meanwhile.
-    fn try_select(&self, query: &Query<'_>) -> Result<Option<Vec<SeriesColumns>>, TsdbError> {
+    /// Says as well whether this took so long that series of its view were forgotten meanwhile, and so are missing.
+    fn try_select(&self, query: &Query<'_>) -> Result<(bool, Vec<SeriesColumns>), TsdbError> {
         query.limits.check_cancelled()?;
         let (view, ids) = self.heads_series(query)?;
         let mut found = Found::default();
@@ -177,11 +184,8 @@ impl Shared {
             }
         }
         let (is_gone, from_heads) = self.select_heads(&view, &ids, query)?;
-        if is_gone {
-            return Ok(None);
-        }
         found.add(from_heads, query)?;
-        Ok(Some(found.series))
+        Ok((is_gone, found.series))
     }
 
     /// A view, and the series of its heads that match. Both at once, so that every series of these heads is known.
@@ -217,11 +221,13 @@ impl Shared {
                 }
             }
             let registry = self.registry.read();
-            for (id, columns) in read.into_iter().zip(&mut found) {
-                is_gone.fetch_or(!registry.is_known(id), Ordering::Relaxed);
-                columns.labels = registry.labels(id);
-            }
+            let mut ids = read.iter();
+            found.retain_mut(|columns| {
+                let known = ids.next().filter(|id| registry.is_known(**id));
+                known.map(|&id| columns.labels = registry.labels(id)).is_some()
+            });
             drop(registry);
+            is_gone.fetch_or(found.len() < read.len(), Ordering::Relaxed);
             query.limits.check_series(found.len())?;
             Ok(found)
         })?;
@@ -316,11 +322,15 @@ impl Shared {
         let selections = selections(matcher_sets);
         let view = self.live_labels(None, &selections, range, &mut found)?;
         self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
             for name in block.label_names() {
-                let mut occurs = found.contains(name);
-                index.each_value(name, "", &mut |_, series| {
-                    occurs = occurs || series.intersects(selected);
-                })?;
+                // What a block names, one of its series has.
+                let mut occurs = is_whole || found.contains(name);
+                if !occurs {
+                    index.each_value(name, "", &mut |_, series| {
+                        occurs = occurs || series.intersects(selected);
+                    })?;
+                }
                 if occurs {
                     found.insert(name.to_owned());
                 }
@@ -340,9 +350,11 @@ impl Shared {
         let mut found = BTreeSet::new();
         let selections = selections(matcher_sets);
         let view = self.live_labels(Some(name), &selections, range, &mut found)?;
-        self.each_block(&view, &selections, range, |_, index, selected| {
+        self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
             index.each_value(name, "", &mut |value, series| {
-                if !found.contains(value) && series.intersects(selected) {
+                let occurs = is_whole || series.intersects(selected);
+                if occurs && !found.contains(value) {
                     found.insert(value.to_owned());
                 }
             })

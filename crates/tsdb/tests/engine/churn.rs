@@ -1,9 +1,14 @@
 //! Series that come and go: what ended is forgotten, what is in use is not, and nothing is lost by it.
 
+use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use muster_environment::{ManualClock, MemoryDisk};
+use muster_environment::{
+    DirEntry, DirLock, Disk, DiskSpace, LockError, ManualClock, MemoryDisk, ReadFile, WriteFile,
+};
 use muster_series::{Labels, TimeRange};
 use muster_tsdb::{Appended, Db, Options, Refused, SeriesId, WriteBatch};
 
@@ -125,31 +130,108 @@ fn short_lived_series_do_not_fill_the_memory() {
     assert!(contents(&store.db).iter().any(|sample| sample.0 == *first.as_ref().unwrap()));
 }
 
+/// A disk on which a write of the log lasts until maintenance had its chance.
+#[derive(Clone)]
+struct SlowLog {
+    inner: MemoryDisk,
+    /// Told when a write of the log begins.
+    begun: mpsc::Sender<()>,
+    is_slow: Arc<AtomicBool>,
+}
+
+struct SlowFile {
+    inner: Box<dyn WriteFile>,
+    disk: SlowLog,
+}
+
+impl WriteFile for SlowFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_all(bytes)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        if self.disk.is_slow.swap(false, Ordering::SeqCst) {
+            self.disk.begun.send(()).unwrap();
+            // Were it not kept from forgetting, maintenance would have forgotten in this time.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        self.inner.sync_data()
+    }
+}
+
+impl Disk for SlowLog {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let inner = self.inner.create(path)?;
+        Ok(Box::new(SlowFile { inner, disk: self.clone() }))
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.inner.create_dir_all(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.inner.list(dir)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.hard_link(from, to)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.inner.exists(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        self.inner.open(path)
+    }
+
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.inner.truncate(path, len)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_dir(dir)
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
+        self.inner.space(dir)
+    }
+
+    fn lock(&self, file: &Path) -> Result<Box<dyn DirLock>, LockError> {
+        self.inner.lock(file)
+    }
+}
+
 #[test]
-fn writers_that_race_with_forgetting_lose_nothing_they_were_told_is_stored() {
+fn a_series_is_not_forgotten_while_its_samples_are_on_their_way_to_disk() {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let options = Options { wal_segment_bytes: 1 << 20, forget_after_ms: 0, ..options() };
-    let disk = Arc::new(MemoryDisk::new());
-    let (db, _) = Db::open(Path::new(DIR), disk, clock, options).unwrap();
-    let mut stored = 0;
+    let (begun, begins) = mpsc::channel();
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let disk = SlowLog { inner: MemoryDisk::new(), begun, is_slow: Arc::clone(&is_slow) };
+    let (db, _) = Db::open(Path::new(DIR), Arc::new(disk), clock.clone(), options).unwrap();
+    let store = Store { db, clock };
+    let id = store.db.series(&labels(1)).unwrap();
+    let before = store.db.generation();
+    is_slow.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
-        let flusher = scope.spawn(|| {
-            for _ in 0..100 {
-                db.flush().unwrap();
-            }
+        let db = store.db.clone();
+        scope.spawn(move || {
+            begins.recv().unwrap();
+            db.flush().unwrap();
         });
-        let mut timestamp = NOW_MS - 100_000;
-        while !flusher.is_finished() || stored == 0 {
-            timestamp += 1;
-            let id = db.series(&labels(1)).unwrap();
-            let (sender, receiver) = mpsc::channel();
-            db.append(WriteBatch::scrape(timestamp, [(id, 1.0)]), move |result| {
-                sender.send(result).unwrap();
-            });
-            let appended = receiver.recv().unwrap().unwrap();
-            assert_eq!(appended.samples + appended.refused.unknown_series, 1);
-            stored += appended.samples as usize;
-        }
+        assert_eq!(store.write_one(id, 1.0).samples, 1);
     });
-    assert_eq!(contents(&db).len(), stored);
+    assert_eq!(contents(&store.db), [(labels(1), NOW_MS, 1.0_f64.to_bits())]);
+    store.db.flush().unwrap();
+    assert!(store.db.generation() > before);
+    assert_eq!(contents(&store.db), [(labels(1), NOW_MS, 1.0_f64.to_bits())]);
 }

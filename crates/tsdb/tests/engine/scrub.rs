@@ -31,7 +31,8 @@ fn store(disk: &MemoryDisk) -> (Db, Arc<ManualClock>) {
         Db::open(Path::new(DIR), Arc::new(disk.clone()), clock, options.clone()).unwrap().0
     };
     let db = open();
-    for day in 0..3 {
+    // Days that are over, whose blocks are not written again.
+    for day in 2..5 {
         append(&db, NOW_MS - day * DAY_MS, &[(1, 1.0), (2, 0.5)]).unwrap();
         append(&db, NOW_MS - day * DAY_MS - 1, &[(1, 1.0), (2, 0.25)]).unwrap();
     }
