@@ -7,6 +7,8 @@
 mod agent_frames;
 mod exposition_text;
 mod promql_text;
+mod remote_read;
+mod rule_texts;
 mod store_files;
 
 mod mutate;
@@ -25,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them: `cargo xtask fuzz` runs each, and so do the tests.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "wal_segment", attack: store_files::wal_segment, seeds: store_files::wal_seeds },
     Target { name: "block", attack: store_files::block, seeds: store_files::block_seeds },
     Target { name: "manifest", attack: store_files::manifest, seeds: store_files::manifest_seeds },
@@ -40,6 +42,8 @@ pub const TARGETS: [Target; 7] = [
         seeds: agent_frames::seeds_to_agent,
     },
     Target { name: "promql_text", attack: promql_text::query, seeds: promql_text::seeds },
+    Target { name: "remote_read", attack: remote_read::request, seeds: remote_read::seeds },
+    Target { name: "rule_texts", attack: rule_texts::text, seeds: rule_texts::seeds },
     Target {
         name: "exposition_text",
         attack: exposition_text::text,

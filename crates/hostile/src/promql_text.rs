@@ -1,6 +1,9 @@
-//! Text of a query: it is refused with a reason, or evaluated within its limits.
+//! Text of a query: it is refused with a reason, or formatted, taken apart and evaluated within its limits.
 
-use muster_promql::{Options, SeriesSource, SourceError, evaluate_instant, evaluate_range, parse};
+use muster_promql::{
+    Options, SeriesSource, SourceError, evaluate_instant, evaluate_range, format_query, parse,
+    syntax_tree,
+};
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -24,6 +27,10 @@ impl SeriesSource for Always {
 /// A query, parsed and evaluated at one moment and over ten.
 pub(crate) fn query(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(formatted) = format_query(text) {
+        assert!(format_query(&formatted).is_ok(), "{text:?} became {formatted:?}");
+    }
+    let _ = syntax_tree(text);
     let Ok(query) = parse(text) else { return };
     let options = Options::default();
     let _ = evaluate_instant(&Always, &query, NOW_MS, &options);

@@ -62,3 +62,13 @@ fn every_target_has_its_file_for_the_fuzzer() {
     names.sort_unstable();
     assert_eq!(files, names);
 }
+
+#[test]
+fn remote_reads() {
+    check("remote_read");
+}
+
+#[test]
+fn rules() {
+    check("rule_texts");
+}

@@ -21,6 +21,8 @@ use crate::query::{ParseError, parse_tree};
 /// What the parser says of every text that is not in its grammar.
 const NOT_IN_GRAMMAR: &str = "invalid promql query";
 
+/// The longest text whose wrong token is looked for, in bytes: that takes hundreds of attempts to parse a part of it.
+const MAX_EXPLAINED: usize = 2 << 10;
 /// How its complaints begin about texts that are not even made of tokens.
 const NOT_TOKENS: [&str; 6] =
     ["unexpected ", "unclosed ", "unterminated ", "bad number", "unknown escape", "invalid escape"];
@@ -220,6 +222,9 @@ pub(crate) fn explain(text: &str, message: String) -> ParseError {
         return ParseError { message: "there is no expression".into(), position: Some(0) };
     }
     if is_syntax(&message) {
+        if text.len() > MAX_EXPLAINED {
+            return ParseError { message: format!("parse error: {message}"), position: None };
+        }
         let (position, found) = first_wrong_token(text);
         let place = line_and_column(text, position);
         let what = match found {
@@ -322,6 +327,12 @@ mod tests {
         check_place("up{a=\"b}", 5, "1:6: parse error: unterminated quoted string \"");
         check_place("sum(rate(up[5m])", 16, "1:17: parse error: the expression ends too early");
         check_place("up{}}", 4, "1:5: parse error: unexpected right brace '}'");
+    }
+
+    #[test]
+    fn a_long_text_is_refused_without_a_search() {
+        let error = parse_tree(&format!("{}1", "1 + ".repeat(2_000)).replace("+ 1 +", "+ +* +"));
+        assert_eq!(error.expect_err("it is no query").position, None);
     }
 
     #[test]
