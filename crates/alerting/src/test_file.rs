@@ -59,6 +59,9 @@ pub struct TestGroup {
     /// Its name, if it has one.
     #[serde(default)]
     pub name: String,
+    /// When it begins, in milliseconds since 1970.
+    #[serde(default, rename = "start_timestamp", deserialize_with = "yaml::time")]
+    pub start_ms: i64,
     /// The series.
     #[serde(default)]
     pub input_series: Vec<InputSeries>,
@@ -174,7 +177,7 @@ impl TestGroup {
         self.interval.unwrap_or(file.interval_ms())
     }
 
-    /// The last time that anything is expected for.
+    /// The last time that anything is expected for, in milliseconds from its beginning.
     pub fn end_ms(&self) -> i64 {
         let alerts = self.alert_rule_test.iter().map(|test| test.eval_time);
         alerts.chain(self.promql_expr_test.iter().map(|test| test.eval_time)).max().unwrap_or(0)
@@ -188,7 +191,8 @@ mod tests {
     #[test]
     fn a_file_is_series_and_what_comes_of_them() {
         let file = TestFile::parse(
-            "rule_files: [alerts.yml]\nevaluation_interval: 1m\ntests:\n- interval: 30s\n  input_series:\n  \
+            "rule_files: [alerts.yml]\nevaluation_interval: 1m\ntests:\n- interval: 30s\n  \
+             start_timestamp: 2021-01-01T00:00:00Z\n  input_series:\n  \
              - series: up{job=\"a\"}\n    values: 1 0x5\n  - series: one\n    values: 1\n  alert_rule_test:\n  \
              - eval_time: 10m\n    alertname: Down\n    exp_alerts: [{exp_labels: {job: a}}]\n  \
              promql_expr_test:\n  - {expr: up, eval_time: 1h, exp_samples: [{labels: 'up{}', value: 1e3}]}\n- {}\n",
@@ -196,6 +200,7 @@ mod tests {
         .unwrap();
         let [first, empty] = &file.tests[..] else { panic!("two groups") };
         assert_eq!((first.interval_ms(&file), first.end_ms()), (30_000, 3_600_000));
+        assert_eq!((first.start_ms, empty.start_ms), (1_609_459_200_000, 0));
         assert_eq!(first.input_series[1].values, "1");
         assert_eq!(first.alert_rule_test[0].exp_alerts[0].exp_labels["job"], "a");
         assert_eq!(first.promql_expr_test[0].exp_samples[0].value, 1_000.0);
@@ -209,6 +214,8 @@ mod tests {
             ("group_eval_order: [a, a]", "repeated"),
             ("evaluation_interval: 0s", "evaluation_interval"),
             ("tests: [{interval: 0}]", "interval"),
+            ("tests: [{start_timestamp: soon}]", "soon"),
+            ("tests: [{start_timestamp: 1e300}]", "out of range"),
             ("tests: [{alert_rule_test: [{eval_time: 1m}]}]", "alertname"),
         ] {
             let error = TestFile::parse(text).expect_err(text).to_string();

@@ -37,3 +37,17 @@ pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(
         Some(text) => parse_duration_ms(&text).map(Some).map_err(D::Error::custom),
     }
 }
+
+/// A time, as seconds since 1970 or as RFC 3339, in milliseconds; nothing is 0.
+pub(crate) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    const MAX_SECONDS: f64 = 1e11;
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(0) };
+    if let Ok(seconds) = text.parse::<f64>() {
+        let in_range = seconds.abs() <= MAX_SECONDS;
+        return in_range
+            .then(|| (seconds * 1e3).round() as i64)
+            .ok_or_else(|| D::Error::custom(format!("the time {text} is out of range")));
+    }
+    let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+    Ok(time.as_millisecond())
+}

@@ -1,6 +1,6 @@
 //! Runs tests of rules: series from a file, rules evaluated over them step by step, what comes out compared.
 //!
-//! 1. The series of a test are loaded into memory; its clock begins at 0.
+//! 1. The series of a test are loaded into memory; its clock begins at 1970, or when the test says.
 //! 2. At each step all groups are evaluated in order. What rules record, and the series of alerts, are stored too, so
 //!    that rules may stand on rules; a series that a rule no longer yields ends with a stale marker.
 //! 3. Alerts are compared after the last step that is not later than their time, expressions after the last step.
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
             let values = parse_values(&input.values).with_context(|| input.series.clone())?;
             for (at, value) in (0..).zip(values) {
                 if let Some(value) = value {
-                    memory.push(&labels, at * test.interval_ms(file), value);
+                    memory.push(&labels, test.start_ms + at * test.interval_ms(file), value);
                 }
             }
         }
@@ -152,12 +152,12 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Vec<String> {
         let (interval_ms, end_ms) = (self.file.interval_ms(), self.test.end_ms());
         let mut failures = Vec::new();
-        let mut now_ms = 0;
-        while now_ms <= end_ms {
-            self.memory.now_ms = now_ms;
+        let mut passed_ms = 0;
+        while passed_ms <= end_ms {
+            self.memory.now_ms = self.test.start_ms + passed_ms;
             for at in 0..self.rules.len() {
-                if let Err(error) = self.evaluate(at, now_ms) {
-                    let (rule, time) = (self.rules[at].rule.name(), format_duration_ms(now_ms));
+                if let Err(error) = self.evaluate(at, self.memory.now_ms) {
+                    let (rule, time) = (self.rules[at].rule.name(), format_duration_ms(passed_ms));
                     failures.push(format!("    rule: {rule}, time: {time}, err: {error:#}"));
                 }
             }
@@ -168,11 +168,11 @@ impl<'a> Run<'a> {
                 .test
                 .alert_rule_test
                 .iter()
-                .filter(|test| (now_ms..now_ms + interval_ms).contains(&test.eval_time));
+                .filter(|test| (passed_ms..passed_ms + interval_ms).contains(&test.eval_time));
             failures.extend(due.filter_map(|test| self.compare_alerts(test)));
-            now_ms += interval_ms;
+            passed_ms += interval_ms;
         }
-        self.memory.now_ms = end_ms;
+        self.memory.now_ms = self.test.start_ms + end_ms;
         failures.extend(
             self.test.promql_expr_test.iter().filter_map(|test| self.compare_samples(test)),
         );
@@ -247,7 +247,8 @@ impl<'a> Run<'a> {
             Ok(query) => query,
             Err(error) => return failed(&format!("err: {error}")),
         };
-        let mut got = match instant(&self.memory, &query, test.eval_time, &self.options) {
+        let at_ms = self.test.start_ms + test.eval_time;
+        let mut got = match instant(&self.memory, &query, at_ms, &self.options) {
             Ok(got) => got,
             Err(error) => return failed(&format!("err: {error:#}")),
         };

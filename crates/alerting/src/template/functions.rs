@@ -30,7 +30,7 @@ const fn function(
     Function { name, call }
 }
 
-const FUNCTIONS: [Function; 47] = [
+const FUNCTIONS: [Function; 45] = [
     function("and", |a, _| first_where(a, |value| !value.is_true())),
     function("or", |a, _| first_where(a, Value::is_true)),
     function("not", |a, _| Ok(Value::Bool(!one(a)?.is_true()))),
@@ -75,7 +75,7 @@ const FUNCTIONS: [Function; 47] = [
     }),
     function("humanizeTimestamp", |a, _| Ok(text(numbers::humanize_timestamp(one(a)?.number()?)?))),
     function("toTime", |a, _| Ok(text(numbers::humanize_timestamp(one(a)?.number()?)?))),
-    function("toDuration", |a, _| Ok(text(numbers::humanize_duration(one(a)?.number()?)))),
+    function("toDuration", |a, _| Ok(text(numbers::duration(one(a)?.number()?)))),
     function("parseDuration", |a, _| {
         let ms = parse_duration_ms(&one(a)?.print()).map_err(|error| error.to_string())?;
         Ok(Value::Number(ms as f64 / 1e3))
@@ -83,7 +83,6 @@ const FUNCTIONS: [Function; 47] = [
     function("title", |a, _| Ok(text(title(&one(a)?.print())))),
     function("toUpper", |a, _| Ok(text(one(a)?.print().to_uppercase()))),
     function("toLower", |a, _| Ok(text(one(a)?.print().to_lowercase()))),
-    function("trimSpace", |a, _| Ok(text(one(a)?.print().trim()))),
     function("match", |a, _| {
         let [pattern, subject] = arguments(a)?;
         Ok(Value::Bool(regex(pattern)?.is_match(&subject.print())))
@@ -100,10 +99,6 @@ const FUNCTIONS: [Function; 47] = [
     function("externalURL", |_, context| Ok(text(context.external_url.as_str()))),
     function("pathPrefix", |_, context| Ok(text(path_prefix(&context.external_url)))),
     function("slice", |a, _| slice(a)),
-    function("contains", |a, _| {
-        let [part, whole] = arguments(a)?;
-        Ok(Value::Bool(whole.print().contains(&part.print())))
-    }),
 ];
 
 /// The function of that name.

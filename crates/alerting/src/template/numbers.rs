@@ -86,6 +86,29 @@ pub(super) fn humanize_duration(value: f64) -> String {
     }
 }
 
+/// Seconds as Go prints a duration: `1h30m0s`, `1.5s`, `250ms`.
+pub(super) fn duration(seconds: f64) -> String {
+    let nanos = (seconds * 1e9) as i64;
+    let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    if nanos == 0 {
+        return "0s".into();
+    }
+    for (unit, below, name) in
+        [(1, 1_000, "ns"), (1_000, 1_000_000, "µs"), (1_000_000, 1_000_000_000, "ms")]
+    {
+        if nanos < below {
+            return format!("{sign}{}{name}", nanos as f64 / f64::from(unit));
+        }
+    }
+    let minutes = nanos / 60_000_000_000;
+    let rest = (nanos % 60_000_000_000) as f64 / 1e9;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{rest}s"),
+        (0, minutes) => format!("{sign}{minutes}m{rest}s"),
+        (hours, minutes) => format!("{sign}{hours}h{minutes}m{rest}s"),
+    }
+}
+
 /// Seconds since 1970 as Go prints a time.
 pub(super) fn humanize_timestamp(value: f64) -> Result<String, String> {
     if !value.is_finite() {
@@ -166,6 +189,16 @@ mod tests {
         ] {
             let got = (humanize(value), humanize_1024(value), humanize_duration(value));
             assert_eq!(got, (thousands.into(), binary.into(), duration.into()), "{value}");
+        }
+        for (seconds, expected) in [
+            (5_400.0, "1h30m0s"),
+            (61.5, "1m1.5s"),
+            (-0.25, "-250ms"),
+            (1.5e-6, "1.5µs"),
+            (0.0, "0s"),
+            (86_400.0, "24h0m0s"),
+        ] {
+            assert_eq!(duration(seconds), expected);
         }
         assert_eq!(humanize_timestamp(0.0).as_deref(), Ok("1970-01-01 00:00:00 +0000 UTC"));
         assert!(humanize_timestamp(1e300).is_err());

@@ -20,7 +20,7 @@ const PROMETHEUS_VERSION: &str = "3.8.0";
 /// How far back a series may have its newest sample to be counted as one that is written to.
 const RECENT_MS: i64 = 3_600_000;
 /// The most series that are counted.
-const MAX_COUNTED_SERIES: usize = 1_000_000;
+const MAX_COUNTED_SERIES: usize = 200_000;
 /// How many rows a table of counts has, unless a client asks for another number.
 const ROWS: usize = 10;
 /// The most rows that a client may ask for, as in Prometheus.
