@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::fleet::Fleet;
+use crate::ingest::push::Push;
+use crate::pushers::Pushers;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::shares::Shares;
@@ -38,6 +40,10 @@ pub(crate) struct App {
     pub(crate) ca_fingerprint: Option<String>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
+    /// What pushing needs.
+    pub(crate) push: Push,
+    /// Who pushed in the last seconds.
+    pub(crate) pushers: Pushers,
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
@@ -83,6 +89,8 @@ impl App {
             ca_fingerprint: parts.ca_fingerprint,
             store: parts.store,
             meta: parts.meta,
+            push: Push::default(),
+            pushers: Pushers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
             throttle: Mutex::new(Throttle::default()),

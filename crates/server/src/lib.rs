@@ -34,6 +34,7 @@ mod ingest;
 mod latest;
 mod listener;
 mod own_names;
+mod pushers;
 mod refusals;
 mod roster;
 mod shares;

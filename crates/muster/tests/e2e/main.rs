@@ -17,4 +17,5 @@ mod crash;
 mod first_run;
 mod fleet;
 mod full_disk;
+mod push;
 mod tls;

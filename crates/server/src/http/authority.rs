@@ -109,7 +109,7 @@ impl FromRequestParts<Arc<App>> for Administrator {
     }
 }
 
-async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
+pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let found = app.meta.api_token_by_hash(&secret_hash, now_ms).await?;
     let Some(token) = found else {

@@ -12,6 +12,10 @@ mod live;
 mod openapi;
 mod prometheus;
 mod prometheus_reply;
+mod push;
+mod push_authority;
+mod push_body;
+mod push_metrics;
 mod self_metrics;
 mod sessions;
 mod tokens;
@@ -83,9 +87,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/muster/v1/live/hosts", get(live::hosts))
         .route("/api/muster/v1/live/query", get(live::query))
         .route(muster_wire::CONNECT_PATH, get(agents::connect));
+    // Their bodies have limits of their own, and their answers are too short to be compressed.
+    let pushes = Router::new()
+        .route("/api/v1/write", post(push::remote_write))
+        .route("/api/v1/otlp/v1/metrics", post(push::otlp))
+        .route("/api/v1/import/prometheus", post(push::text))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::disable());
     let counting = Arc::clone(&app);
     answers
         .merge(streams)
+        .merge(pushes)
         .layer(middleware::from_fn(security_headers))
         .layer(CatchPanicLayer::custom(move |_| {
             counting.counters.panics.add(1);

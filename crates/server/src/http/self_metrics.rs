@@ -121,6 +121,7 @@ pub(crate) async fn metrics(_: Reader, State(app): State<Arc<App>>) -> Response 
     families.extend(rows(&PROCESS, &*app));
     families.extend(rows(&STORE, &stats));
     families.push(refused_samples(&stats));
+    families.extend(super::push_metrics::families(&app.push));
     let content_type = HeaderValue::from_static(CONTENT_TYPE);
     ([(header::CONTENT_TYPE, content_type)], write(&families)).into_response()
 }
