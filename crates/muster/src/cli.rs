@@ -74,6 +74,21 @@ pub(crate) enum Command {
         after_help = "Examples:\n  muster enroll-token\n  muster enroll-token --uses 50 --expires 24h --groups web,berlin"
     )]
     EnrollToken(EnrollTokenArgs),
+    /// Copy all that a server keeps into a new folder, also while it runs
+    #[command(
+        after_help = "Examples:\n  muster backup --to /mnt/backup/muster-2026-11-22\n  muster backup --to /mnt/b --data-dir /srv/muster --json"
+    )]
+    Backup(BackupArgs),
+    /// Make a data folder from a backup, after checking all of it
+    #[command(
+        after_help = "Examples:\n  muster restore --from /mnt/backup/muster-2026-11-22 --data-dir /srv/muster"
+    )]
+    Restore(RestoreArgs),
+    /// Check everything in a data folder, and tell what takes the room; changes nothing
+    #[command(
+        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged."
+    )]
+    Doctor(DoctorArgs),
 }
 
 /// Flags of `up` and `server`; each may also stand in the configuration file.
@@ -94,6 +109,9 @@ pub(crate) struct ServerArgs {
     /// How long samples are kept, such as 400d [default: 400d]
     #[arg(long, env = "MUSTER_RETENTION", value_name = "DURATION")]
     pub(crate) retention: Option<String>,
+    /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
+    #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
+    pub(crate) retention_size: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +230,42 @@ pub(crate) enum UserCommand {
         #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The folder to make; if it is there, it must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A folder that `muster backup` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The data folder to make; if it is there, it must be empty [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Data folder of the server, or a backup [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,14 +4,18 @@
 //! long: callers on the async runtime wrap them in `spawn_blocking`, but for
 //! [`MetricStore::append`], which only queues.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{Clock, RealDisk};
 use muster_promql::{Evaluated, SeriesSource, SourceError};
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
-use muster_tsdb::{Appended, Db, OpenReport, SelectLimits, SeriesId, Stats, TsdbError, WriteBatch};
+use muster_tsdb::{
+    Appended, Db, OpenReport, SelectLimits, SeriesId, SnapshotReport, Stats, TsdbError, WriteBatch,
+};
+
+use crate::config::data_paths;
 
 /// The most series one query may touch.
 const MAX_SERIES: usize = 1_000_000;
@@ -88,6 +92,15 @@ pub trait MetricStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError>;
 
+    /// Deletes the samples in the range of all series that pass one of the sets of matchers; they are gone for queries at once.
+    fn delete_series(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<(), TsdbError>;
+
+    /// Frees the room of what was deleted, now.
+    fn clean_tombstones(&self) -> Result<(), TsdbError>;
+
+    /// Makes the folder `name` among the snapshots, with what the store holds; without `with_head`, what is in blocks.
+    fn snapshot(&self, name: &str, with_head: bool) -> Result<SnapshotReport, TsdbError>;
+
     /// What the store knows of itself.
     fn stats(&self) -> Stats;
 
@@ -145,18 +158,19 @@ impl Drop for StopOnDrop {
 /// The embedded engine.
 pub struct Embedded {
     db: Db,
+    snapshots: PathBuf,
 }
 
 impl Embedded {
-    /// Opens the engine's folder; the report says what had to be repaired.
+    /// Opens the store of a data folder; the report says what had to be repaired.
     pub fn open(
-        dir: &Path,
+        data_dir: &Path,
         clock: Arc<dyn Clock>,
-        retention_ms: i64,
+        options: muster_tsdb::Options,
     ) -> Result<(Self, OpenReport), TsdbError> {
-        let options = muster_tsdb::Options { retention_ms, ..muster_tsdb::Options::default() };
-        let (db, report) = Db::open(dir, Arc::new(RealDisk), clock, options)?;
-        Ok((Self { db }, report))
+        let dir = data_paths::metrics(data_dir);
+        let (db, report) = Db::open(&dir, Arc::new(RealDisk), clock, options)?;
+        Ok((Self { db, snapshots: data_paths::snapshots(data_dir) }, report))
     }
 
     fn source(&self, run: &QueryRun) -> Source<'_> {
@@ -247,6 +261,23 @@ impl MetricStore for Embedded {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         self.db.label_values(name, sets, range, limit)
+    }
+
+    fn delete_series(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<(), TsdbError> {
+        self.db.delete_series(sets, range)
+    }
+
+    fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        self.db.clean_tombstones()
+    }
+
+    fn snapshot(&self, name: &str, with_head: bool) -> Result<SnapshotReport, TsdbError> {
+        let folder = self.snapshots.join(name);
+        self.db.snapshot(&folder, with_head).inspect_err(|_| {
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::debug!(%error, "what there is of a snapshot that failed was not removed");
+            }
+        })
     }
 
     fn stats(&self) -> Stats {

@@ -40,6 +40,8 @@ pub(crate) struct BlockMeta {
     /// The heads it was made of, by number, both included. Of two samples at one time the one from the later head holds.
     pub(crate) first_head: u64,
     pub(crate) last_head: u64,
+    /// Its place among the blocks and tombstones of the store: those tombstones are carried out in it that have a lower number.
+    pub(crate) sequence: u64,
     /// Its oldest and newest sample.
     pub(crate) range: TimeRange,
     pub(crate) series: u64,
@@ -51,7 +53,7 @@ pub(crate) struct BlockMeta {
 impl BlockMeta {
     /// The block's file name, which no other block has.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}_{}-{}.blk", self.partition, self.first_head, self.last_head)
+        format!("{}_{}-{}_{}.blk", self.partition, self.first_head, self.last_head, self.sequence)
     }
 
     /// Whether a head went into both blocks.
@@ -65,6 +67,7 @@ impl BlockMeta {
         varint::put_signed(out, self.partition);
         varint::put(out, self.first_head);
         varint::put(out, self.last_head);
+        varint::put(out, self.sequence);
         varint::put_signed(out, self.range.start_ms);
         varint::put_signed(out, self.range.end_ms);
         varint::put(out, self.series);
@@ -77,6 +80,7 @@ impl BlockMeta {
             partition: reader.signed()?,
             first_head: reader.varint()?,
             last_head: reader.varint()?,
+            sequence: reader.varint()?,
             range: TimeRange::new(reader.signed()?, reader.signed()?),
             series: reader.varint()?,
             samples: reader.varint()?,

@@ -9,6 +9,8 @@ const MIB: usize = 1 << 20;
 pub struct Options {
     /// How long samples are kept, in milliseconds.
     pub retention_ms: i64,
+    /// Most bytes that blocks and log may take together; beyond it the oldest days go. `None` is no limit.
+    pub retention_bytes: Option<u64>,
     /// How far ahead of the clock a sample may be, in milliseconds.
     pub future_tolerance_ms: i64,
     /// Most series known at a time.
@@ -33,6 +35,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             retention_ms: 400 * 86_400_000,
+            retention_bytes: None,
             future_tolerance_ms: 600_000,
             max_series: 5_000_000,
             head_bytes: 96 * MIB,

@@ -3,7 +3,8 @@
 use muster_series::TimeRange;
 
 use crate::Options;
-use crate::block::{BlockMeta, partition_range};
+use crate::block::{BlockMeta, partition_range, partition_start};
+use crate::tombstone::Tombstone;
 
 /// So long after its end a partition is taken to be complete but for late samples.
 const SETTLE_MS: i64 = 3_600_000;
@@ -12,6 +13,10 @@ const MERGE_GROWING: usize = 4;
 const MERGE_SETTLED: usize = 2;
 /// A block is only written again when what is merged into it is at least this part of it.
 const SMALLEST_SHARE: u64 = 4;
+/// So long after a deletion blocks are written anew: several deletions in a row are one rewriting.
+const CLEAN_AFTER_MS: u64 = 600_000;
+/// A block is read again so long after it was read last.
+const SCRUB_MS: i64 = 7 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
 /// Samples so far from all others may be of a clock that was wrong.
 const ISLAND_GAP_MS: i64 = 7 * DAY_MS;
@@ -75,6 +80,60 @@ pub(crate) fn plan_retention(
     RetentionPlan::Drop(old)
 }
 
+/// The blocks that go so that blocks and log take no more than `most_bytes`: whole days, the oldest first, but never today or
+/// the newest day.
+pub(crate) fn plan_size_retention(
+    blocks: &[BlockMeta],
+    log_bytes: u64,
+    most_bytes: u64,
+    now_ms: i64,
+) -> Vec<BlockMeta> {
+    let Some(newest) = blocks.iter().map(|block| block.partition).max() else {
+        return Vec::new();
+    };
+    let first_kept = newest.min(partition_start(now_ms));
+    let mut sorted: Vec<&BlockMeta> = blocks.iter().collect();
+    sorted.sort_unstable_by_key(|block| (block.partition, block.first_head));
+    let mut bytes: u64 = blocks.iter().map(|block| block.bytes).sum::<u64>() + log_bytes;
+    let mut dropped = Vec::new();
+    for day in sorted.chunk_by(|a, b| a.partition == b.partition) {
+        if bytes <= most_bytes || day[0].partition >= first_kept {
+            break;
+        }
+        bytes -= day.iter().map(|block| block.bytes).sum::<u64>();
+        dropped.extend(day.iter().map(|&block| block.clone()));
+    }
+    dropped
+}
+
+/// Which block is to be read again, so that each is about once a week; `checked_ms` says when each was last, where that is
+/// known. Of those where it is not, one is chosen by the time of the start, so that starts in a row do not begin with the same.
+pub(crate) fn plan_scrub(
+    checked_ms: &[Option<i64>],
+    opened_ms: i64,
+    last_ms: i64,
+    now_ms: i64,
+) -> Option<usize> {
+    let count = i64::try_from(checked_ms.len()).ok().filter(|&count| count > 0)?;
+    if now_ms.saturating_sub(last_ms) < SCRUB_MS / count {
+        return None;
+    }
+    let unknown: Vec<usize> =
+        (0..checked_ms.len()).filter(|&at| checked_ms[at].is_none()).collect();
+    if !unknown.is_empty() {
+        let at = opened_ms.unsigned_abs() / 1000 % unknown.len() as u64;
+        return Some(unknown[at as usize]);
+    }
+    let oldest = (0..checked_ms.len()).min_by_key(|&at| checked_ms[at])?;
+    let age_ms = now_ms.saturating_sub(checked_ms[oldest]?);
+    (age_ms >= SCRUB_MS).then_some(oldest)
+}
+
+/// Whether samples have been hidden for so long that blocks are to be written anew without them.
+pub(crate) fn cleaning_is_due(tombstones: &[Tombstone], now_ms: i64) -> bool {
+    tombstones.iter().any(|tombstone| now_ms.abs_diff(tombstone.created_ms) >= CLEAN_AFTER_MS)
+}
+
 /// The oldest instant within the retention, counted from the clock or from the newest sample that can be trusted, whatever is earlier.
 pub(crate) fn oldest_kept(stored: Vec<TimeRange>, now_ms: i64, retention_ms: i64) -> i64 {
     trusted_newest(stored).map_or(now_ms, |newest| newest.min(now_ms)).saturating_sub(retention_ms)
@@ -109,7 +168,16 @@ mod tests {
         let partition = day * PARTITION_MS;
         let range = TimeRange::new(partition, partition + 1000);
         let (series, samples) = (1, 1);
-        BlockMeta { partition, first_head: head, last_head: head, range, series, samples, bytes }
+        BlockMeta {
+            partition,
+            first_head: head,
+            last_head: head,
+            sequence: head,
+            range,
+            series,
+            samples,
+            bytes,
+        }
     }
 
     #[track_caller]
@@ -171,6 +239,49 @@ mod tests {
         check_retention(&[0, 1, 11, 12, 500], 12, retention, Some(&[0, 1]));
         // A store that runs for an hour every sixth day is dropped from.
         check_retention(&[0, 6, 12, 18], 18, retention, Some(&[0, 6]));
+    }
+
+    /// Blocks of these days and sizes, with a log of 5 bytes; which days go at noon of day 3.
+    #[track_caller]
+    fn check_size(blocks: &[(i64, u64)], most_bytes: u64, expected: &[i64]) {
+        let blocks: Vec<BlockMeta> =
+            blocks.iter().map(|&(day, bytes)| block(day, 0, bytes)).collect();
+        let dropped = plan_size_retention(&blocks, 5, most_bytes, 3 * DAY_MS + DAY_MS / 2);
+        let days: Vec<i64> = dropped.iter().map(|block| block.partition / DAY_MS).collect();
+        assert_eq!(days, expected);
+    }
+
+    #[test]
+    fn whole_days_go_for_size_but_never_today() {
+        let days = [(2, 10), (1, 10), (0, 10), (1, 10), (3, 10)];
+        check_size(&days, 55, &[]);
+        check_size(&days, 54, &[0]);
+        check_size(&days, 45, &[0]);
+        check_size(&days, 44, &[0, 1, 1]);
+        check_size(&days, 0, &[0, 1, 1, 2]);
+        check_size(&[], 0, &[]);
+        // A clock that is years ahead does not make the newest day an old one.
+        check_size(&[(0, 10), (1, 10)], 0, &[0]);
+    }
+
+    #[track_caller]
+    fn check_scrub(checked_days: &[Option<i64>], since_last: i64, expected: Option<usize>) {
+        let now_ms = 100 * DAY_MS;
+        let checked: Vec<Option<i64>> =
+            checked_days.iter().map(|day| day.map(|day| day * DAY_MS)).collect();
+        assert_eq!(plan_scrub(&checked, 4000, now_ms - since_last, now_ms), expected);
+    }
+
+    #[test]
+    fn blocks_are_read_again_spread_over_a_week() {
+        check_scrub(&[], 7 * DAY_MS, None);
+        check_scrub(&[None], 7 * DAY_MS - 1, None);
+        check_scrub(&[None], 7 * DAY_MS, Some(0));
+        check_scrub(&[None; 7], DAY_MS - 1, None);
+        check_scrub(&[None; 7], DAY_MS, Some(4));
+        check_scrub(&[Some(1), None, Some(1), None], 2 * DAY_MS, Some(1));
+        check_scrub(&[Some(93), Some(92), Some(99)], 7 * DAY_MS, Some(1));
+        check_scrub(&[Some(94), Some(95)], 7 * DAY_MS, None);
     }
 
     #[test]

@@ -6,7 +6,18 @@ use crate::server::{PASSWORD, Server, muster, text};
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
 fn every_command_has_help_with_an_example() {
-    for command in ["up", "server", "agent", "query", "user", "token", "enroll-token"] {
+    for command in [
+        "up",
+        "server",
+        "agent",
+        "query",
+        "user",
+        "token",
+        "enroll-token",
+        "backup",
+        "restore",
+        "doctor",
+    ] {
         let output = muster(&[command, "--help"]);
         assert!(output.status.success());
         let help = text(&output.stdout);

@@ -11,6 +11,7 @@ mod test_agent;
 
 mod agent_state;
 mod backfill;
+mod backup;
 mod bad_input;
 mod command_line;
 mod crash;

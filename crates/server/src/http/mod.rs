@@ -1,5 +1,6 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
+mod admin_tsdb;
 mod agents;
 mod answer;
 mod assets;
@@ -27,10 +28,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -56,6 +58,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
         .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
         .route("/api/v1/label/{name}/values", get(prometheus::label_values))
+        .route("/api/v1/admin/tsdb/delete_series", change(admin_tsdb::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", change(admin_tsdb::clean_tombstones))
+        .route("/api/v1/admin/tsdb/snapshot", change(admin_tsdb::snapshot))
         .route("/api/v1/status/buildinfo", get(prometheus::build_info))
         .route("/api/muster/openapi.json", get(openapi::serve))
         .route(
@@ -104,6 +109,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             ApiFailure::internal().into_response()
         }))
         .with_state(app)
+}
+
+/// A handler of both methods with which Prometheus's API changes something.
+fn change<T: 'static>(handler: impl Handler<T, Arc<App>>) -> MethodRouter<Arc<App>> {
+    post(handler.clone()).put(handler)
 }
 
 /// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.

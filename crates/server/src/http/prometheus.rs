@@ -35,7 +35,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
         });
-        if *request.method() == Method::POST && form {
+        if matches!(*request.method(), Method::POST | Method::PUT) && form {
             let reading = axum::body::to_bytes(request.into_body(), MAX_FORM);
             let body = tokio::time::timeout(BODY_TIMEOUT, reading)
                 .await
@@ -52,7 +52,7 @@ fn parse_pairs(bytes: &[u8]) -> Vec<(String, String)> {
 }
 
 impl Params {
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
@@ -74,7 +74,7 @@ impl Params {
     }
 
     /// The sets of matchers in `match[]`.
-    fn selectors(&self) -> Result<Vec<Vec<Matcher>>, PromFailure> {
+    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, PromFailure> {
         self.0
             .iter()
             .filter(|(name, _)| name == "match[]")
@@ -86,7 +86,7 @@ impl Params {
             .collect()
     }
 
-    fn range(&self) -> Result<TimeRange, PromFailure> {
+    pub(super) fn range(&self) -> Result<TimeRange, PromFailure> {
         let start = self.time_ms("start")?.unwrap_or(i64::MIN);
         let end = self.time_ms("end")?.unwrap_or(i64::MAX);
         if end < start {

@@ -57,7 +57,7 @@ const PROCESS: [Row<App>; 12] = [
 ];
 
 /// What the store tells.
-const STORE: [Row<Stats>; 20] = [
+const STORE: [Row<Stats>; 24] = [
     ("muster_tsdb_series", Gauge, "Series that may be written to.", |s| s.series as f64),
     ("muster_tsdb_head_samples", Gauge, "Samples not yet in a block.", |s| s.head_samples as f64),
     ("muster_tsdb_head_bytes", Gauge, "Memory that these take.", |s| s.head_bytes as f64),
@@ -104,6 +104,21 @@ const STORE: [Row<Stats>; 20] = [
     ("muster_tsdb_damaged_chunks_total", Counter, "Damaged chunks left out of answers.", |s| {
         s.damaged_chunks as f64
     }),
+    ("muster_tsdb_tombstones", Gauge, "Deletions whose room is not free yet.", |s| {
+        s.tombstones as f64
+    }),
+    ("muster_tsdb_scrubbed_blocks_total", Counter, "Blocks read again to find damage.", |s| {
+        s.scrubbed_blocks as f64
+    }),
+    ("muster_tsdb_scrub_damage_total", Counter, "Blocks that were found damaged so.", |s| {
+        s.scrub_damage as f64
+    }),
+    (
+        "muster_tsdb_size_retention_blocks_total",
+        Counter,
+        "Blocks dropped because the store was larger than it may be.",
+        |s| s.dropped_for_size as f64,
+    ),
     ("muster_tsdb_disk_full", Gauge, "1 while nothing is stored for lack of room.", |s| {
         f64::from(u8::from(s.disk_full))
     }),

@@ -12,7 +12,7 @@ use super::BlockMeta;
 use super::page::{
     self, CachedPage, ColumnsPage, LabelPage, PageCache, PageFault, PageKind, PageRef,
 };
-use super::series_page::{ChunkRef, ColumnRef, SERIES_PER_PAGE, SeriesPage};
+use super::series_page::{ChunkRef, ColumnRef, SeriesPage};
 use crate::TsdbError;
 use crate::codec::column;
 use crate::codec::varint::{Malformed, Reader};
@@ -20,9 +20,7 @@ use crate::index::resolve::LabelIndex;
 
 /// Last bytes of a block (docs/format/block.md, "Trailer").
 const MAGIC: [u8; 8] = *b"MUSTRBLK";
-pub(super) const VERSION: u32 = 2;
-/// The first version: every series page but the last has [`SERIES_PER_PAGE`] series.
-const VERSION_EVEN_PAGES: u32 = 1;
+pub(super) const VERSION: u32 = 3;
 pub(super) const TRAILER_LEN: usize = 28;
 
 /// The last bytes of a block, which say where its table of contents is.
@@ -83,9 +81,9 @@ pub(crate) struct SamplesRead {
 }
 
 impl SeriesAt {
-    /// Whether the series has a chunk that overlaps the range.
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        self.page.chunks(self.at).iter().any(|chunk| chunk.range.overlaps(&range))
+    /// Whether the series has a chunk whose range from its first to its last sample `is_wanted`.
+    pub(crate) fn has_chunk(&self, is_wanted: impl Fn(TimeRange) -> bool) -> bool {
+        self.page.chunks(self.at).iter().any(|chunk| is_wanted(chunk.range))
     }
 }
 
@@ -103,11 +101,11 @@ impl Block {
         file.read_exact_at(&mut bytes, trailer_offset).map_err(failed)?;
         let (contents, found) = read_trailer(bytes)
             .map_err(|_| corrupt(trailer_offset, "the trailer does not check"))?;
-        if found != VERSION && found != VERSION_EVEN_PAGES {
+        if found != VERSION {
             return Err(TsdbError::Version { path: path.into(), found, known: VERSION });
         }
         let raw = read_page(&*file, path, PageKind::Contents, contents)?;
-        let (mut meta, index) = read_contents(&raw, found)
+        let (mut meta, index) = read_contents(&raw)
             .map_err(|Malformed| corrupt(contents.offset, "the contents do not decode"))?;
         meta.bytes = len;
         Ok(Self { number, meta, path: path.into(), file, index })
@@ -309,17 +307,14 @@ fn read_page(
     })
 }
 
-/// Reads the contents of a block of a version that is known.
-fn read_contents(raw: &[u8], version: u32) -> Result<(BlockMeta, IndexPages), Malformed> {
+/// Reads the contents of a block.
+fn read_contents(raw: &[u8]) -> Result<(BlockMeta, IndexPages), Malformed> {
     let mut reader = Reader::new(raw);
     let meta = BlockMeta::read(&mut reader)?;
     let mut pages = IndexPages::default();
     let mut first = 0_u32;
     for _ in 0..reader.count()? {
-        let series = match version {
-            VERSION_EVEN_PAGES => SERIES_PER_PAGE,
-            _ => reader.index()?,
-        };
+        let series = reader.index()?;
         pages.series.push((first, PageRef::read(&mut reader)?));
         first = first.checked_add(series).ok_or(Malformed)?;
     }
@@ -393,7 +388,7 @@ mod tests {
     fn written(series: u32) -> (MemoryDisk, PathBuf) {
         let (disk, dir) = (MemoryDisk::new(), PathBuf::from("/blocks"));
         disk.create_dir_all(&dir).unwrap();
-        let mut writer = BlockWriter::create(&disk, &dir, 0, (1, 1)).unwrap();
+        let mut writer = BlockWriter::create(&disk, &dir, 0, (1, 1), 0).unwrap();
         for number in 0..series {
             writer.add(&labels(number), &samples(number)).unwrap();
         }
@@ -419,22 +414,6 @@ mod tests {
             let read = block.samples(&series, range, &cache).unwrap();
             assert_eq!(read.samples, samples(number)[239..=241]);
         }
-    }
-
-    #[test]
-    fn a_block_of_version_1_is_read_for_ever() {
-        let (disk, path) = (MemoryDisk::new(), Path::new("/v1.blk"));
-        disk.create_dir_all(Path::new("/")).unwrap();
-        let golden = include_bytes!("../../tests/golden/block-v1.blk");
-        disk.create(path).unwrap().write_all(golden).unwrap();
-        let (block, cache) = (Block::open(&disk, path, 0).unwrap(), PageCache::new(1 << 20));
-        block.verify(&mut || Ok(())).unwrap();
-        assert_eq!((block.meta.series, block.meta.samples), (300, 900));
-        let found = resolve(&block.index(&cache), &[Matcher::equal("host", "web-299")]).unwrap();
-        let series = block.series(found.min().unwrap(), &cache).unwrap();
-        let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
-        let values: Vec<f64> = read.samples.iter().map(|sample| sample.1).collect();
-        assert_eq!(values, [299.0, 299.1, 299.2]);
     }
 
     #[test]

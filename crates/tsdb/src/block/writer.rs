@@ -85,17 +85,19 @@ pub(crate) struct BlockWriter<'a> {
 }
 
 impl<'a> BlockWriter<'a> {
-    /// Starts a block of one partition, made of the heads `first_head..=last_head`.
+    /// Starts a block of one partition, made of the heads `heads.0..=heads.1`, with its number in the store's sequence.
     pub(crate) fn create(
         disk: &'a dyn Disk,
         dir: &Path,
         partition: i64,
         heads: (u64, u64),
+        sequence: u64,
     ) -> Result<Self, TsdbError> {
         let meta = BlockMeta {
             partition,
             first_head: heads.0,
             last_head: heads.1,
+            sequence,
             range: TimeRange::new(i64::MAX, i64::MIN),
             series: 0,
             samples: 0,
@@ -380,7 +382,7 @@ mod tests {
     fn write(disk: &MemoryDisk, sizes: PageSizes) -> Result<BlockMeta, TsdbError> {
         let dir = Path::new("/blocks");
         disk.create_dir_all(dir).unwrap();
-        let mut writer = BlockWriter::create(disk, dir, 0, (1, 1))?;
+        let mut writer = BlockWriter::create(disk, dir, 0, (1, 1), 0)?;
         writer.sizes = sizes;
         for number in 0..600 {
             writer.add(&labels(number), &[(1, f64::from(number))])?;

@@ -13,6 +13,7 @@ use super::Shared;
 use super::open::{self, OpenReport};
 use super::query::SelectLimits;
 use super::queue::Pending;
+use super::snapshot::SnapshotReport;
 use super::stats::Stats;
 use crate::{Appended, Options, SeriesId, TsdbError, WriteBatch};
 
@@ -174,6 +175,38 @@ impl Db {
                 return shared.maintain();
             }
         }
+    }
+
+    /// Deletes the samples in the range of all series that pass one of the sets of matchers; no set deletes nothing. When this
+    /// returns without an error, no query sees what was acknowledged before, and a crash does not bring it back. Samples written
+    /// afterwards are untouched, also for the same series and times. The room on disk is free after a while, or by [`Db::clean_tombstones`].
+    pub fn delete_series(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), TsdbError> {
+        if matcher_sets.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.inner.shared.add_tombstones(matcher_sets, range)
+    }
+
+    /// Writes every block anew that holds deleted samples, now; what fails is told and stays hidden.
+    pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        let shared = &self.inner.shared;
+        shared.check_stopping()?;
+        shared.clean(&mut shared.manifest.lock())
+    }
+
+    /// Makes the folder `to`, which is new or empty, a store of its own that holds what this one holds: all samples acknowledged before
+    /// the call, or, without `with_head`, those in blocks. Blocks get a second name where the file system can do that, and
+    /// are copied where not; so it takes no room and little time. After an error the folder is not whole and of no use.
+    pub fn snapshot(&self, to: &Path, with_head: bool) -> Result<SnapshotReport, TsdbError> {
+        if with_head {
+            self.flush()?;
+        }
+        self.inner.shared.snapshot_blocks(to)
     }
 
     /// Takes no more batches, writes those that wait, ends the threads and gives the folder free. What is in memory is

@@ -6,10 +6,12 @@ use muster_series::{Labels, TimeRange};
 use parking_lot::MutexGuard;
 
 use super::Shared;
+use super::tombstones::Deleted;
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, BlockWriter, PageCache, SeriesAt};
 use crate::head::sort_last_wins;
 use crate::manifest::Manifest;
+use crate::tombstone::Tombstone;
 
 /// Room for decoded pages while blocks are merged, so that merging does not empty the readers' cache.
 const CACHE_BYTES: usize = 32 << 20;
@@ -17,14 +19,20 @@ const CACHE_BYTES: usize = 32 << 20;
 /// A block that is read from its first series to its last.
 struct Input {
     block: Arc<Block>,
+    deleted: Deleted,
     next: u32,
     /// The series that is read next, if there is one.
     current: Option<(Labels, SeriesAt)>,
 }
 
 impl Input {
-    fn start(block: Arc<Block>, cache: &PageCache) -> Result<Self, TsdbError> {
-        let mut input = Self { block, next: 0, current: None };
+    fn start(
+        block: Arc<Block>,
+        tombstones: &[Tombstone],
+        cache: &PageCache,
+    ) -> Result<Self, TsdbError> {
+        let deleted = Deleted::of(&block, tombstones, cache)?;
+        let mut input = Self { block, deleted, next: 0, current: None };
         input.advance(cache)?;
         Ok(input)
     }
@@ -42,7 +50,8 @@ impl Input {
 
 impl Shared {
     /// Merges blocks that are adjacent in the order of their heads, oldest first, and replaces them by the result.
-    /// A block some of whose chunks are damaged is merged without them, and its file stays in quarantine.
+    /// A block some of whose chunks are damaged is merged without them, and its file stays in quarantine. What tombstones hide
+    /// is left out; one block alone is written anew without it.
     pub(super) fn merge(
         &self,
         manifest: &mut MutexGuard<'_, Manifest>,
@@ -59,10 +68,12 @@ impl Shared {
             return Ok(());
         }
         let heads = (first.first_head, last.last_head);
+        let sequence = manifest.next_sequence;
+        let folder = &self.folders.blocks;
         let mut writer =
-            BlockWriter::create(&*self.disk, &self.folders.blocks, first.partition, heads)?;
+            BlockWriter::create(&*self.disk, folder, first.partition, heads, sequence)?;
         let mut damaged = vec![false; blocks.len()];
-        self.merge_series(&blocks, &mut writer, &mut damaged)?;
+        self.merge_series(&blocks, &manifest.tombstones, &mut writer, &mut damaged)?;
         let new = writer.finish(&mut || self.check_stopping())?;
         let kept: Vec<String> = blocks
             .iter()
@@ -71,7 +82,9 @@ impl Shared {
             .map(|(block, _)| block.meta.file_name())
             .collect();
         self.counters.quarantined.add(kept.len() as u64);
-        self.replace(manifest, inputs, new.into_iter().collect(), &kept, |_| {})?;
+        self.replace(manifest, inputs, new.into_iter().collect(), &kept, |manifest| {
+            manifest.next_sequence = sequence + 1;
+        })?;
         self.counters.compactions.add(1);
         Ok(())
     }
@@ -79,6 +92,7 @@ impl Shared {
     fn merge_series(
         &self,
         blocks: &[Arc<Block>],
+        tombstones: &[Tombstone],
         writer: &mut BlockWriter<'_>,
         damaged: &mut [bool],
     ) -> Result<(), TsdbError> {
@@ -91,7 +105,7 @@ impl Shared {
         };
         let mut inputs = Vec::with_capacity(blocks.len());
         for block in blocks {
-            let input = Input::start(Arc::clone(block), &cache);
+            let input = Input::start(Arc::clone(block), tombstones, &cache);
             inputs.push(input.map_err(|error| told(block, error))?);
         }
         loop {
@@ -108,7 +122,8 @@ impl Shared {
                 if *own != labels {
                     continue;
                 }
-                let read = input.block.samples(series, TimeRange::ALL, &cache)?;
+                let mut read = input.block.samples(series, TimeRange::ALL, &cache)?;
+                input.deleted.take_out(input.next - 1, &mut read.samples);
                 *damaged |= read.damaged_chunks > 0;
                 self.counters.damaged_chunks.add(read.damaged_chunks);
                 append_newer(&mut samples, read.samples);

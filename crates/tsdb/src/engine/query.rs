@@ -7,6 +7,7 @@ use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
 use roaring::RoaringBitmap;
 
 use super::merge::append_newer;
+use super::tombstones::Deleted;
 use super::{Shared, View};
 use crate::TsdbError;
 use crate::block::Block;
@@ -72,7 +73,11 @@ impl Shared {
         for (rank, block) in view.blocks.iter().enumerate() {
             if block.meta.range.overlaps(&range) {
                 let start = parts.len();
-                let read = self.select_block(block, matchers, range, &mut budget, rank, &mut parts);
+                let deleted = Deleted::of(block, &view.tombstones, &self.cache);
+                let read = deleted.and_then(|deleted| {
+                    let block = (&**block, &deleted);
+                    self.select_block(block, matchers, range, &mut budget, rank, &mut parts)
+                });
                 self.unless_damaged(block, read, || parts.truncate(start))?;
             }
         }
@@ -97,7 +102,7 @@ impl Shared {
 
     fn select_block(
         &self,
-        block: &Block,
+        (block, deleted): (&Block, &Deleted),
         matchers: &[Matcher],
         range: TimeRange,
         budget: &mut Budget,
@@ -106,8 +111,12 @@ impl Shared {
     ) -> Result<(), TsdbError> {
         let mut series_count = 0;
         for number in resolve(&block.index(&self.cache), matchers)? {
+            if deleted.hides(number, range) {
+                continue;
+            }
             let series = block.series(number, &self.cache)?;
-            let read = block.samples(&series, range, &self.cache)?;
+            let mut read = block.samples(&series, range, &self.cache)?;
+            deleted.take_out(number, &mut read.samples);
             self.counters.damaged_chunks.add(read.damaged_chunks);
             if !read.samples.is_empty() {
                 series_count += 1;
@@ -178,9 +187,10 @@ impl Shared {
         let view = self.view.load_full();
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let mut read = || {
+                let deleted = Deleted::of(block, &view.tombstones, &self.cache)?;
                 for number in resolve_any(&block.index(&self.cache), matcher_sets)? {
                     let series = block.series(number, &self.cache)?;
-                    if series.overlaps(range) {
+                    if series.has_chunk(|own| own.overlaps(&range) && !deleted.hides(number, own)) {
                         found.insert(block.labels(&series)?);
                     }
                 }
@@ -246,7 +256,11 @@ impl Shared {
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let index = block.index(&self.cache);
             let names: Vec<&str> = block.label_names().collect();
-            let read = resolve_any(&index, matcher_sets).and_then(|selected| {
+            let selected = resolve_any(&index, matcher_sets).and_then(|selected| {
+                let deleted = Deleted::of(block, &view.tombstones, &self.cache)?;
+                Ok(selected - deleted.hidden_in(block.meta.range))
+            });
+            let read = selected.and_then(|selected| {
                 visit(&index, &names, &|series| !series.is_disjoint(&selected))
             });
             self.unless_damaged(block, read, || {})?;

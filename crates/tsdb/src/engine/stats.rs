@@ -36,6 +36,9 @@ pub(super) struct Counters {
     pub(super) maintenance_failures: Counter,
     pub(super) quarantined: Counter,
     pub(super) damaged_chunks: Counter,
+    pub(super) scrubbed: Counter,
+    pub(super) scrub_damage: Counter,
+    pub(super) dropped_for_size: Counter,
     pub(super) disk_full: AtomicBool,
     pub(super) write_failing: AtomicBool,
 }
@@ -55,6 +58,8 @@ pub struct Stats {
     pub block_bytes: u64,
     /// Samples in blocks, a sample that is in two counted twice.
     pub block_samples: u64,
+    /// Deletions that some block still holds samples of.
+    pub tombstones: u64,
     /// Bytes of the log on disk now.
     pub wal_bytes_on_disk: u64,
     /// Bytes that decoded parts of blocks take in memory.
@@ -85,6 +90,12 @@ pub struct Stats {
     pub quarantined: u64,
     /// Chunks left out of answers because they are damaged.
     pub damaged_chunks: u64,
+    /// Blocks that were read whole again to see whether they are damaged.
+    pub scrubbed_blocks: u64,
+    /// Blocks of these that were.
+    pub scrub_damage: u64,
+    /// Blocks dropped because the store was larger than it may be.
+    pub dropped_for_size: u64,
     /// Whether appends are refused for lack of room.
     pub disk_full: bool,
     /// Whether the last write to the log failed.
@@ -94,6 +105,12 @@ pub struct Stats {
 }
 
 impl Shared {
+    /// Bytes of the log on disk; 0 where that cannot be told.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let segments = self.disk.list(&self.folders.wal).unwrap_or_default();
+        segments.iter().map(|entry| entry.len).sum()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let view = self.view.load();
         let (series, largest_labels) = {
@@ -103,7 +120,6 @@ impl Shared {
         };
         let cut = view.cut.as_ref().map(|cut| (cut.head.samples(), cut.head.bytes()));
         let (cut_samples, cut_bytes) = cut.unwrap_or_default();
-        let wal = self.disk.list(&self.folders.wal).unwrap_or_default();
         let counters = &self.counters;
         Stats {
             series,
@@ -112,7 +128,8 @@ impl Shared {
             blocks: view.blocks.len() as u64,
             block_bytes: view.blocks.iter().map(|block| block.meta.bytes).sum(),
             block_samples: view.blocks.iter().map(|block| block.meta.samples).sum(),
-            wal_bytes_on_disk: wal.iter().map(|entry| entry.len).sum(),
+            tombstones: view.tombstones.len() as u64,
+            wal_bytes_on_disk: self.log_bytes(),
             cache_bytes: self.cache.bytes() as u64,
             appended_samples: counters.appended.get(),
             duplicate_samples: counters.duplicates.get(),
@@ -131,6 +148,9 @@ impl Shared {
             maintenance_failures: counters.maintenance_failures.get(),
             quarantined: counters.quarantined.get(),
             damaged_chunks: counters.damaged_chunks.get(),
+            scrubbed_blocks: counters.scrubbed.get(),
+            scrub_damage: counters.scrub_damage.get(),
+            dropped_for_size: counters.dropped_for_size.get(),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             write_failing: counters.write_failing.load(Ordering::Relaxed),
             largest_labels,

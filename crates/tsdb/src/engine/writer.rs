@@ -198,7 +198,7 @@ impl Shared {
         let fresh = Arc::new(Head::new(self.clock.monotonic_ms()));
         self.view.rcu(|view| {
             let cut = CutHead { head: Arc::clone(&view.active), end_segment };
-            View { active: Arc::clone(&fresh), cut: Some(cut), blocks: view.blocks.clone() }
+            View { active: Arc::clone(&fresh), cut: Some(cut), ..View::clone(view) }
         });
         self.wake_maintenance();
     }

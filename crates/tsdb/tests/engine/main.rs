@@ -7,10 +7,15 @@
 
 mod crash;
 mod damage;
+mod deletion;
 mod found_at_start;
 mod full_disk;
 mod harness;
+mod inspection;
 mod large;
 mod limits;
 mod lying_disk;
 mod model;
+mod scrub;
+mod size;
+mod snapshot;
