@@ -47,8 +47,7 @@ fn value(scrape: i64, host: usize, series: usize) -> f64 {
 fn store(folder: &Path) -> (Db, Vec<Vec<SeriesId>>) {
     let options = Options { maintenance_interval: Duration::from_hours(1), ..Options::default() };
     let clock = Arc::new(ManualClock::at(NOW_MS));
-    let (db, _) =
-        Db::open(folder, Arc::new(RealDisk), clock, options).expect("a new folder");
+    let (db, _) = Db::open(folder, Arc::new(RealDisk), clock, options).expect("a new folder");
     let series = (0..HOSTS)
         .map(|host| {
             let ids = (0..SERIES).map(|series| db.series(&labels(host, series)));

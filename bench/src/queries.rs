@@ -43,9 +43,10 @@ fn questions(end_ms: i64, day_s: i64) -> Vec<(&'static str, Question, Like)> {
     let range = |text: &str, length_s, step_s| Question::range(text, end_ms, length_s, step_s);
     let alert = "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{job=\"hour\",mode=\"idle\"}[5m]))) > 40";
     let by_mode = format!("sum by (mode) (rate(node_cpu_seconds_total{{{HOST}}}[5m]))");
-    let full =
-        "predict_linear(node_filesystem_avail_bytes{job=\"node\",mountpoint=\"/\"}[6h], 86400)";
-    let highest = format!("max_over_time(node_load1{{job=\"node\"}}[{day_s}s])");
+    // By instance, since VictoriaMetrics keeps the metric's name with these functions and the others do not.
+    let full = "max by (instance) (predict_linear(node_filesystem_avail_bytes{job=\"node\",mountpoint=\"/\"}[6h], 86400))";
+    let highest =
+        format!("max by (instance) (max_over_time(node_load1{{job=\"node\"}}[{day_s}s]))");
     let names = "/api/v1/label/__name__/values";
     let host = format!("{{{HOST}}}");
     vec![
