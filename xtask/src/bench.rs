@@ -52,7 +52,7 @@ fn parts(workspace: &Workspace, options: &[String]) -> anyhow::Result<ExitCode> 
 }
 
 /// Runs a program on this terminal.
-pub(crate) fn finish(command: &mut Command) -> anyhow::Result<ExitCode> {
+fn finish(command: &mut Command) -> anyhow::Result<ExitCode> {
     let program = Path::new(command.get_program()).to_owned();
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
