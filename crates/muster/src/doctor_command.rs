@@ -38,8 +38,9 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     if damaged == 0 {
         return Ok(());
     }
+    let parts = if damaged == 1 { "part is" } else { "parts are" };
     bail!(
-        "{damaged} parts are damaged; a server that starts sets damaged files of samples aside, under metrics/quarantine, and serves the \
+        "{damaged} {parts} damaged; a server that starts sets damaged files of samples aside, under metrics/quarantine, and serves the \
          rest. What they held, or a damaged database, comes back from a backup: muster restore"
     )
 }

@@ -110,11 +110,7 @@ mod tests {
     use muster_environment::MemoryDisk;
     use muster_series::{Matcher, TimeRange};
 
-    #[test]
-    fn what_is_stored_is_loaded_and_damage_is_told() {
-        let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
-        disk.create_dir_all(dir).unwrap();
-        assert_eq!(Manifest::load(&disk, dir).unwrap(), None);
+    fn manifest() -> Manifest {
         let block = BlockMeta {
             partition: -86_400_000,
             first_head: 1,
@@ -125,7 +121,7 @@ mod tests {
             samples: 12,
             bytes: 1000,
         };
-        let manifest = Manifest {
+        Manifest {
             next_head: 5,
             first_segment: 9,
             next_sequence: 8,
@@ -137,7 +133,15 @@ mod tests {
                 matchers: vec![Matcher::equal("host", "web-1")],
             }],
             removed: vec!["0_1-1_2.blk".to_owned()],
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_loaded_and_damage_is_told() {
+        let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
+        disk.create_dir_all(dir).unwrap();
+        assert_eq!(Manifest::load(&disk, dir).unwrap(), None);
+        let manifest = manifest();
         manifest.store(&disk, dir).unwrap();
         assert_eq!(Manifest::load(&disk, dir).unwrap(), Some(manifest.clone()));
         for at in 0..manifest.encode().len() {
@@ -145,5 +149,27 @@ mod tests {
             disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| bytes[at] ^= 1).unwrap();
             assert!(matches!(Manifest::load(&disk, dir), Err(TsdbError::Corrupt { .. })));
         }
+    }
+
+    #[test]
+    fn the_golden_manifest_is_what_is_written() {
+        let golden = include_bytes!("../tests/golden/manifest-v2");
+        assert_eq!(manifest().encode(), golden);
+    }
+
+    #[test]
+    fn a_manifest_of_another_version_is_refused() {
+        let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
+        disk.create_dir_all(dir).unwrap();
+        manifest().store(&disk, dir).unwrap();
+        disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| {
+            bytes[8] = 1;
+            let body = bytes.len() - 4;
+            let crc = crc32fast::hash(&bytes[..body]);
+            bytes[body..].copy_from_slice(&crc.to_le_bytes());
+        })
+        .unwrap();
+        let error = Manifest::load(&disk, dir).unwrap_err();
+        assert!(matches!(error, TsdbError::Version { found: 1, known: 2, .. }));
     }
 }

@@ -168,7 +168,7 @@ fn damage_is_found_by_the_doctor_and_never_restored() {
     let block = files(&data.join("metrics/blocks")).remove(0);
     flip(&block);
     let name = block.file_name().unwrap().to_str().unwrap();
-    check_refused(&doctor, "1 parts are damaged");
+    check_refused(&doctor, "1 part is damaged");
     let found = muster(&[&doctor[..], &["--json"]].concat());
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     assert_eq!(found["damage"][0]["file"], format!("blocks/{name}"));

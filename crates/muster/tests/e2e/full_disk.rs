@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::http::get;
-use crate::server::{Server, wait_for};
+use crate::server::{Server, text, wait_for};
 use crate::test_agent::{Session, TestAgent, Verdict, now_ms, numbered};
 use muster_wire::RefuseReason;
 
@@ -87,4 +87,27 @@ fn a_full_disk_stops_writing_only_and_only_while_it_is_full() {
     }
     let (status, _) = server.terminate();
     assert!(status.success());
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_backup_to_a_full_disk_leaves_nothing_that_looks_like_one() {
+    let (data, small) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(disk) = SmallDisk::mount(small.path()) else {
+        println!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    let server = Server::alone(data.path());
+    let to = disk.0.join("backup");
+    std::fs::create_dir(&to).unwrap();
+    let ballast = disk.0.join("ballast");
+    assert!(std::fs::write(&ballast, vec![1; 64 << 20]).is_err(), "it is larger than the disk");
+    let output = server.beside(&["backup", "--to", &to.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("no backup was made") && error.contains("full"), "{error}");
+    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 0);
+    std::fs::remove_file(ballast).unwrap();
+    let output = server.beside(&["backup", "--to", &to.display().to_string()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }

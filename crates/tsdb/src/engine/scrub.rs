@@ -57,15 +57,20 @@ impl Shared {
             if self.view.load().cut.is_some() { self.maintain() } else { Ok(()) }
         });
         self.counters.scrubbed.add(1);
-        match read {
+        let name = block.meta.file_name();
+        let done = match read {
             Err(error @ TsdbError::Corrupt { .. }) => {
-                let name = block.meta.file_name();
                 tracing::error!(block = name, %error, "a block was damaged on the disk; restore it from a backup");
                 self.counters.scrub_damage.add(1);
                 self.rewrite(&block.meta)
             }
             other => other,
+        };
+        if done.is_err() {
+            // Its turn comes again before that of others.
+            self.scrub_times.lock().by_name.remove(&name);
         }
+        done
     }
 
     /// Writes what is readable of a block anew; the file goes to quarantine.
