@@ -13,7 +13,7 @@ use crate::report::{Better, Table, median};
 
 /// Hosts with a day of data, and hosts with the last hour of it.
 const DAY_HOSTS: u64 = 50;
-const HOUR_HOSTS: u64 = 500;
+const HOUR_HOSTS: i64 = 500;
 const HOUR_S: i64 = 3_600;
 /// Times that each question is asked; the median counts. Nobody waits for slow ones as often.
 const TIMES: usize = 15;
@@ -120,7 +120,7 @@ fn load(options: &Options, server: &Server, end_ms: i64, day_s: i64) -> anyhow::
     let mut day = Load::new("node", DAY_HOSTS, FORM);
     // A quarter of an hour more, so that the first ranges are full.
     day.write(server, tick(end_ms - day_s * 1_000 - 900_000), hour_ms)?;
-    let mut all = day.and(Load::new("hour", HOUR_HOSTS, FORM));
+    let mut all = day.and(Load::new("hour", options.scaled(HOUR_HOSTS) as u64, FORM));
     all.write(server, hour_ms, end_ms)?;
     server.rest(options.quiet())?;
     Ok(())
