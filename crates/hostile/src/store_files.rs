@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use muster_environment::{Crash, ManualClock, MemoryDisk, read_all};
 use muster_series::{Labels, TimeRange};
-use muster_tsdb::{Db, Options, SelectLimits, TsdbError, WriteBatch};
+use muster_tsdb::{
+    Db, Options, SelectLimits, TsdbError, WriteBatch, inspect, inspect_block, inspect_segment,
+};
 
 const DIR: &str = "/data";
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -75,6 +77,10 @@ fn file(ending: &str) -> PathBuf {
 fn replace_and_read(path: &Path, bytes: &[u8]) {
     let disk = STORE.crash_image(Crash::KeepUnsynced);
     disk.corrupt(path, |content| *content = bytes.to_vec()).expect("the file is there");
+    // Any of them may refuse what it is given; none may fall over it.
+    let _ = inspect_block(&disk, path);
+    let _ = inspect_segment(&disk, path);
+    let _ = inspect(&disk, Path::new(DIR));
     // A version that is not known, and a manifest that does not check, keep a store from opening; that is told.
     let Ok(db) = open(disk) else { return };
     let found = db.select(&[], TimeRange::ALL, &SelectLimits::default());

@@ -41,6 +41,14 @@ fn frames() {
 }
 
 #[test]
+fn pushed_requests() {
+    check("remote_write_1");
+    check("remote_write_2");
+    check("otlp");
+    check("text_lines");
+}
+
+#[test]
 fn queries() {
     check("promql_text");
 }

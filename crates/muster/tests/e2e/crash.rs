@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::pusher::Pusher;
 use crate::server::{Server, free_address};
 use crate::test_agent::{Session, TestAgent, Verdict, now_ms, numbered};
 
-/// Eight agents with 500 series, 25 batches a second: 100,000 samples a second.
-const AGENTS: usize = 8;
+/// Four agents and four senders of remote write, each with 500 series, 25 batches a second: 100,000 samples a second.
+const AGENTS: usize = 4;
+const PUSHERS: usize = 4;
 const SERIES: usize = 500;
 const BETWEEN_BATCHES: Duration = Duration::from_millis(40);
 /// Batches that may wait for their acknowledgement.
@@ -35,13 +37,17 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     let address = free_address();
     let listen = address.to_string();
     let mut server = Server::start("server", dir.path(), &listen, &[]);
-    let token = server.token(&["enroll-token", "--uses", &AGENTS.to_string()]);
+    let join = server.token(&["enroll-token", "--uses", &AGENTS.to_string()]);
+    let writer = server.token(&["token", "create", "pushers", "--role", "writer"]);
     let stop = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
-    let feeders: Vec<_> = (0..AGENTS)
+    let feeders: Vec<_> = (0..AGENTS + PUSHERS)
         .map(|number| {
-            let (stop, token) = (Arc::clone(&stop), token.clone());
-            std::thread::spawn(move || feed(number, address, &token, &stop))
+            let (stop, join, writer) = (Arc::clone(&stop), join.clone(), writer.clone());
+            std::thread::spawn(move || match number {
+                agent if agent < AGENTS => feed(agent, address, &join, &stop),
+                pusher => push(pusher, address, &writer, &stop),
+            })
         })
         .collect();
     let mut starts = Vec::new();
@@ -90,6 +96,40 @@ fn feed(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> T
     told
 }
 
+/// Pushes numbered batches until told to stop, each again until it is answered with success.
+fn push(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> Told {
+    let instance = format!("crash-{number}");
+    let mut told = Told { sent: Batches::new(), acknowledged: Batches::new() };
+    let mut connection = None;
+    while !stop.load(Ordering::SeqCst) || told.sent.len() > told.acknowledged.len() {
+        let Some(pusher) = &mut connection else {
+            std::thread::sleep(Duration::from_millis(50));
+            connection = Pusher::connect(address, token);
+            continue;
+        };
+        if told.sent.len() == told.acknowledged.len() {
+            let (at, batch) = next_batch(&told);
+            told.sent.insert(at, batch);
+        }
+        let (&at, &batch) = told.sent.last_key_value().expect("one was just sent");
+        let values: Vec<f64> = (0..SERIES).map(|series| value(batch, series)).collect();
+        match pusher.push("crash_counter", &instance, at, &values) {
+            Some(200..300) => drop(told.acknowledged.insert(at, batch)),
+            // What a server that starts or ends answers is to be sent again.
+            Some(503) | None => connection = None,
+            Some(other) => panic!("nothing is to be refused here: {other}"),
+        }
+        std::thread::sleep(BETWEEN_BATCHES);
+    }
+    told
+}
+
+/// Time and number of a new batch: both rise.
+fn next_batch(told: &Told) -> (i64, u64) {
+    let last = told.sent.last_key_value().map_or((0, 0), |(at, batch)| (*at, *batch));
+    (now_ms().max(last.0 + 1), last.1 + 1)
+}
+
 /// One session: first what waits from the last one, then new batches; `None` when the connection breaks.
 fn feed_session(
     mut session: Session,
@@ -107,8 +147,7 @@ fn feed_session(
             return Some(());
         }
         if !stopping && under_way.len() < WINDOW {
-            let last = told.sent.last_key_value().map_or((0, 0), |(at, batch)| (*at, *batch));
-            let (at, batch) = (now_ms().max(last.0 + 1), last.1 + 1);
+            let (at, batch) = next_batch(told);
             told.sent.insert(at, batch);
             waiting.insert(at, batch);
             under_way.insert(send(&mut session, at, batch)?, at);
