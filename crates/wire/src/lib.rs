@@ -70,9 +70,9 @@ mod message;
 mod value;
 mod varint;
 
-pub mod remote_read;
 mod otlp;
 mod protobuf;
+pub mod remote_read;
 mod remote_write;
 
 pub use agent_session::{AgentEvent, AgentSession, Sent};
