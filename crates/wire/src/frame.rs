@@ -1,5 +1,9 @@
 //! Frames: a flag byte and a payload, compressed where that helps (docs/format/wire.md, "Frames").
 
+use std::cell::RefCell;
+
+use zstd::bulk::Decompressor;
+
 use crate::WireError;
 
 /// The payload is one zstd frame.
@@ -7,6 +11,11 @@ const FLAG_ZSTD: u8 = 1;
 /// Below this size compression costs more than it saves.
 const COMPRESS_FROM_BYTES: usize = 192;
 const LEVEL: i32 = 1;
+
+thread_local! {
+    /// Making one costs more than unpacking a frame with it.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// The frame that carries `payload`.
 pub(crate) fn encode(payload: &[u8]) -> Vec<u8> {
@@ -43,12 +52,22 @@ pub(crate) fn decode(frame: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
 /// a frame of a few bytes cannot ask for the whole limit without even claiming to fill it.
 fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
     match zstd::zstd_safe::get_frame_content_size(payload) {
-        Ok(Some(size)) if size <= limit as u64 => zstd::bulk::decompress(payload, size as usize)
+        Ok(Some(size)) if size <= limit as u64 => unpack(payload, size as usize)
             .map_err(|error| WireError::Decompress(error.to_string())),
         Ok(Some(_)) => Err(WireError::FrameTooLarge { limit }),
         Ok(None) => Err(WireError::Decompress("it does not say its size".into())),
         Err(_) => Err(WireError::Decompress("it is no zstd frame".into())),
     }
+}
+
+fn unpack(payload: &[u8], size: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(payload, size)
+    })
 }
 
 #[cfg(test)]

@@ -248,7 +248,8 @@ impl Session {
     fn batch(&mut self, batch: Batch) {
         let Some(admitted) = &mut self.admitted else { return };
         let now_ms = self.app.clock.monotonic_ms();
-        let mut stored = WriteBatch::default();
+        let samples = batch.groups.iter().map(|group| group.samples.len()).sum();
+        let mut stored = WriteBatch { samples: Vec::with_capacity(samples) };
         let newest_ms = batch.groups.iter().map(|group| group.timestamp_ms).max().unwrap_or(0);
         for group in batch.groups {
             let samples = group.samples.into_iter().filter_map(|(number, value)| {
