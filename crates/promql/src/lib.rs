@@ -47,5 +47,5 @@ mod value;
 pub use evaluate::{EvaluateError, evaluate_instant, evaluate_range};
 pub use options::Options;
 pub use query::{ParseError, Query, parse, parse_selector};
-pub use source::{SeriesSource, SourceError};
+pub use source::{SelectHints, Selected, SeriesPart, SeriesSource, SourceError};
 pub use value::{Evaluated, InstantSample, Value};

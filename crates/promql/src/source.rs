@@ -16,6 +16,52 @@ impl SourceError {
     }
 }
 
+/// What a query does with the series that it selects, so that a store may leave work out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectHints {
+    /// Time between two evaluations, in milliseconds; 0 if there is one only.
+    pub step_ms: i64,
+    /// How far before each evaluation samples are looked at, in milliseconds: the window, or the lookback.
+    pub window_ms: i64,
+    /// The function of the window, for a range selector.
+    pub function: Option<&'static str>,
+    /// Whether only the newest sample of each series in the range is looked at, stale marker or not.
+    pub newest_only: bool,
+    /// Into how many parts the series may usefully be split; at least 1.
+    pub parts: usize,
+}
+
+/// Series that are read one after another, on a thread of their own.
+pub type SeriesPart<'a> = Box<dyn Iterator<Item = Result<SeriesColumns, SourceError>> + Send + 'a>;
+
+/// The series that a source has selected.
+pub struct Selected<'a> {
+    /// Each series is in one of the parts, once. Equal selections should come in equal parts, since the
+    /// last digits of a sum depend on its order.
+    pub parts: Vec<SeriesPart<'a>>,
+    /// How many samples lie in memory already; none of those that are only read as the parts are.
+    pub held_samples: usize,
+}
+
+impl Selected<'_> {
+    /// Series in memory, split into at most so many parts of about as many samples each; small
+    /// selections stay in one.
+    pub fn from_series(mut series: Vec<SeriesColumns>, parts: usize) -> Self {
+        /// Fewer samples than this are worked off sooner than a thread is started for them.
+        const SAMPLES_A_PART: usize = 100_000;
+        let held_samples: usize = series.iter().map(SeriesColumns::len).sum();
+        let count = (held_samples / SAMPLES_A_PART).clamp(1, parts.max(1));
+        let mut split: Vec<SeriesPart<'static>> = Vec::with_capacity(count);
+        for at in (1..count).rev() {
+            let part = series.split_off(series.len() / (at + 1) * at);
+            split.push(Box::new(part.into_iter().map(Ok)));
+        }
+        split.push(Box::new(series.into_iter().map(Ok)));
+        split.reverse();
+        Self { parts: split, held_samples }
+    }
+}
+
 /// A store of series that PromQL can be evaluated over.
 pub trait SeriesSource {
     /// The series that pass all `matchers`, with their samples in `range` (both ends included).
@@ -27,4 +73,17 @@ pub trait SeriesSource {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError>;
+
+    /// As [`Self::select`], in parts that may be read at the same time, each series only when its turn comes.
+    ///
+    /// This is what an evaluation calls. A store that can decode series one by one implements it, so that
+    /// an aggregation over many of them never holds them all.
+    fn select_parts(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        hints: &SelectHints,
+    ) -> Result<Selected<'_>, SourceError> {
+        Ok(Selected::from_series(self.select(matchers, range)?, hints.parts))
+    }
 }

@@ -1,7 +1,7 @@
 //! Functions of trend: linear regression and double exponential smoothing.
 
-use super::{argument, window};
-use crate::evaluate::{EvaluateError, Evaluator, Operand, Steps, Window};
+use super::scalar_argument;
+use crate::evaluate::{EvaluateError, Evaluator, Steps, Window};
 use crate::plan::Call;
 use crate::sums::CompensatedSum;
 
@@ -15,7 +15,11 @@ pub(super) fn deriv(window: &Window<'_>) -> Option<f64> {
 }
 
 /// Value of the regression line so many seconds after the step.
-pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64]) -> Option<f64> {
+pub(super) fn predict_linear(
+    window: &Window<'_>,
+    scalars: &[f64],
+    _: &mut Vec<f64>,
+) -> Option<f64> {
     if window.values.len() < 2 {
         return None;
     }
@@ -59,25 +63,25 @@ fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
     Line { slope, intercept: y_sum / count - slope * x_sum / count }
 }
 
-/// `double_exponential_smoothing`, whose factors must lie between 0 and 1.
-pub(super) fn smoothing(
+/// Refuses factors of `double_exponential_smoothing` that do not lie between 0 and 1.
+pub(crate) fn check_smoothing(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     steps: &Steps,
-) -> Result<Operand, EvaluateError> {
+) -> Result<(), EvaluateError> {
     for (at, kind, symbol) in [(1, "smoothing", "sf"), (2, "trend", "tf")] {
-        let factors = evaluator.evaluate(argument(call, at)?, steps)?.into_scalar()?;
+        let factors = scalar_argument(evaluator, call, at, steps)?;
         if let Some(bad) = factors.iter().find(|&&factor| factor <= 0.0 || factor >= 1.0) {
             return Err(EvaluateError::Execution(format!(
                 "invalid {kind} factor. Expected: 0 < {symbol} < 1, got: {bad:.6}"
             )));
         }
     }
-    window(evaluator, call, steps, false, smooth)
+    Ok(())
 }
 
 /// Holt's method; starts from the first value and the first difference.
-fn smooth(window: &Window<'_>, factors: &[f64]) -> Option<f64> {
+pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> Option<f64> {
     let [level_factor, trend_factor] = *factors else {
         return None;
     };
