@@ -114,7 +114,7 @@ impl Spread {
         self.squares += delta * (value - self.mean);
     }
 
-    /// The spread of the values of this one and another, neither of them empty (Chan, Golub and LeVeque).
+    /// The spread of the values of this one and another, neither of them empty (by the method of Chan and others).
     pub(crate) fn join(self, other: Self) -> Self {
         let count = self.count + other.count;
         let delta = other.mean - self.mean;
@@ -189,7 +189,9 @@ mod tests {
     fn check_joins(values: &[f64]) {
         fn all<T: Default>(values: &[f64], add: fn(&mut T, f64)) -> T {
             let mut state = T::default();
-            values.iter().for_each(|&value| add(&mut state, value));
+            for &value in values {
+                add(&mut state, value);
+            }
             state
         }
         let near = |a: f64, b: f64| {
@@ -217,7 +219,9 @@ mod tests {
         check_joins(&[5.0, 5.0, 5.0]);
         let mean = |values: &[f64]| {
             let mut mean = Mean::default();
-            values.iter().for_each(|&value| mean.add(value));
+            for &value in values {
+                mean.add(value);
+            }
             mean
         };
         near_bits(mean(&[1e308]).join(mean(&[1e308, 1e308])).mean(), 1e308);

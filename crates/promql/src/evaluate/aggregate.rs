@@ -156,21 +156,19 @@ fn count_values(
                 if is_absent(value) {
                     continue;
                 }
-                let place = match known.get(&value.to_bits()) {
-                    Some(&place) => place,
-                    None => {
-                        let text = format_value(value);
-                        let labels = group.labels.with(label, &text);
-                        let place = *places.entry(labels).or_insert(results.len());
-                        if place == results.len() {
-                            budget.charge(steps.count)?;
-                            let labels =
-                                budget.relabel(&group.labels, label, &text, "count_values")?;
-                            results.push(StepSeries::absent(labels, false, steps.count));
-                        }
-                        known.insert(value.to_bits(), place);
-                        place
+                let place = if let Some(&place) = known.get(&value.to_bits()) {
+                    place
+                } else {
+                    let text = format_value(value);
+                    let labels = group.labels.with(label, &text);
+                    let place = *places.entry(labels).or_insert(results.len());
+                    if place == results.len() {
+                        budget.charge(steps.count)?;
+                        let labels = budget.relabel(&group.labels, label, &text, "count_values")?;
+                        results.push(StepSeries::absent(labels, false, steps.count));
                     }
+                    known.insert(value.to_bits(), place);
+                    place
                 };
                 let count = &mut results[place].values[step];
                 *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };

@@ -240,7 +240,7 @@ impl<'a> Evaluator<'a> {
         &mut self,
         call: &Call,
         steps: &Steps,
-        function: fn(&Window<'_>) -> Option<f64>,
+        function: fn(&Window<'_>) -> f64,
         sink: impl Fn() -> S,
     ) -> Result<S, EvaluateError> {
         let pipeline = self.windows(call, steps, Rollup::Each(function), false, None)?;

@@ -38,10 +38,10 @@ pub(crate) enum Reads {
 /// A function from windows to values.
 #[derive(Clone, Copy)]
 pub(crate) enum Rollup {
-    /// Of each window on its own, of at least one sample.
-    Each(fn(&Window<'_>) -> Option<f64>),
+    /// Of each window on its own, of at least one sample; may yield [`ABSENT`].
+    Each(fn(&Window<'_>) -> f64),
     /// As [`Self::Each`], with the scalars at that step and room to work in.
-    EachWith(fn(&Window<'_>, &[f64], &mut Vec<f64>) -> Option<f64>),
+    EachWith(fn(&Window<'_>, &[f64], &mut Vec<f64>) -> f64),
     /// Of all windows of a series at once.
     Column(fn(&Frame, Samples<'_>, &mut Vec<f64>)),
     /// By the first where windows share few samples, else by the second.
@@ -357,17 +357,11 @@ impl<'p, 'b> Worker<'p, 'b> {
         match rollup {
             Rollup::Column(column) => column(frame, samples, out),
             Rollup::Sliding(_, column) if frame.overlaps() => column(frame, samples, out),
-            Rollup::Sliding(each, _) => {
-                for window in frame.windows(samples) {
-                    let empty = window.values.is_empty();
-                    out.push(if empty { ABSENT } else { each(&window) });
-                }
-            }
-            Rollup::Each(each) => {
+            Rollup::Sliding(each, _) | Rollup::Each(each) => {
                 for window in frame.windows(samples) {
                     self.budget.check()?;
-                    let value = if window.values.is_empty() { None } else { each(&window) };
-                    out.push(value.unwrap_or(ABSENT));
+                    let empty = window.values.is_empty();
+                    out.push(if empty { ABSENT } else { each(&window) });
                 }
             }
             Rollup::EachWith(each) => {
@@ -376,8 +370,8 @@ impl<'p, 'b> Worker<'p, 'b> {
                     gather(scalars, step, &mut self.at_step);
                     let empty = window.values.is_empty();
                     let value =
-                        if empty { None } else { each(&window, &self.at_step, &mut self.work) };
-                    out.push(value.unwrap_or(ABSENT));
+                        if empty { ABSENT } else { each(&window, &self.at_step, &mut self.work) };
+                    out.push(value);
                 }
             }
         }

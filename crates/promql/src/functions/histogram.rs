@@ -68,7 +68,7 @@ pub(super) fn many_quantiles(
     Ok(Operand::Vector(merge_same_labels(results)?))
 }
 
-/// A number as OpenMetrics writes it: always with a point.
+/// A number as `OpenMetrics` writes it: always with a point.
 fn open_metrics(value: f64) -> String {
     let text = format_value(value);
     if value.is_finite() && !text.contains('.') { format!("{text}.0") } else { text }
@@ -104,6 +104,7 @@ fn quantiles_of(
 }
 
 /// Histograms of one name whose counts had to be made to rise.
+#[derive(Clone, Copy)]
 struct Forced {
     samples: usize,
     /// First and last step of them.

@@ -3,7 +3,7 @@
 //! Those that slide stand here twice: of a window alone, computed as Prometheus does, and of all windows
 //! of a series, by aggregates of runs of samples that are joined.
 
-use crate::evaluate::{Frame, Samples, SlidingAggregate, Window, slide};
+use crate::evaluate::{ABSENT, Frame, Samples, SlidingAggregate, Window, slide};
 use crate::sums::{CompensatedSum, Mean, Spread, quantile};
 
 pub(super) fn avg(window: &Window<'_>) -> f64 {
@@ -34,22 +34,22 @@ impl SlidingAggregate for Mean {
     }
 }
 
-pub(super) fn count(window: &Window<'_>) -> Option<f64> {
-    Some(window.values.len() as f64)
+pub(super) fn count(window: &Window<'_>) -> f64 {
+    window.values.len() as f64
 }
 
-pub(super) fn first(window: &Window<'_>) -> Option<f64> {
-    window.values.first().copied()
+pub(super) fn first(window: &Window<'_>) -> f64 {
+    window.values.first().copied().unwrap_or(ABSENT)
 }
 
-pub(super) fn last(window: &Window<'_>) -> Option<f64> {
-    window.values.last().copied()
+pub(super) fn last(window: &Window<'_>) -> f64 {
+    window.values.last().copied().unwrap_or(ABSENT)
 }
 
 /// Median of the distances from the median; NaN if any value is.
-pub(super) fn mad(window: &Window<'_>, _: &[f64], work: &mut Vec<f64>) -> Option<f64> {
+pub(super) fn mad(window: &Window<'_>, _: &[f64], work: &mut Vec<f64>) -> f64 {
     if window.values.iter().any(|value| value.is_nan()) {
-        return Some(f64::NAN);
+        return f64::NAN;
     }
     work.clear();
     work.extend_from_slice(window.values);
@@ -57,7 +57,7 @@ pub(super) fn mad(window: &Window<'_>, _: &[f64], work: &mut Vec<f64>) -> Option
     for value in work.iter_mut() {
         *value = (*value - median).abs();
     }
-    Some(quantile(0.5, work))
+    quantile(0.5, work)
 }
 
 pub(super) fn max(window: &Window<'_>) -> f64 {
@@ -108,8 +108,8 @@ impl<const GREATEST: bool, const YIELDS_TIME: bool> SlidingAggregate
     }
 }
 
-pub(super) fn present(_: &Window<'_>) -> Option<f64> {
-    Some(1.0)
+pub(super) fn present(_: &Window<'_>) -> f64 {
+    1.0
 }
 
 pub(super) fn stddev(window: &Window<'_>) -> f64 {
@@ -200,12 +200,12 @@ impl SlidingAggregate for CompensatedSum {
     }
 }
 
-pub(super) fn ts_of_first(window: &Window<'_>) -> Option<f64> {
-    window.timestamps.first().map(|&time| time as f64 / 1000.0)
+pub(super) fn ts_of_first(window: &Window<'_>) -> f64 {
+    window.timestamps.first().map_or(ABSENT, |&time| time as f64 / 1000.0)
 }
 
-pub(super) fn ts_of_last(window: &Window<'_>) -> Option<f64> {
-    window.timestamps.last().map(|&time| time as f64 / 1000.0)
+pub(super) fn ts_of_last(window: &Window<'_>) -> f64 {
+    window.timestamps.last().map_or(ABSENT, |&time| time as f64 / 1000.0)
 }
 
 /// Time of the last sample that is the greatest.
@@ -233,12 +233,8 @@ pub(super) fn slide_ts_of_min(frame: &Frame, samples: Samples<'_>, out: &mut Vec
 }
 
 /// `quantile_over_time`.
-pub(crate) fn quantile_of(
-    window: &Window<'_>,
-    scalars: &[f64],
-    work: &mut Vec<f64>,
-) -> Option<f64> {
+pub(crate) fn quantile_of(window: &Window<'_>, scalars: &[f64], work: &mut Vec<f64>) -> f64 {
     work.clear();
     work.extend_from_slice(window.values);
-    Some(quantile(*scalars.first()?, work))
+    scalars.first().map_or(ABSENT, |&q| quantile(q, work))
 }

@@ -75,15 +75,17 @@ fn resets_of(values: &[f64]) -> Vec<usize> {
     pairs.filter(|(_, two)| two[1] < two[0]).map(|(at, _)| at + 1).collect()
 }
 
-pub(super) fn irate(window: &Window<'_>) -> Option<f64> {
-    let (change, last, seconds) = last_step(window)?;
+pub(super) fn irate(window: &Window<'_>) -> f64 {
+    let Some((change, last, seconds)) = last_step(window) else {
+        return ABSENT;
+    };
     // After a reset, the counter has counted its whole value.
     let change = if change < 0.0 { last } else { change };
-    (seconds != 0.0).then(|| change / seconds)
+    change / seconds
 }
 
-pub(super) fn idelta(window: &Window<'_>) -> Option<f64> {
-    last_step(window).map(|(change, _, _)| change)
+pub(super) fn idelta(window: &Window<'_>) -> f64 {
+    last_step(window).map_or(ABSENT, |(change, _, _)| change)
 }
 
 /// Difference of the last two values, the last value, and the seconds between them.
@@ -146,11 +148,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_each(
-        samples: &[(i64, f64)],
-        compute: fn(&Window<'_>) -> Option<f64>,
-        expected: Option<f64>,
-    ) {
+    fn check_each(samples: &[(i64, f64)], compute: fn(&Window<'_>) -> f64, expected: f64) {
         let (timestamps, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
         let window = Window { timestamps: &timestamps, values: &values, step_ms: WINDOW_MS };
         assert_eq!(compute(&window), expected);
@@ -161,14 +159,14 @@ mod tests {
         let steady = [(15_000, 100.0), (30_000, 110.0), (45_000, 120.0), (60_000, 130.0)];
         assert_eq!(one(&steady, increase), Some(40.0));
         assert_eq!(one(&steady, rate), Some(40.0 / 60.0));
-        check_each(&steady, irate, Some(10.0 / 15.0));
+        check_each(&steady, irate, 10.0 / 15.0);
         let reset = [(15_000, 100.0), (30_000, 5.0), (45_000, 15.0), (60_000, 25.0)];
         assert_eq!(one(&reset, resets), Some(1.0));
         assert_eq!(one(&reset, changes), Some(3.0));
         assert_eq!(one(&reset, increase), Some(25.0 * (60.0 / 45.0)));
         assert_eq!(one(&[(30_000, 1.0)], rate), None);
         assert_eq!(one(&[(30_000, 1.0)], changes), Some(0.0));
-        check_each(&[(30_000, 9.0), (60_000, 3.0)], irate, Some(0.1));
-        check_each(&[(30_000, 9.0), (60_000, 3.0)], idelta, Some(-6.0));
+        check_each(&[(30_000, 9.0), (60_000, 3.0)], irate, 0.1);
+        check_each(&[(30_000, 9.0), (60_000, 3.0)], idelta, -6.0);
     }
 }

@@ -1,30 +1,27 @@
 //! Functions of trend: linear regression and double exponential smoothing.
 
 use super::scalar_argument;
-use crate::evaluate::{EvaluateError, Evaluator, Steps, Window};
+use crate::evaluate::{ABSENT, EvaluateError, Evaluator, Steps, Window};
 use crate::plan::Call;
 use crate::sums::CompensatedSum;
 
 /// Slope per second.
-pub(super) fn deriv(window: &Window<'_>) -> Option<f64> {
-    if window.values.len() < 2 {
-        return None;
+pub(super) fn deriv(window: &Window<'_>) -> f64 {
+    match window.timestamps {
+        [first_ms, _, ..] => regression(window, *first_ms).slope,
+        _ => ABSENT,
     }
-    let line = regression(window, *window.timestamps.first()?);
-    Some(line.slope)
 }
 
 /// Value of the regression line so many seconds after the step.
-pub(super) fn predict_linear(
-    window: &Window<'_>,
-    scalars: &[f64],
-    _: &mut Vec<f64>,
-) -> Option<f64> {
-    if window.values.len() < 2 {
-        return None;
+pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64], _: &mut Vec<f64>) -> f64 {
+    match scalars {
+        [seconds] if window.values.len() > 1 => {
+            let line = regression(window, window.step_ms);
+            line.slope * seconds + line.intercept
+        }
+        _ => ABSENT,
     }
-    let line = regression(window, window.step_ms);
-    Some(line.slope * scalars.first()? + line.intercept)
 }
 
 struct Line {
@@ -81,12 +78,9 @@ pub(crate) fn check_smoothing(
 }
 
 /// Holt's method; starts from the first value and the first difference.
-pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> Option<f64> {
-    let [level_factor, trend_factor] = *factors else {
-        return None;
-    };
-    let [first, second, ..] = *window.values else {
-        return None;
+pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> f64 {
+    let (&[level_factor, trend_factor], &[first, second, ..]) = (factors, window.values) else {
+        return ABSENT;
     };
     let mut before = 0.0;
     let mut level = first;
@@ -99,5 +93,5 @@ pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> 
         before = level;
         level = next;
     }
-    Some(level)
+    level
 }
