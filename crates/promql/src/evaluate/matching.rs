@@ -45,6 +45,11 @@ pub(super) fn combine(
     }
     for step in 0..steps.count {
         budget.check()?;
+        // Where a side is empty nothing can match, and duplicates of the other side do not matter.
+        let any = |side: &[StepSeries]| side.iter().any(|series| !is_absent(series.values[step]));
+        if !any(many) || !any(one) {
+            continue;
+        }
         matcher.find_partners(step, &one_groups)?;
         for (at, series) in many.iter().enumerate() {
             let group = many_groups[at];

@@ -277,7 +277,7 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Rise>) {
     let [.., highest, all] = buckets.as_slice() else {
         return (f64::NAN, rise);
     };
-    if all.count == 0.0 || all.count.is_nan() {
+    if all.count == 0.0 {
         return (f64::NAN, rise);
     }
     let rank = q * all.count;

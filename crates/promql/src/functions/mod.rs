@@ -10,6 +10,8 @@ mod rates;
 mod sorting;
 mod trends;
 
+use std::f64::consts::PI;
+
 use self::Function as F;
 use self::Rollup as R;
 use self::Special as S;
@@ -79,13 +81,13 @@ static TABLE: &[(&str, Function)] = &[
     ("ceil", F::Map(f64::ceil)),
     ("cos", F::Map(f64::cos)),
     ("cosh", F::Map(f64::cosh)),
-    ("deg", F::Map(f64::to_degrees)),
+    ("deg", F::Map(|value| value * 180.0 / PI)),
     ("exp", F::Map(f64::exp)),
     ("floor", F::Map(f64::floor)),
     ("ln", F::Map(f64::ln)),
     ("log10", F::Map(f64::log10)),
     ("log2", F::Map(f64::log2)),
-    ("rad", F::Map(f64::to_radians)),
+    ("rad", F::Map(|value| value * PI / 180.0)),
     ("sgn", F::Map(numbers::sign)),
     ("sin", F::Map(f64::sin)),
     ("sinh", F::Map(f64::sinh)),
@@ -212,7 +214,7 @@ fn special_call(
         Special::LabelReplace => labels::replace(evaluator, call, steps),
         Special::MaxOf => numbers::of_two(evaluator, call, steps, numbers::greater),
         Special::MinOf => numbers::of_two(evaluator, call, steps, numbers::lesser),
-        Special::Pi => same(std::f64::consts::PI),
+        Special::Pi => same(PI),
         Special::Range => same((query.last_ms() - query.first_ms) as f64 / 1000.0),
         Special::Scalar => numbers::scalar(evaluator, call, steps),
         Special::Sort(by) => sorting::sort(evaluator, call, by, steps),

@@ -31,36 +31,61 @@ pub(crate) const RANGE_FUNCTIONS: &[(&str, &str, &str)] = &[
     ("absent_over_time", "", ""),
 ];
 
-const FUNCTIONS: &[&str] = &[
-    "abs",
-    "ceil",
-    "exp",
-    "floor",
-    "ln",
-    "sgn",
-    "sqrt",
-    "round",
-    "day_of_week",
-    "hour",
-    "timestamp",
-    "absent",
-    "cos",
-    "atan",
-    "deg",
+/// Those of them that Prometheus 2.42 does not know.
+const NEWER_FUNCTIONS: &[&str] = &[
+    "double_exponential_smoothing",
+    "first_over_time",
+    "mad_over_time",
+    "ts_of_first_over_time",
+    "ts_of_last_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
 ];
 
+const FUNCTIONS: &[&str] =
+    &["abs", "ceil", "floor", "sgn", "sqrt", "round", "timestamp", "absent", "deg"];
+
+/// What these yield differs between machines or versions of Prometheus: of NaN, or in the last digit.
+const OTHER_FUNCTIONS: &[&str] =
+    &["day_of_week", "hour", "days_in_month", "year", "exp", "ln", "cos", "sinh"];
+
 /// A small generator (splitmix64): the same seed gives the same queries on every machine.
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    dialect: Dialect,
+}
+
+/// Which queries come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// All that this engine evaluates.
+    Whole,
+    /// Those that mean the same since Prometheus 2.42: one metric name in each selector, no grouping by it,
+    /// no sample on the left end of a subquery's window, none of the newer functions or of those that treat
+    /// NaN differently.
+    Common,
+}
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self::of(seed, Dialect::Whole)
+    }
+
+    pub(crate) fn of(seed: u64, dialect: Dialect) -> Self {
+        Self { state: seed, dialect }
+    }
+
+    /// One of the first choices that this dialect knows; the others are not common.
+    fn one_common<'a>(&mut self, common: &[&'a str], others: &[&'a str]) -> &'a str {
+        let others = if self.dialect == Dialect::Whole { others } else { &[] };
+        let at = self.below(common.len() + others.len());
+        if at < common.len() { common[at] } else { others[at - common.len()] }
     }
 
     /// A number below `limit`.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % limit as u64) as usize
@@ -71,18 +96,10 @@ impl Random {
     }
 
     fn selector(&mut self) -> String {
-        let matchers = self.one_of(&[
-            "m",
-            "m",
-            "n_total",
-            "h_bucket",
-            "{__name__=~\"m|n_total\"}",
-            "m{a=\"0\"}",
-            "n_total{b!=\"1\"}",
-            "{a=~\"0|1\",le=\"\"}",
-            "nothing",
-        ]);
-        matchers.to_owned()
+        let common =
+            ["m", "m", "n_total", "h_bucket", "m{a=\"0\"}", "n_total{b!=\"1\"}", "nothing"];
+        let others = ["{__name__=~\"m|n_total\"}", "{a=~\"0|1\",le=\"\"}"];
+        self.one_common(&common, &others).to_owned()
     }
 
     fn modifier(&mut self) -> &'static str {
@@ -98,12 +115,13 @@ impl Random {
             0 => self.vector(0),
             1 => self.window_function(depth),
             2 => {
-                let function = self.one_of(FUNCTIONS);
+                let function = self.one_common(FUNCTIONS, OTHER_FUNCTIONS);
                 format!("{function}({})", self.vector(depth - 1))
             }
             3 => self.aggregate(depth),
             4 => {
-                let op = self.one_of(&["+", "-", "*", "/", "%", "^", ">", "<=", "== bool", "!="]);
+                let common = ["+", "-", "*", "/", "%", ">", "<=", "== bool", "!="];
+                let op = self.one_common(&common, &["^"]);
                 let (vector, scalar) = (self.vector(depth - 1), self.scalar(depth - 1));
                 if self.below(2) == 0 {
                     format!("({vector}) {op} {scalar}")
@@ -114,16 +132,16 @@ impl Random {
             5 | 6 => self.binary(depth),
             7 => {
                 let inner = self.vector(depth - 1);
-                let call = self.one_of(&[
+                let common = [
                     "label_replace(V, \"c\", \"x$1\", \"b\", \"(.*)\")",
                     "label_join(V, \"c\", \"-\", \"a\", \"b\")",
                     "clamp(V, 1, 20)",
                     "clamp_min(V, time() / 100)",
                     "histogram_quantile(0.5, V)",
-                    "histogram_fraction(0, 1.5, V)",
                     "vector(scalar(V))",
                     "-(V)",
-                ]);
+                ];
+                let call = self.one_common(&common, &["histogram_fraction(0, 1.5, V)"]);
                 call.replace('V', &inner)
             }
             _ => format!("vector({})", self.scalar(depth - 1)),
@@ -131,38 +149,38 @@ impl Random {
     }
 
     fn window_function(&mut self, depth: usize) -> String {
-        let (function, before, after) = RANGE_FUNCTIONS[self.below(RANGE_FUNCTIONS.len())];
-        let window = self.one_of(&["15s", "1m", "4m", "10m"]);
+        let (function, before, after) = loop {
+            let choice = RANGE_FUNCTIONS[self.below(RANGE_FUNCTIONS.len())];
+            if self.dialect == Dialect::Whole || !NEWER_FUNCTIONS.contains(&choice.0) {
+                break choice;
+            }
+        };
         let modifier = self.modifier();
         if self.below(3) == 0 {
             let inner = self.vector(depth - 1);
+            let window = self.one_common(&["61s", "241s"], &["15s", "4m"]);
             let step = self.one_of(&["20s", "50s", ""]);
             format!("{function}({before}({inner})[{window}:{step}]{modifier}{after})")
         } else {
+            let window = self.one_of(&["15s", "1m", "4m", "10m"]);
             format!("{function}({before}{}[{window}]{modifier}{after})", self.selector())
         }
     }
 
     fn aggregate(&mut self, depth: usize) -> String {
-        let op = self.one_of(&[
-            "sum",
-            "avg",
-            "min",
-            "max",
-            "count",
-            "group",
-            "stddev",
-            "stdvar",
-            "quantile",
-            "count_values",
-        ]);
-        let by = self.one_of(&["", " by (a)", " by (a, b)", " without (b)", " by (__name__)"]);
+        let common = ["sum", "avg", "min", "max", "count", "group", "quantile", "count_values"];
+        let op = self.one_common(&common, &["stddev", "stdvar"]);
+        let by =
+            self.one_common(&["", " by (a)", " by (a, b)", " without (b)"], &[" by (__name__)"]);
         let parameter = match op {
             "quantile" => "0.3, ",
             "count_values" => "\"v\", ",
             _ => "",
         };
-        format!("{op}{by} ({parameter}{})", self.vector(depth - 1))
+        // A label made of a value tells numbers apart that differ in the last digit only.
+        let exact = op == "count_values" && self.dialect == Dialect::Common;
+        let operand = if exact { self.selector() } else { self.vector(depth - 1) };
+        format!("{op}{by} ({parameter}{operand})")
     }
 
     fn binary(&mut self, depth: usize) -> String {
@@ -172,7 +190,7 @@ impl Random {
         if self.below(3) == 0 {
             return format!("({left}) {set}{on} ({right})");
         }
-        let op = self.one_of(&["+", "-", "*", "/", ">", "<", "==", "!= bool", "atan2"]);
+        let op = self.one_common(&["+", "-", "*", "/", ">", "<", "==", "!= bool"], &["atan2"]);
         let group = if on.is_empty() {
             ""
         } else {
