@@ -92,8 +92,9 @@ fn open_metrics(data: &Memory) -> String {
                 .map(|(name, value)| format!("{name}=\"{value}\""))
                 .collect();
             let (name, seconds) =
-                (one.labels.metric_name().unwrap(), sample.timestamp_ms as f64 / 1000.0);
-            writeln!(text, "{name}{{{}}} {} {seconds:.3}", labels.join(","), sample.value).unwrap();
+                (one.labels.metric_name().expect("a name"), sample.timestamp_ms as f64 / 1000.0);
+            writeln!(text, "{name}{{{}}} {} {seconds:.3}", labels.join(","), sample.value)
+                .expect("room");
         }
     }
     text + "# EOF\n"
@@ -116,7 +117,7 @@ impl Prometheus {
     /// Starts a server over the data; none if it is not installed.
     fn start(folder: &Path, data: &Memory) -> Option<Self> {
         let (metrics, blocks) = (folder.join("metrics"), folder.join("blocks"));
-        std::fs::write(&metrics, open_metrics(data)).unwrap();
+        std::fs::write(&metrics, open_metrics(data)).expect("a writable folder");
         let made = Command::new("promtool")
             .args(["tsdb", "create-blocks-from", "openmetrics"])
             .args([&metrics, &blocks])
@@ -124,9 +125,12 @@ impl Prometheus {
             .ok()?;
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let config = folder.join("config.yml");
-        std::fs::write(&config, "global: {evaluation_interval: 1m}\n").unwrap();
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        std::fs::write(&config, "global: {evaluation_interval: 1m}\n").expect("a writable folder");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .expect("a port")
+            .local_addr()
+            .expect("as Prometheus writes it")
+            .port();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", blocks.display()))
@@ -139,7 +143,7 @@ impl Prometheus {
         let server = Self { process, port };
         let begin = Instant::now();
         while !server.get("/-/ready").is_some_and(|reply| reply.starts_with("HTTP/1.0 200")) {
-            assert!(begin.elapsed() < Duration::from_secs(60), "prometheus does not become ready");
+            assert!(begin.elapsed() < Duration::from_mins(1), "prometheus does not become ready");
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(server)
@@ -157,7 +161,7 @@ impl Prometheus {
     fn query(&self, text: &str) -> Result<Answer, String> {
         let mut escaped = String::new();
         for byte in text.bytes() {
-            write!(escaped, "%{byte:02X}").unwrap();
+            write!(escaped, "%{byte:02X}").expect("room");
         }
         let path = format!(
             "/api/v1/query_range?query={escaped}&start={START_S}&end={END_S}&step={STEP_S}"
@@ -171,12 +175,18 @@ impl Prometheus {
         let mut answer = Answer::new();
         for series in body["data"]["result"].as_array().expect("a matrix") {
             let pairs = series["metric"].as_object().expect("labels").iter();
-            let pairs =
-                pairs.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
-            let labels = Labels::from_pairs(pairs).unwrap().to_string();
+            let pairs = pairs.map(|(name, value)| {
+                (name.clone(), value.as_str().expect("as Prometheus writes it").to_owned())
+            });
+            let labels = Labels::from_pairs(pairs).expect("as Prometheus writes it").to_string();
             for sample in series["values"].as_array().expect("values") {
-                let time_ms = (sample[0].as_f64().unwrap() * 1000.0).round() as i64;
-                let value = sample[1].as_str().unwrap().parse().unwrap();
+                let time_ms =
+                    (sample[0].as_f64().expect("as Prometheus writes it") * 1000.0).round() as i64;
+                let value = sample[1]
+                    .as_str()
+                    .expect("as Prometheus writes it")
+                    .parse()
+                    .expect("as Prometheus writes it");
                 answer.insert((labels.clone(), time_ms), value);
             }
         }
