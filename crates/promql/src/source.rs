@@ -48,7 +48,7 @@ impl Selected<'_> {
     /// selections stay in one.
     pub fn from_series(mut series: Vec<SeriesColumns>, parts: usize) -> Self {
         /// Fewer samples than this are worked off sooner than a thread is started for them.
-        const SAMPLES_A_PART: usize = 100_000;
+        const SAMPLES_A_PART: usize = 250_000;
         let held_samples: usize = series.iter().map(SeriesColumns::len).sum();
         let count = (held_samples / SAMPLES_A_PART).clamp(1, parts.max(1));
         let mut split: Vec<SeriesPart<'static>> = Vec::with_capacity(count);

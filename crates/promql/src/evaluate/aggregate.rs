@@ -97,6 +97,7 @@ pub(super) fn aggregate(
         evaluator.budget.charge(steps.count)?;
         let mut result = StepSeries::absent(group.labels, group.drops_name, steps.count);
         for (step, (value, &q)) in result.values.iter_mut().zip(&quantiles).enumerate() {
+            evaluator.budget.check()?;
             values.clear();
             let members = group.members.iter().map(|&at| series[at].values[step]);
             values.extend(members.filter(|&value| !is_absent(value)));

@@ -31,7 +31,7 @@ pub(crate) use budget::Budget;
 pub(crate) use frame::{Frame, Samples, Window};
 pub(crate) use notes::{Notes, format_general, format_value};
 pub(crate) use pipeline::{Rollup, Sink};
-pub(crate) use slide::{Aggregate as SlidingAggregate, slide};
+pub(crate) use slide::{Aggregate as SlidingAggregate, slide, slide_over};
 pub(crate) use steps::{ABSENT, Operand, StepSeries, Steps, is_absent, merge_same_labels};
 
 use self::select::SharedLoads;

@@ -20,8 +20,8 @@ pub(super) fn pick(
     check_parameters(evaluator, aggregate, pick, &parameters)?;
     let groups = groups(aggregate, &series);
     for group in &groups {
-        evaluator.budget.charge(0)?;
         for (step, &parameter) in parameters.iter().enumerate() {
+            evaluator.budget.check()?;
             drop_unpicked(pick, parameter, group, &mut series, step);
         }
     }

@@ -187,7 +187,7 @@ impl Pipeline<'_> {
 /// The series of an input, in as many parts as there are threads to run.
 fn items<'i>(input: Input<'i>, shared: &'i [SeriesColumns], threads: usize) -> Vec<Items<'i>> {
     /// Fewer samples than this are read sooner than a thread is started for them.
-    const SAMPLES_A_THREAD: usize = 100_000;
+    const SAMPLES_A_THREAD: usize = 250_000;
     match input {
         Input::Parts { parts, .. } => parts
             .into_iter()

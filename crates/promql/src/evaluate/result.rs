@@ -106,6 +106,10 @@ fn named(mut series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvaluateError> 
 impl StepSeries {
     /// The values there are, with their times.
     pub(super) fn into_columns(self, steps: &Steps) -> SeriesColumns {
+        if !self.values.iter().any(|&value| is_absent(value)) {
+            let timestamps = steps.times().take(self.values.len()).collect();
+            return SeriesColumns { labels: self.labels, timestamps, values: self.values };
+        }
         let mut columns = SeriesColumns::new(self.labels);
         for (time, value) in steps.times().zip(self.values) {
             if !is_absent(value) {

@@ -8,6 +8,8 @@
 //!
 //! This is the queue of two stacks, known from streaming engines.
 
+use std::ops::Range;
+
 use super::{ABSENT, Frame, Samples};
 
 /// What is known of a run of samples, such that two neighbouring runs can be joined.
@@ -24,34 +26,44 @@ pub(crate) trait Aggregate: Copy {
 
 /// The value of the aggregate over each window; [`ABSENT`] where a window holds no sample.
 pub(crate) fn slide<A: Aggregate>(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    let cuts = frame.cuts(samples.timestamps).map(|cut| cut.from..cut.to);
+    slide_over::<A>(cuts, samples, out);
+}
+
+/// As [`slide`], over runs of samples whose ends never move back.
+pub(crate) fn slide_over<A: Aggregate>(
+    cuts: impl Iterator<Item = Range<usize>>,
+    samples: Samples<'_>,
+    out: &mut Vec<f64>,
+) {
     let Samples { timestamps, values } = samples;
     // `older[n]` is the aggregate from the sample `middle - 1 - n` up to `middle`.
     let mut older: Vec<A> = Vec::new();
     let mut newer: Option<A> = None;
     let (mut middle, mut taken) = (0, 0);
-    for cut in frame.cuts(timestamps) {
-        if cut.from == cut.to {
+    for Range { start, end } in cuts {
+        if start == end {
             out.push(ABSENT);
             continue;
         }
-        if cut.from >= middle {
+        if start >= middle {
             older.clear();
             let mut whole: Option<A> = None;
-            for at in (cut.from..cut.to).rev() {
+            for at in (start..end).rev() {
                 let one = A::of(timestamps[at], values[at]);
                 let joined = whole.map_or(one, |next| one.join(next));
                 older.push(joined);
                 whole = Some(joined);
             }
             newer = None;
-            (middle, taken) = (cut.to, cut.to);
+            (middle, taken) = (end, end);
         }
-        for at in taken..cut.to {
+        for at in taken..end {
             let one = A::of(timestamps[at], values[at]);
             newer = Some(newer.map_or(one, |run| run.join(one)));
         }
-        taken = taken.max(cut.to);
-        let old = older[middle - 1 - cut.from];
+        taken = taken.max(end);
+        let old = older[middle - 1 - start];
         out.push(newer.map_or(old, |new| old.join(new)).value());
     }
 }

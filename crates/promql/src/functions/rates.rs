@@ -1,6 +1,9 @@
 //! Functions of change: rates of counters, differences of gauges.
 
-use crate::evaluate::{ABSENT, Frame, Samples, Window};
+use std::ops::Range;
+
+use crate::evaluate::{ABSENT, Frame, Samples, Window, is_absent, slide_over};
+use crate::sums::CompensatedSum;
 
 pub(super) fn rate(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
     extrapolate(frame, samples, true, frame.window_ms as f64 / 1000.0, out);
@@ -17,9 +20,7 @@ pub(super) fn delta(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
 /// The change over each window, as if its first and last sample lay on its ends (Prometheus's
 /// `extrapolatedRate`).
 ///
-/// 1. The difference of last and first value; for a counter, plus the value before each reset. Where the
-///    counter was reset is found once for all windows; the few of a window are added up for each,
-///    because running totals would round differently.
+/// 1. The difference of last and first value; for a counter, plus the value before each reset.
 /// 2. Extended to an end of the window that is at most 1.1 average intervals away, else by half an
 ///    interval; a counter never to before the time at which it was zero.
 /// 3. Divided by `per_seconds`, which is 1 where no rate is meant.
@@ -31,25 +32,15 @@ fn extrapolate(
     out: &mut Vec<f64>,
 ) {
     let Samples { timestamps, values } = samples;
-    let resets = if is_counter { resets_of(values) } else { Vec::new() };
-    let (mut reset_from, mut reset_to) = (0, 0);
-    for cut in frame.cuts(timestamps) {
+    let lost = if is_counter { lost_by_resets(frame, samples) } else { Vec::new() };
+    for (step, cut) in frame.cuts(timestamps).enumerate() {
         if cut.to - cut.from < 2 {
             out.push(ABSENT);
             continue;
         }
         let (first_at, last_at) = (cut.from, cut.to - 1);
         let first = values[first_at];
-        let mut change = values[last_at] - first;
-        while reset_to < resets.len() && resets[reset_to] <= last_at {
-            reset_to += 1;
-        }
-        while reset_from < reset_to && resets[reset_from] <= first_at {
-            reset_from += 1;
-        }
-        for &at in &resets[reset_from..reset_to] {
-            change += values[at - 1];
-        }
+        let change = values[last_at] - first + lost.get(step).copied().unwrap_or(0.0);
         let (first_ms, last_ms) = (timestamps[first_at], timestamps[last_at]);
         let sampled = (last_ms - first_ms) as f64 / 1000.0;
         let interval = sampled / (last_at - first_at) as f64;
@@ -69,10 +60,46 @@ fn extrapolate(
     }
 }
 
-/// The places of values that are less than the one before them.
-fn resets_of(values: &[f64]) -> Vec<usize> {
+/// The sum of the values before each reset, for each window; empty if the counter was never reset.
+///
+/// Few resets are added up for each window. Where windows share many, as of a gauge that is taken for a
+/// counter, the sums slide.
+fn lost_by_resets(frame: &Frame, samples: Samples<'_>) -> Vec<f64> {
+    let Samples { timestamps, values } = samples;
     let pairs = values.windows(2).enumerate();
-    pairs.filter(|(_, two)| two[1] < two[0]).map(|(at, _)| at + 1).collect()
+    // The places of values that are less than the one before them.
+    let resets: Vec<usize> =
+        pairs.filter(|(_, two)| two[1] < two[0]).map(|(at, _)| at + 1).collect();
+    if resets.is_empty() {
+        return Vec::new();
+    }
+    let (mut from, mut to) = (0, 0);
+    let runs: Vec<Range<usize>> = frame
+        .cuts(timestamps)
+        .map(|cut| {
+            while to < resets.len() && resets[to] < cut.to {
+                to += 1;
+            }
+            // A reset from the sample before the window to its first one is none of the window.
+            while from < to && resets[from] <= cut.from {
+                from += 1;
+            }
+            from..to
+        })
+        .collect();
+    let before: Vec<f64> = resets.iter().map(|&at| values[at - 1]).collect();
+    let additions: usize = runs.iter().map(Range::len).sum();
+    if additions <= 8 * resets.len() {
+        return runs.into_iter().map(|run| before[run].iter().sum()).collect();
+    }
+    let times: Vec<i64> = resets.iter().map(|&at| timestamps[at]).collect();
+    let mut lost = Vec::with_capacity(runs.len());
+    let samples = Samples { timestamps: &times, values: &before };
+    slide_over::<CompensatedSum>(runs.into_iter(), samples, &mut lost);
+    for value in lost.iter_mut().filter(|value| is_absent(**value)) {
+        *value = 0.0;
+    }
+    lost
 }
 
 pub(super) fn irate(window: &Window<'_>) -> f64 {
@@ -132,7 +159,7 @@ fn count_steps(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{Steps, is_absent};
+    use crate::evaluate::Steps;
 
     const WINDOW_MS: i64 = 60_000;
 
