@@ -33,7 +33,7 @@ pub(super) fn quantiles(
 ) -> Result<Operand, EvaluateError> {
     let quantiles = scalar_argument(evaluator, call, 0, steps)?;
     let series = vector_argument(evaluator, call, 1, steps)?;
-    let results = quantiles_of(evaluator, call, &quantiles, &series, steps)?;
+    let results = quantiles_of(evaluator, call, (&quantiles, 0), (&series, 1), steps)?;
     Ok(Operand::Vector(results))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn many_quantiles(
         let mut distinct = quantiles.clone();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup_by_key(|q| q.to_bits());
-        let all = quantiles_of(evaluator, call, &quantiles, &series, steps)?;
+        let all = quantiles_of(evaluator, call, (&quantiles, at), (&series, 0), steps)?;
         for q in distinct {
             let text = open_metrics(q);
             for one in &all {
@@ -74,18 +74,19 @@ fn open_metrics(value: f64) -> String {
     if value.is_finite() && !text.contains('.') { format!("{text}.0") } else { text }
 }
 
+/// The quantiles of all histograms; with both operands comes which argument of the call they are.
 fn quantiles_of(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
-    quantiles: &[f64],
-    series: &[StepSeries],
+    (quantiles, which): (&[f64], usize),
+    (series, at): (&[StepSeries], usize),
     steps: &Steps,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     for &q in quantiles {
-        evaluator.notes.check_quantile(q, call.position.map(|p| p.argument));
+        evaluator.notes.check_quantile(q, call.position.map(|p| p.argument_at(which)));
     }
     let mut forced: Vec<(String, Forced)> = Vec::new();
-    let results = per_histogram(evaluator, call, series, steps, |step, name, buckets| {
+    let results = per_histogram(evaluator, call, (series, at), steps, |step, name, buckets| {
         let (value, rise) = quantile(quantiles[step], buckets);
         if let Some(rise) = rise {
             let found = Forced { samples: 1, first: step, last: step, rise };
@@ -98,7 +99,7 @@ fn quantiles_of(
     })?;
     for (name, found) in forced {
         let message = found.message(&name, steps);
-        evaluator.notes.info(&message, call.position.map(|p| p.argument));
+        evaluator.notes.info(&message, call.position.map(|p| p.argument_at(at)));
     }
     Ok(results)
 }
@@ -158,7 +159,7 @@ pub(super) fn fractions(
     let lowers = scalar_argument(evaluator, call, 0, steps)?;
     let uppers = scalar_argument(evaluator, call, 1, steps)?;
     let series = vector_argument(evaluator, call, 2, steps)?;
-    let results = per_histogram(evaluator, call, &series, steps, |step, _, buckets| {
+    let results = per_histogram(evaluator, call, (&series, 2), steps, |step, _, buckets| {
         fraction(lowers[step], uppers[step], buckets)
     })?;
     Ok(Operand::Vector(results))
@@ -168,7 +169,7 @@ pub(super) fn fractions(
 fn per_histogram(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
-    series: &[StepSeries],
+    (series, at): (&[StepSeries], usize),
     steps: &Steps,
     mut compute: impl FnMut(usize, &str, &mut Vec<Bucket>) -> f64,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
@@ -182,7 +183,7 @@ fn per_histogram(
                 if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };
             let message =
                 format!("bucket label \"le\" is missing or has a malformed value of {bound:?}{of}");
-            let position = call.position.map(|p| p.argument);
+            let position = call.position.map(|p| p.argument_at(at));
             evaluator.notes.warn(&message, position);
             continue;
         };
