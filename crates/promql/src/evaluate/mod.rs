@@ -24,6 +24,7 @@ mod sets;
 mod slide;
 mod steps;
 mod windows;
+mod worker;
 
 pub use error::EvaluateError;
 

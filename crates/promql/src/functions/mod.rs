@@ -27,7 +27,7 @@ pub(crate) use trends::{check_smoothing, smooth};
 pub(crate) enum Function {
     /// From the value of each sample.
     Map(fn(f64) -> f64),
-    /// From the value of each sample and one scalar a step for each further argument; may be [`ABSENT`].
+    /// From the value of each sample and one scalar a step for each further argument; may be [`ABSENT`](crate::evaluate::ABSENT).
     MapWith(fn(f64, &[f64]) -> f64),
     /// From each sample taken as seconds since 1970, or the step's own time without argument.
     Calendar(fn(Date) -> f64),
