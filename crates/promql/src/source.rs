@@ -44,13 +44,16 @@ pub struct Selected<'a> {
 }
 
 impl Selected<'_> {
-    /// Series in memory, split into at most so many parts of about as many samples each; small
-    /// selections stay in one.
+    /// Series in memory, split into at most so many parts of as many series each. Small selections and
+    /// those of short series stay in one: there is little to do for each series but to give its memory
+    /// back, which threads would only do in turn.
     pub fn from_series(mut series: Vec<SeriesColumns>, parts: usize) -> Self {
         /// Fewer samples than this are worked off sooner than a thread is started for them.
         const SAMPLES_A_PART: usize = 250_000;
+        const SAMPLES_A_SERIES: usize = 64;
         let held_samples: usize = series.iter().map(SeriesColumns::len).sum();
-        let count = (held_samples / SAMPLES_A_PART).clamp(1, parts.max(1));
+        let short = held_samples / SAMPLES_A_SERIES < series.len();
+        let count = if short { 1 } else { (held_samples / SAMPLES_A_PART).clamp(1, parts.max(1)) };
         let mut split: Vec<SeriesPart<'static>> = Vec::with_capacity(count);
         for at in (1..count).rev() {
             let part = series.split_off(series.len() / (at + 1) * at);
@@ -85,5 +88,41 @@ pub trait SeriesSource {
         hints: &SelectHints,
     ) -> Result<Selected<'_>, SourceError> {
         Ok(Selected::from_series(self.select(matchers, range)?, hints.parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_series::Labels;
+
+    #[track_caller]
+    fn check(series: usize, samples: usize, parts: usize, expected: &[usize]) {
+        let one = |n: usize| SeriesColumns {
+            labels: Labels::empty().with("n", &n.to_string()),
+            timestamps: (0..samples as i64).collect(),
+            values: vec![1.0; samples],
+        };
+        let selected = Selected::from_series((0..series).map(one).collect(), parts);
+        assert_eq!(selected.held_samples, series * samples);
+        let mut names = Vec::new();
+        let mut sizes = Vec::new();
+        for part in selected.parts {
+            let before = names.len();
+            names.extend(part.map(|one| one.unwrap().labels.get("n").unwrap().to_owned()));
+            sizes.push(names.len() - before);
+        }
+        assert_eq!(sizes, expected);
+        assert_eq!(names, (0..series).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn long_series_are_split_in_order() {
+        check(0, 0, 4, &[0]);
+        check(3, 100, 4, &[3]);
+        check(1000, 1000, 4, &[250, 250, 250, 250]);
+        check(1000, 600, 4, &[500, 500]);
+        check(1001, 600, 0, &[1001]);
+        check(20_000, 40, 4, &[20_000]);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Worker<'p, 'b> {
     budget: &'p Budget<'b>,
     /// Whether the samples are counted already.
     held: bool,
+    /// How many samples are counted for the series at hand.
+    reserved: usize,
     pub(super) told: Told,
     /// Room for samples without stale markers, for scalars at a step, and for a function to work in.
     timestamps: Vec<i64>,
@@ -28,6 +30,7 @@ impl<'p, 'b> Worker<'p, 'b> {
             chain,
             budget,
             held,
+            reserved: 0,
             told: Told::default(),
             timestamps: Vec::new(),
             values: Vec::new(),
@@ -42,20 +45,19 @@ impl<'p, 'b> Worker<'p, 'b> {
         sink: &mut S,
     ) -> Result<(), EvaluateError> {
         for item in items {
-            let (series, charged) = match item? {
-                Item::Ready(series) => (Some(series), 0),
+            let series = match item? {
+                Item::Ready(series) => Some(series),
                 Item::Owned(columns) => {
-                    let samples = if self.held { 0 } else { columns.len() };
-                    self.budget.charge(samples + self.chain.steps)?;
-                    (self.read(&columns, false)?, samples + self.chain.steps)
+                    self.reserve(if self.held { 0 } else { columns.len() } + self.chain.steps)?;
+                    self.read(&columns, false)?
                 }
                 Item::Shared(columns) => {
-                    self.budget.charge(self.chain.steps)?;
-                    (self.read(columns, false)?, self.chain.steps)
+                    self.reserve(self.chain.steps)?;
+                    self.read(columns, false)?
                 }
                 Item::Window(columns, drops_name) => {
-                    self.budget.charge(self.chain.steps)?;
-                    (self.read(&columns, drops_name)?, self.chain.steps)
+                    self.reserve(self.chain.steps)?;
+                    self.read(&columns, drops_name)?
                 }
             };
             if let Some(series) = series {
@@ -64,7 +66,19 @@ impl<'p, 'b> Worker<'p, 'b> {
                     sink.add(series, self.budget)?;
                 }
             }
-            self.budget.release(charged);
+        }
+        self.budget.release(self.reserved);
+        self.reserved = 0;
+        Ok(())
+    }
+
+    /// Makes sure that so many samples are counted for the series at hand. What was counted for a larger
+    /// one before it is enough, so that threads do not meet at the counter for each series.
+    fn reserve(&mut self, samples: usize) -> Result<(), EvaluateError> {
+        self.budget.check()?;
+        if samples > self.reserved {
+            self.budget.charge(samples - self.reserved)?;
+            self.reserved = samples;
         }
         Ok(())
     }
