@@ -5,9 +5,11 @@
     reason = "a command line talks to people on its standard streams"
 )]
 
+mod bench;
 mod build;
 mod check;
 mod demo;
+mod fuzz;
 mod test;
 mod tidy;
 mod up;
@@ -34,6 +36,12 @@ cargo xtask COMMAND
                     cargo xtask demo --hosts 200
   check           format, tidy, lints, unit tests, the page's checks: run it while working
   test            everything: installs what tests need, check, release build, end-to-end tests (CI runs this)
+  bench tsdb|queries|parts [OPTIONS]
+                  Muster beside VictoriaMetrics and Prometheus, which it installs: ingest, bytes, memory, start,
+                  or answers; or the parts alone. --quick, --rounds N, --only NAME, --peers none
+                    cargo xtask bench tsdb --quick --only day
+  fuzz [SECONDS]  each fuzz target for so long (60), where there is a nightly compiler
+                    cargo xtask fuzz 10
   tidy [--bless]  the rules of this repository that no other tool checks, in a second or two;
                   --bless lowers the limits in xtask/tidy-ratchet.toml to what files have now
   help            this text
@@ -61,7 +69,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
-        "up" | "demo" => true,
+        "up" | "demo" | "bench" | "fuzz" => true,
         "tidy" => matches!(rest, [flag] if flag == "--bless"),
         "build" | "check" | "test" => false,
         unknown => anyhow::bail!("no command `{unknown}`; `cargo xtask help` lists them"),
@@ -76,6 +84,8 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "up" => up::run(&workspace, rest),
         "build" => build::run(&workspace),
         "demo" => demo::run(&workspace, rest),
+        "bench" => bench::run(&workspace, rest),
+        "fuzz" => fuzz::run(&workspace, rest),
         "check" => Ok(check::run(&workspace)),
         "test" => Ok(test::run(&workspace)),
         _ => tidy::run(&workspace, !rest.is_empty()),
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["up", "build", "demo", "check", "test", "tidy", "help"] {
+        for command in ["up", "build", "demo", "check", "test", "bench", "fuzz", "tidy", "help"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Package {
 }
 
 /// Everything `cargo xtask test` installs.
-pub(crate) const PACKAGES: [Package; 2] = [
+const FOR_TESTS: [Package; 3] = [
     Package {
         name: "chromium",
         proof: CHROMIUM,
@@ -33,7 +33,26 @@ pub(crate) const PACKAGES: [Package; 2] = [
         needed_for: "the comparison of our collectors with node_exporter",
         service: Some("prometheus-node-exporter"),
     },
+    PROMETHEUS,
 ];
+
+/// Whom `cargo xtask bench` compares with.
+pub(crate) const PEERS: [Package; 2] = [
+    PROMETHEUS,
+    Package {
+        name: "victoria-metrics",
+        proof: "/usr/bin/victoria-metrics",
+        needed_for: "the comparison with VictoriaMetrics",
+        service: Some("victoria-metrics"),
+    },
+];
+
+const PROMETHEUS: Package = Package {
+    name: "prometheus",
+    proof: "/usr/bin/prometheus",
+    needed_for: "the comparison with Prometheus, as sender and as store",
+    service: Some("prometheus"),
+};
 
 /// The browser the page's tests drive.
 pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
@@ -41,10 +60,15 @@ pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
 const NODE_WANTED: (u32, u32) = (20, 19);
 const FROM_NODE: &str = "install it from https://nodejs.org";
 
-/// Installs what is missing of `PACKAGES`; gives back, aloud to be said, what could not be had.
+/// Installs what the tests use; gives back, aloud to be said, what could not be had.
 pub(crate) fn install_for_tests() -> Vec<String> {
+    install(&FOR_TESTS)
+}
+
+/// Installs what is missing of `packages`; gives back, in words, what could not be had.
+pub(crate) fn install(packages: &[Package]) -> Vec<String> {
     let missing: Vec<&Package> =
-        PACKAGES.iter().filter(|package| !Path::new(package.proof).exists()).collect();
+        packages.iter().filter(|package| !Path::new(package.proof).exists()).collect();
     if missing.is_empty() {
         return Vec::new();
     }

@@ -94,6 +94,9 @@ pub trait Disk: Send + Sync {
     /// Gives a file another name, atomically; a file that had that name is gone.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name; an error if the new name is taken, or if the file system knows no second names.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -148,6 +148,11 @@ impl<D: Disk> Disk for FailingDisk<D> {
         self.inner.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.faults.pass(Effect::NeedsRoom)?;
+        self.inner.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.faults.pass(Effect::NeedsNone)?;
         self.inner.remove(path)

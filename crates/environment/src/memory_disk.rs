@@ -253,6 +253,19 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.inode(from)?;
+        let mut state = self.state.lock();
+        if !to.parent().is_some_and(|dir| state.dirs.contains(dir)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.names.insert(to.into(), inode);
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let removed = self.state.lock().names.remove(path);
         removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -321,6 +334,19 @@ mod tests {
         assert_eq!(after.files(), [dir.join("a")]);
         disk.sync_dir(&dir).unwrap();
         assert_eq!(disk.crash_image(Crash::LoseUnsynced).files(), [dir.join("b")]);
+    }
+
+    #[test]
+    fn a_file_lives_on_under_its_second_name() {
+        let (disk, dir) = disk_with_folder();
+        replace_file(&disk, &dir, "a", b"1").unwrap();
+        disk.hard_link(&dir.join("a"), &dir.join("b")).unwrap();
+        let taken = disk.hard_link(&dir.join("a"), &dir.join("b")).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert!(disk.hard_link(&dir.join("a"), Path::new("/none/b")).is_err());
+        disk.remove(&dir.join("a")).unwrap();
+        assert_eq!(read_all(&disk, &dir.join("b")).unwrap(), b"1");
+        assert_eq!(disk.crash_image(Crash::LoseUnsynced).files(), [dir.join("a")]);
     }
 
     #[test]

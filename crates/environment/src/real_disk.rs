@@ -100,6 +100,10 @@ impl Disk for RealDisk {
         fs::rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -155,6 +159,9 @@ mod tests {
         replace_file(&RealDisk, &dir, "x", b"first").unwrap();
         replace_file(&RealDisk, &dir, "x", b"second").unwrap();
         assert_eq!(read_all(&RealDisk, &dir.join("x")).unwrap(), b"second");
+        RealDisk.hard_link(&dir.join("x"), &dir.join("y")).unwrap();
+        assert_eq!(read_all(&RealDisk, &dir.join("y")).unwrap(), b"second");
+        RealDisk.remove(&dir.join("y")).unwrap();
         RealDisk.truncate(&dir.join("x"), 3).unwrap();
         let entry = DirEntry { name: "x".into(), len: 3, is_dir: false };
         assert_eq!(RealDisk.list(&dir).unwrap(), [entry]);

@@ -19,8 +19,10 @@
 mod family;
 mod line;
 mod parse;
+mod points;
 mod write;
 
 pub use family::{Family, Kind, Point};
 pub use parse::{ParseError, Problem, parse};
+pub use points::{RawPoint, TimestampUnit, parse_series, read_points};
 pub use write::{CONTENT_TYPE, write};

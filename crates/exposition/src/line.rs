@@ -22,7 +22,7 @@ pub(crate) enum Line<'a> {
 
 /// Reads one line, given without its line break.
 pub(crate) fn parse_line(line: &str) -> Result<Line<'_>, Problem> {
-    let mut cursor = Cursor { rest: line };
+    let mut cursor = Cursor::new(line);
     cursor.skip_blanks();
     if cursor.rest.is_empty() {
         return Ok(Line::Blank);
@@ -34,7 +34,7 @@ pub(crate) fn parse_line(line: &str) -> Result<Line<'_>, Problem> {
 }
 
 fn parse_comment(comment: &str) -> Result<Line<'_>, Problem> {
-    let mut cursor = Cursor { rest: comment };
+    let mut cursor = Cursor::new(comment);
     cursor.skip_blanks();
     let keyword = cursor.word();
     if !matches!(keyword, "HELP" | "TYPE") {
@@ -56,22 +56,9 @@ fn parse_comment(comment: &str) -> Result<Line<'_>, Problem> {
 }
 
 fn parse_point(mut cursor: Cursor<'_>) -> Result<Point, Problem> {
-    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    if !cursor.rest.starts_with('{') {
-        let name = cursor.name(true).ok_or(Problem::NoName)?;
-        pairs.push((METRIC_NAME.into(), name.into()));
-        cursor.skip_blanks();
-    }
-    if cursor.take('{') {
-        parse_labels(&mut cursor, &mut pairs)?;
-    }
-    if !pairs.iter().any(|(name, value)| name == METRIC_NAME && !value.is_empty()) {
-        return Err(Problem::NoName);
-    }
-    let labels = Labels::from_pairs(pairs)?;
+    let labels = parse_series_labels(&mut cursor)?;
     cursor.skip_blanks();
-    let word = cursor.word();
-    let value = word.parse().map_err(|_| Problem::Value(word.into()))?;
+    let value = cursor.value()?;
     cursor.skip_blanks();
     let word = cursor.word();
     let timestamp_ms = match word {
@@ -79,10 +66,25 @@ fn parse_point(mut cursor: Cursor<'_>) -> Result<Point, Problem> {
         word => Some(word.parse().map_err(|_| Problem::Timestamp(word.into()))?),
     };
     cursor.skip_blanks();
-    if !cursor.rest.is_empty() {
-        return Err(Problem::Trailing(cursor.rest.into()));
-    }
+    cursor.expect_end()?;
     Ok(Point { labels, value, timestamp_ms })
+}
+
+/// The name and the labels that a line begins with.
+pub(crate) fn parse_series_labels(cursor: &mut Cursor<'_>) -> Result<Labels, Problem> {
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    if !cursor.rest.starts_with('{') {
+        let name = cursor.name(true).ok_or(Problem::NoName)?;
+        pairs.push((METRIC_NAME.into(), name.into()));
+        cursor.skip_blanks();
+    }
+    if cursor.take('{') {
+        parse_labels(cursor, &mut pairs)?;
+    }
+    if !pairs.iter().any(|(name, value)| name == METRIC_NAME && !value.is_empty()) {
+        return Err(Problem::NoName);
+    }
+    Ok(Labels::from_pairs(pairs)?)
 }
 
 /// Labels up to and with the closing brace; a quoted text without `=` is the metric name.
@@ -117,12 +119,21 @@ fn parse_labels<'a>(
     }
 }
 
-struct Cursor<'a> {
+/// What of a line was not read yet.
+pub(crate) struct Cursor<'a> {
     rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
-    fn skip_blanks(&mut self) {
+    pub(crate) fn new(line: &'a str) -> Self {
+        Self { rest: line }
+    }
+
+    pub(crate) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    pub(crate) fn skip_blanks(&mut self) {
         self.rest = self.rest.trim_start_matches([' ', '\t']);
     }
 
@@ -143,12 +154,41 @@ impl<'a> Cursor<'a> {
     }
 
     /// Everything up to the next blank.
-    fn word(&mut self) -> &'a str {
+    pub(crate) fn word(&mut self) -> &'a str {
         self.split_at(self.rest.find([' ', '\t']).unwrap_or(self.rest.len()))
     }
 
+    /// A number, up to the next blank.
+    pub(crate) fn value(&mut self) -> Result<f64, Problem> {
+        let word = self.word();
+        word.parse().map_err(|_| Problem::Value(word.into()))
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn expect_end(&self) -> Result<(), Problem> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Problem::Trailing(self.rest.into())) }
+    }
+
+    /// Passes over labels in braces, whatever they are; a brace in a quoted text is no end.
+    pub(crate) fn skip_braces(&mut self) -> Result<(), Problem> {
+        let (mut quoted, mut escaped) = (false, false);
+        for (at, b) in self.rest.bytes().enumerate() {
+            match b {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = quoted,
+                b'"' => quoted = !quoted,
+                b'}' if !quoted => {
+                    self.split_at(at + 1);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        Err(if quoted { Problem::NoQuote } else { Problem::Unclosed })
+    }
+
     /// A bare name; colons only in names of metrics.
-    fn name(&mut self, colons: bool) -> Option<&'a str> {
+    pub(crate) fn name(&mut self, colons: bool) -> Option<&'a str> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (colons && b == b':');
         let end = self.rest.bytes().take_while(|&b| fits(b)).count();
         if end == 0 || self.rest.as_bytes()[0].is_ascii_digit() {

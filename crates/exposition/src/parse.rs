@@ -44,6 +44,9 @@ pub enum Problem {
     /// The timestamp is no whole number.
     #[error("{0:?} is no timestamp in milliseconds")]
     Timestamp(String),
+    /// A line of other bytes than text.
+    #[error("the line is not UTF-8")]
+    NotUtf8,
     /// Something after the timestamp.
     #[error("{0:?} is too much")]
     Trailing(String),

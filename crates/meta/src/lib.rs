@@ -23,6 +23,7 @@ mod secret_hash;
 
 mod agents;
 mod api_tokens;
+mod copy;
 mod enroll_tokens;
 mod open;
 mod sessions;
@@ -36,6 +37,7 @@ mod migrations;
 
 pub use agents::{Agent, Enrollment, NewAgent};
 pub use api_tokens::{ApiToken, NewApiToken};
+pub use copy::{check_database, copy_database};
 pub use enroll_tokens::{EnrollToken, NewEnrollToken};
 pub use error::{EnrollError, MetaError};
 pub use open::{Location, Meta};

@@ -96,7 +96,7 @@ impl Meta {
 /// Makes an empty file with mode 0600, before SQLite would make one that others can read; its log
 /// files then inherit the mode. A file that exists is not opened: closing it again would drop the
 /// locks that SQLite holds on it for this process.
-fn create_private(path: &Path) -> Result<(), MetaError> {
+pub(crate) fn create_private(path: &Path) -> Result<(), MetaError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -104,6 +104,23 @@ fn create_private(path: &Path) -> Result<(), MetaError> {
             Err(MetaError::CannotOpen { path: path.to_owned(), reason: error.to_string() })
         }
     }
+}
+
+/// For a look at a file that is not to be changed, and that somebody may be writing.
+pub(crate) fn read_only_options(path: &Path) -> ConnectOptions {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.sqlx_logging(false).acquire_timeout(BUSY_TIMEOUT).max_connections(1);
+    let path = path.to_owned();
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .in_memory(false)
+            .shared_cache(false)
+            .filename(&path)
+            .create_if_missing(false)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT)
+    });
+    options
 }
 
 fn options(location: &Location) -> ConnectOptions {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Role {
     /// May read everything but secrets.
     Viewer,
-    /// May also acknowledge and silence.
+    /// May also acknowledge and silence, and push samples.
     Operator,
     /// May do everything.
     Admin,
@@ -54,7 +54,7 @@ impl Role {
             Permission::Read => self != Self::Writer,
             Permission::Operate => matches!(self, Self::Operator | Self::Admin),
             Permission::Administer => self == Self::Admin,
-            Permission::Push => matches!(self, Self::Writer | Self::Admin),
+            Permission::Push => self != Self::Viewer,
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn each_role_permits_what_it_says_and_no_more() {
         check(Role::Viewer, &[Read]);
-        check(Role::Operator, &[Read, Operate]);
+        check(Role::Operator, &[Read, Operate, Push]);
         check(Role::Admin, &[Read, Operate, Administer, Push]);
         check(Role::Writer, &[Push]);
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use muster_meta::{Location, Meta, MetaError, NewUser, Role};
+use muster_meta::{Location, Meta, MetaError, NewUser, Role, check_database, copy_database};
 use sea_orm::{ConnectionTrait, Database};
 
 const NOW_MS: i64 = 1_760_000_000_000;
@@ -143,4 +143,49 @@ async fn a_value_that_was_edited_by_hand_is_an_error_that_says_where() {
     meddle(&place.file, "UPDATE users SET role = 'emperor'").await;
     let error = meta.user_by_name("ada").await.unwrap_err().to_string();
     assert!(error.contains("\"emperor\" in users.role"), "{error}");
+}
+
+#[tokio::test]
+async fn a_copy_made_beside_an_open_database_holds_all_of_it() {
+    let place = place();
+    let meta = open(&place.file).await.unwrap();
+    for number in 0..20 {
+        add_user(&meta, &format!("user {number}")).await.unwrap();
+    }
+    let copy = place.file.with_file_name("it's a copy.db");
+    copy_database(&place.file, &copy).await.unwrap();
+    add_user(&meta, "later").await.unwrap();
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(check_database(&copy).await.unwrap(), Vec::<String>::new());
+    assert_eq!(check_database(&place.file).await.unwrap(), Vec::<String>::new());
+    assert_eq!(open(&copy).await.unwrap().count_users().await.unwrap(), 20);
+    let error = copy_database(&place.file, &copy).await.unwrap_err();
+    assert!(error.to_string().contains("it is there already"), "{error}");
+    meta.close().await.unwrap();
+    copy_database(&place.file, &place.file.with_file_name("at rest")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_database_is_told_and_not_changed() {
+    let place = place();
+    let meta = open(&place.file).await.unwrap();
+    for number in 0..200 {
+        add_user(&meta, &format!("user {number}")).await.unwrap();
+    }
+    meta.close().await.unwrap();
+    let mut bytes = fs::read(&place.file).unwrap();
+    let len = bytes.len();
+    bytes[4096..len - 4096].fill(0x5a);
+    fs::write(&place.file, &bytes).unwrap();
+    let told = match check_database(&place.file).await {
+        Ok(faults) => faults.len(),
+        Err(_) => 1,
+    };
+    assert!(told > 0);
+    assert_eq!(fs::read(&place.file).unwrap(), bytes);
+    let missing = place.file.with_file_name("none.db");
+    assert!(matches!(check_database(&missing).await, Err(MetaError::CannotOpen { .. })));
+    assert!(!missing.exists());
+    let copy = place.file.with_file_name("copy.db");
+    assert!(copy_database(&place.file, &copy).await.is_err());
 }

@@ -56,9 +56,15 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Ask the store with PromQL
     #[command(after_help = "Examples:\n  muster query 'node_load1'\n  \
-                            muster query 'rate(node_network_receive_bytes_total[5m])' --range 1h --step 1m\n  \
+                            muster query 'rate(node_network_receive_bytes_total[5m])' --last 1h --chart\n  \
+                            muster query node_load1 --start 2026-09-01T08:00:00Z --end 2026-09-01T09:00:00Z --step 1m --csv\n  \
                             muster query up --server https://monitor:6868 --api-token TOKEN --json")]
     Query(QueryArgs),
+    /// Check files of rules, and test them
+    #[command(
+        after_help = "Examples:\n  muster rules check rules/*.yml\n  muster rules test rules/tests/*.yml"
+    )]
+    Rules(RulesArgs),
     /// Manage accounts of people
     #[command(
         after_help = "Examples:\n  muster user passwd admin      (prints a new password; ends the account's sessions)"
@@ -74,6 +80,21 @@ pub(crate) enum Command {
         after_help = "Examples:\n  muster enroll-token\n  muster enroll-token --uses 50 --expires 24h --groups web,berlin"
     )]
     EnrollToken(EnrollTokenArgs),
+    /// Copy all that a server keeps into a new folder, also while it runs
+    #[command(
+        after_help = "Examples:\n  muster backup --to /mnt/backup/muster-2026-11-22\n  muster backup --to /mnt/b --data-dir /srv/muster --json"
+    )]
+    Backup(BackupArgs),
+    /// Make a data folder from a backup, after checking all of it
+    #[command(
+        after_help = "Examples:\n  muster restore --from /mnt/backup/muster-2026-11-22 --data-dir /srv/muster"
+    )]
+    Restore(RestoreArgs),
+    /// Check everything in a data folder, and tell what takes the room; changes nothing
+    #[command(
+        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged."
+    )]
+    Doctor(DoctorArgs),
 }
 
 /// Flags of `up` and `server`; each may also stand in the configuration file.
@@ -94,6 +115,9 @@ pub(crate) struct ServerArgs {
     /// How long samples are kept, such as 400d [default: 400d]
     #[arg(long, env = "MUSTER_RETENTION", value_name = "DURATION")]
     pub(crate) retention: Option<String>,
+    /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
+    #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
+    pub(crate) retention_size: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -143,16 +167,52 @@ pub(crate) struct QueryArgs {
     /// The expression, in PromQL
     pub(crate) expression: String,
     /// The instant, in seconds since 1970 or like 2026-09-01T08:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", conflicts_with = "range")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["last", "start"])]
     pub(crate) time: Option<String>,
     /// The last so much time instead of one instant, such as 1h
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) range: Option<String>,
+    #[arg(long, value_name = "DURATION", conflicts_with = "start")]
+    pub(crate) last: Option<String>,
+    /// The beginning of a range, as --time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// The end of a range [default: now]
+    #[arg(long, value_name = "TIME", requires = "start")]
+    pub(crate) end: Option<String>,
     /// The step of a range [default: a hundredth of it]
-    #[arg(long, value_name = "DURATION", requires = "range")]
+    #[arg(long, value_name = "DURATION")]
     pub(crate) step: Option<String>,
+    /// Print CSV, a column for each label
+    #[arg(long, conflicts_with_all = ["json", "chart"])]
+    pub(crate) csv: bool,
+    /// Draw a chart of a range [default range: the last hour]
+    #[arg(long, conflicts_with_all = ["json", "time"])]
+    pub(crate) chart: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Check that files hold rules, as `promtool check rules` does
+    #[command(after_help = "Examples:\n  muster rules check rules/*.yml")]
+    Check {
+        /// Files of rules
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Run tests of rules, in the files of `promtool test rules`
+    #[command(after_help = "Examples:\n  muster rules test rules/tests/*.yml")]
+    Test {
+        /// Files of tests
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +272,42 @@ pub(crate) enum UserCommand {
         #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The folder to make; if it is there, it must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A folder that `muster backup` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The data folder to make; if it is there, it must be empty [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Data folder of the server, or a backup [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

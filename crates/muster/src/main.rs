@@ -8,13 +8,21 @@ mod settings;
 mod run_agent;
 mod run_server;
 
+mod backup;
+mod backup_command;
 mod client;
+mod doctor_command;
 mod query_command;
+mod rules_command;
+mod rules_test;
 mod token_commands;
 mod user_commands;
 
+mod chart;
+mod csv;
 mod logging;
 mod signals;
+mod size;
 mod table;
 
 use std::process::ExitCode;
@@ -43,9 +51,13 @@ fn main() -> ExitCode {
             Command::Server(arguments) => run_server::server(arguments).await,
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
+            Command::Rules(arguments) => rules_command::run(&arguments),
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,
+            Command::Backup(arguments) => backup_command::backup(arguments).await,
+            Command::Restore(arguments) => backup_command::restore(&arguments),
+            Command::Doctor(arguments) => doctor_command::run(arguments).await,
         }
     });
     // A query that still computes must not keep the process.

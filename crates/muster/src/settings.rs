@@ -11,12 +11,15 @@ use muster_series::parse_duration_ms;
 use muster_server::{ServerConfig, TlsMode};
 
 use crate::cli::ServerArgs;
+use crate::size::parse_size;
 
 /// The port of everything.
 pub(crate) const DEFAULT_PORT: u16 = 6868;
 const DEFAULT_RETENTION: &str = "400d";
+/// Less than this is the log alone.
+const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 4] = ["data_dir", "listen", "tls", "retention"];
+const KEYS: [&str; 5] = ["data_dir", "listen", "tls", "retention", "retention_size"];
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +52,24 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
     if retention_ms < 3_600_000 {
         bail!("a retention of {retention} keeps nothing; give an hour or more, such as 400d");
     }
+    let retention_size = args.retention_size.or(file.retention_size);
+    let retention_bytes = retention_size.as_deref().map(retention_bytes).transpose()?;
     Ok(ServerConfig {
         data_dir: args.data_dir.or(file.data_dir).unwrap_or_else(|| state_dir("muster")),
         tls: tls_mode(tls.as_deref(), listen.ip())?,
         listen,
         retention_ms,
+        retention_bytes,
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
     })
+}
+
+fn retention_bytes(text: &str) -> anyhow::Result<u64> {
+    let bytes = parse_size(text).context("in retention_size")?;
+    if bytes < LEAST_RETENTION_BYTES {
+        bail!("a retention_size of {text} keeps hardly a day; give 100MB or more, such as 50GB");
+    }
+    Ok(bytes)
 }
 
 fn default_listen(flavor: Flavor) -> SocketAddr {
@@ -110,6 +124,7 @@ struct FileSettings {
     listen: Option<String>,
     tls: Option<String>,
     retention: Option<String>,
+    retention_size: Option<String>,
 }
 
 fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
@@ -127,7 +142,8 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             "data_dir" => settings.data_dir = Some(value.into()),
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
-            _ => settings.retention = Some(value),
+            "retention" => settings.retention = Some(value),
+            _ => settings.retention_size = Some(value),
         }
     }
     Ok(settings)
@@ -174,8 +190,17 @@ mod tests {
         let settings = parse_file("listen = '0.0.0.0:1'\nretention = '30d'").unwrap();
         assert_eq!(settings.listen.as_deref(), Some("0.0.0.0:1"));
         assert_eq!(settings.retention.as_deref(), Some("30d"));
+        let settings = parse_file("retention_size = '50GB'").unwrap();
+        assert_eq!(settings.retention_size.as_deref(), Some("50GB"));
         assert!(parse_file("listen = 5").is_err());
         assert!(parse_file("listen").is_err());
+    }
+
+    #[test]
+    fn a_size_that_keeps_nothing_is_refused() {
+        assert_eq!(retention_bytes("50GB").unwrap(), 50_000_000_000);
+        assert!(retention_bytes("99MB").unwrap_err().to_string().contains("hardly a day"));
+        assert!(retention_bytes("50").is_err());
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Tables for the terminal.
 
-use std::fmt::Write as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows under headings, each column as wide as it must be; numbers are the caller's to align.
 pub(crate) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..headings.len())
         .map(|column| {
-            let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
+            let cells = rows.iter().map(|row| row[column].width());
+            cells.chain([headings[column].width()]).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut row = String::new();
         for (cell, width) in cells.zip(&widths) {
-            let _ = write!(row, "{cell:width$}  ");
+            row.push_str(cell);
+            row.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 2));
         }
         text.push_str(row.trim_end());
         text.push('\n');
@@ -41,5 +42,7 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["a".into(), "1".into()], vec!["long name".into(), "2".into()]];
         assert_eq!(render(&["NAME", "N"], &rows), "NAME       N\na          1\nlong name  2\n");
+        let wide = [vec!["北京".into(), "1".into()]];
+        assert_eq!(render(&["N", "V"], &wide), "N     V\n北京  1\n");
     }
 }

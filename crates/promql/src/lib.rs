@@ -42,10 +42,12 @@ mod positions;
 mod query;
 mod source;
 mod sums;
+mod syntax;
 mod value;
 
 pub use evaluate::{EvaluateError, evaluate_instant, evaluate_range};
 pub use options::Options;
 pub use query::{ParseError, Query, parse, parse_selector};
 pub use source::{SelectHints, Selected, SeriesPart, SeriesSource, SourceError};
+pub use syntax::{format_query, syntax_tree};
 pub use value::{Evaluated, InstantSample, Value};

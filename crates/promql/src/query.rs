@@ -7,6 +7,7 @@ use muster_series::Matcher;
 use crate::guard;
 use crate::lower;
 use crate::plan::{Node, Selector, When};
+use crate::syntax;
 
 /// Why a text is no query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,14 +58,14 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
 }
 
 /// The parser's tree. The parser panics at durations that it cannot hold, as in `up offset 1e400`; that ends here.
-fn parse_tree(text: &str) -> Result<promql_parser::parser::Expr, ParseError> {
+pub(crate) fn parse_tree(text: &str) -> Result<promql_parser::parser::Expr, ParseError> {
     let plain = guard::without_raw_strings(text);
     let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(&plain));
     let result = parsed.unwrap_or_else(|_| {
         Err("the query holds a duration or a time that is too large; write one like 5m or 30d"
             .into())
     });
-    result.map_err(|message| ParseError { message, position: None })
+    result.map_err(|message| syntax::explain(text, message))
 }
 
 /// The matchers of a series selector such as `up{job="node"}`, as `match[]` holds it: no range, offset or `@`.

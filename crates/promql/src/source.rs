@@ -77,6 +77,15 @@ pub trait SeriesSource {
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError>;
 
+    /// As [`Self::select`], where of each series only the newest sample is needed; others may be left out.
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        self.select(matchers, range)
+    }
+
     /// As [`Self::select`], in parts that may be read at the same time, each series only when its turn comes.
     ///
     /// This is what an evaluation calls. A store that can decode series one by one implements it, so that
@@ -87,7 +96,12 @@ pub trait SeriesSource {
         range: TimeRange,
         hints: &SelectHints,
     ) -> Result<Selected<'_>, SourceError> {
-        Ok(Selected::from_series(self.select(matchers, range)?, hints.parts))
+        let series = if hints.newest_only {
+            self.select_last(matchers, range)?
+        } else {
+            self.select(matchers, range)?
+        };
+        Ok(Selected::from_series(series, hints.parts))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Label sets: the identity of a series.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::packed::{self, Pairs};
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
@@ -20,24 +23,27 @@ pub enum LabelError {
 /// A set of labels, sorted by name, each name once, no empty values (an empty value means "absent").
 ///
 /// Cloning is cheap: the set is shared.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels(Arc<str>);
 
 impl Labels {
     /// The empty set.
     pub fn empty() -> Self {
-        Self(Arc::from([]))
+        Self::pack([].into_iter())
     }
 
     /// A label set from pairs in any order; pairs with an empty value are left out.
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, LabelError>
     where
-        N: Into<Box<str>>,
-        V: Into<Box<str>>,
+        N: AsRef<str>,
+        V: AsRef<str>,
     {
-        let mut pairs: Vec<(Box<str>, Box<str>)> =
-            pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
-        pairs.sort_unstable();
+        let given: Vec<(N, V)> = pairs.into_iter().collect();
+        let mut pairs: Vec<(&str, &str)> =
+            given.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
+            pairs.sort_unstable();
+        }
         for two in pairs.windows(2) {
             if two[0].0 == two[1].0 {
                 return Err(LabelError::Duplicate(two[0].0.to_string()));
@@ -47,12 +53,31 @@ impl Labels {
             return Err(LabelError::EmptyName);
         }
         pairs.retain(|(_, value)| !value.is_empty());
-        Ok(Self(pairs.into()))
+        Ok(Self::pack(pairs.iter().copied()))
+    }
+
+    /// A label set from pairs that come by name, each name once, with no empty name and no empty value: the quick way for
+    /// what a store holds. `None` if they are otherwise.
+    pub fn from_sorted<'a>(
+        pairs: impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Option<Self> {
+        // The empty name comes before all others, so no label may have it.
+        let mut before = "";
+        let valid = pairs.clone().all(|(name, value)| {
+            let rises = before < name && !value.is_empty();
+            before = name;
+            rises
+        });
+        valid.then(|| Self::pack(pairs))
+    }
+
+    fn pack<'a>(pairs: impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        Self(packed::pack(pairs).into())
     }
 
     /// The value of `name`, if the set has that label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|at| &*self.0[at].1)
+        self.pairs().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// The metric name, if the set has one.
@@ -61,30 +86,33 @@ impl Labels {
     }
 
     /// Name and value of every label, by name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + DoubleEndedIterator {
-        self.0.iter().map(|(n, v)| (&**n, &**v))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        self.pairs()
+    }
+
+    fn pairs(&self) -> Pairs<'_> {
+        Pairs::new(&self.0)
     }
 
     /// How many labels the set has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        packed::count(&self.0)
     }
 
     /// Whether the set has no label at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// This set with `name` set to `value`; an empty value removes the label.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> =
-            self.0.iter().filter(|(n, _)| &**n != name).cloned().collect();
+        let mut pairs: Vec<(&str, &str)> = self.pairs().filter(|(own, _)| *own != name).collect();
         if !value.is_empty() {
-            let at = pairs.partition_point(|(n, _)| **n < *name);
-            pairs.insert(at, (name.into(), value.into()));
+            let at = pairs.partition_point(|(own, _)| *own < name);
+            pairs.insert(at, (name, value));
         }
-        Self(pairs.into())
+        Self::pack(pairs.iter().copied())
     }
 
     /// This set without the metric name.
@@ -96,10 +124,11 @@ impl Labels {
     /// The labels of this set whose name passes `keep`.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
-        if self.0.iter().all(|(n, _)| keep(n)) {
+        let kept: Vec<(&str, &str)> = self.pairs().filter(|(name, _)| keep(name)).collect();
+        if kept.len() == self.len() {
             return self.clone();
         }
-        Self(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
+        Self::pack(kept.iter().copied())
     }
 
     /// A 64-bit xxh3 of names and values. Equal sets have equal fingerprints; the reverse is very
@@ -113,6 +142,19 @@ impl Labels {
             hasher.update(&[0xff]);
         }
         hasher.digest()
+    }
+}
+
+impl Ord for Labels {
+    /// By the first label that differs: its name, then its value; a set comes after those that it begins with.
+    fn cmp(&self, other: &Self) -> Ordering {
+        packed::compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -204,6 +246,30 @@ mod tests {
         let twice = Labels::from_pairs([("a", "1"), ("a", "2")]);
         assert_eq!(twice, Err(LabelError::Duplicate("a".into())));
         assert_eq!(Labels::from_pairs([("", "1")]), Err(LabelError::EmptyName));
+    }
+
+    #[test]
+    fn sets_are_ordered_label_by_label() {
+        let mut sets = [
+            labels(&[("b", "1")]),
+            labels(&[("a", "2")]),
+            labels(&[("a", "10"), ("b", "1")]),
+            labels(&[("a", "10")]),
+            Labels::empty(),
+        ];
+        sets.sort();
+        let texts: Vec<String> = sets.iter().map(Labels::to_string).collect();
+        assert_eq!(texts, ["{}", r#"{a="10"}"#, r#"{a="10", b="1"}"#, r#"{a="2"}"#, r#"{b="1"}"#]);
+    }
+
+    #[test]
+    fn only_what_is_sorted_and_whole_is_taken_as_it_stands() {
+        let sorted = |pairs: &[(&str, &str)]| Labels::from_sorted(pairs.to_vec().iter().copied());
+        assert_eq!(sorted(&[("a", "1"), ("b", "2")]), Some(labels(&[("a", "1"), ("b", "2")])));
+        assert_eq!(sorted(&[("b", "1"), ("a", "2")]), None);
+        assert_eq!(sorted(&[("a", "1"), ("a", "2")]), None);
+        assert_eq!(sorted(&[("", "1")]), None);
+        assert_eq!(sorted(&[("a", "")]), None);
     }
 
     #[test]

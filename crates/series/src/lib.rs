@@ -16,6 +16,7 @@ mod columns;
 mod duration;
 mod labels;
 mod matcher;
+mod packed;
 mod sample;
 mod time_range;
 

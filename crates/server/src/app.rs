@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::fleet::Fleet;
+use crate::ingest::push::Push;
+use crate::pushers::Pushers;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::shares::Shares;
@@ -20,7 +22,7 @@ const CONCURRENT_HASHES: usize = 2;
 /// How many sign-ins may wait for their password to be hashed, or be at it.
 const WAITING_SIGN_INS: usize = 32;
 /// How many queries compute at the same time. Each may hold 400 MB of samples and a core, so this bounds both: 1.6 GB.
-const CONCURRENT_QUERIES: u32 = 4;
+pub(crate) const CONCURRENT_QUERIES: u32 = 4;
 /// How many evaluations of live charts compute at the same time, whatever the other queries do: 160 MB.
 const CONCURRENT_LIVE_QUERIES: u32 = 4;
 /// How much all answers together may take that are being sent, in KiB: 256 MiB.
@@ -38,6 +40,10 @@ pub(crate) struct App {
     pub(crate) ca_fingerprint: Option<String>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
+    /// What pushing needs.
+    pub(crate) push: Push,
+    /// Who pushed in the last seconds.
+    pub(crate) pushers: Pushers,
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
@@ -83,6 +89,8 @@ impl App {
             ca_fingerprint: parts.ca_fingerprint,
             store: parts.store,
             meta: parts.meta,
+            push: Push::default(),
+            pushers: Pushers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
             throttle: Mutex::new(Throttle::default()),

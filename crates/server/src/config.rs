@@ -16,6 +16,8 @@ pub struct ServerConfig {
     pub tls: TlsMode,
     /// How long samples are kept, in milliseconds.
     pub retention_ms: i64,
+    /// Most bytes that samples may take on the disk; beyond it the oldest days go. `None` is no limit.
+    pub retention_bytes: Option<u64>,
     /// Password of the first administrator; one is made if there is none here and no account yet.
     pub admin_password: Option<String>,
 }
@@ -27,6 +29,11 @@ pub mod data_paths {
     /// The folder of samples.
     pub fn metrics(data_dir: &Path) -> PathBuf {
         data_dir.join("metrics")
+    }
+
+    /// The folder of snapshots, a folder for each.
+    pub fn snapshots(data_dir: &Path) -> PathBuf {
+        data_dir.join("snapshots")
     }
 
     /// The metadata database.

@@ -14,6 +14,7 @@
 //!     listen: "127.0.0.1:6868".parse()?,
 //!     tls: TlsMode::Off,
 //!     retention_ms: 400 * 86_400_000,
+//!     retention_bytes: None,
 //!     admin_password: None,
 //! };
 //! let running = start(config, Arc::new(SystemClock::new())).await?;
@@ -34,6 +35,7 @@ mod ingest;
 mod latest;
 mod listener;
 mod own_names;
+mod pushers;
 mod refusals;
 mod roster;
 mod shares;

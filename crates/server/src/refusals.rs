@@ -1,6 +1,7 @@
 //! Tells of samples that were not stored, without filling the log: once a minute and host.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use muster_tsdb::{Appended, TsdbError};
 use parking_lot::Mutex;
@@ -41,12 +42,19 @@ impl Refusals {
         }
     }
 
-    /// A whole batch could not be stored; the agent keeps it and tries again.
+    /// Some of what `pusher` pushed was refused, the rest stored.
+    pub(crate) fn pushed(&self, pusher: &str, refusals: &impl Display, now_ms: i64) {
+        if self.due(pusher, now_ms) {
+            tracing::warn!(pusher, "some of what was pushed is not stored:{refusals}");
+        }
+    }
+
+    /// A whole batch could not be stored; its sender keeps it and tries again.
     pub(crate) fn failed(&self, instance: &str, error: &TsdbError, now_ms: i64) {
         if !self.due(instance, now_ms) {
             return;
         }
-        let words = "samples not stored now; the agent keeps them and tries again";
+        let words = "samples not stored now; their sender keeps them and tries again";
         if matches!(error, TsdbError::Busy) {
             tracing::warn!(instance, %error, "{words}");
         } else {

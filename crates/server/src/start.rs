@@ -206,9 +206,13 @@ async fn open_store(
     config: &ServerConfig,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn MetricStore>, StartError> {
-    let dir = data_paths::metrics(&config.data_dir);
-    let (clock, retention_ms) = (Arc::clone(clock), config.retention_ms);
-    let opening = tokio::task::spawn_blocking(move || Embedded::open(&dir, clock, retention_ms));
+    let (data_dir, clock) = (config.data_dir.clone(), Arc::clone(clock));
+    let options = muster_tsdb::Options {
+        retention_ms: config.retention_ms,
+        retention_bytes: config.retention_bytes,
+        ..muster_tsdb::Options::default()
+    };
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(&data_dir, clock, options));
     let (store, report) =
         opening.await.map_err(|error| StartError::Defect(error.to_string()))??;
     tell_repairs(&report);

@@ -4,20 +4,24 @@
 //! long: callers on the async runtime wrap them in `spawn_blocking`, but for
 //! [`MetricStore::append`], which only queues.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{Clock, RealDisk};
 use muster_promql::{Evaluated, SeriesSource, SourceError};
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
-use muster_tsdb::{Appended, Db, OpenReport, SelectLimits, SeriesId, Stats, TsdbError, WriteBatch};
+use muster_tsdb::{
+    Appended, Db, OpenReport, SelectLimits, SeriesId, SnapshotReport, Stats, TsdbError, WriteBatch,
+};
+
+use crate::config::data_paths;
 
 /// The most series one query may touch.
 const MAX_SERIES: usize = 1_000_000;
 /// The most samples one query may hold at once: 16 bytes each, so 400 MB. With the queries that compute at the same
 /// time (see `App`), this bounds what all of them together take.
-const MAX_SAMPLES: usize = 25_000_000;
+pub(crate) const MAX_SAMPLES: usize = 25_000_000;
 /// The most samples of a query that runs again and again, for a live chart.
 const MAX_LIVE_SAMPLES: usize = 2_500_000;
 
@@ -63,6 +67,22 @@ pub trait MetricStore: Send + Sync + 'static {
         run: &QueryRun,
     ) -> Result<Evaluated, QueryError>;
 
+    /// The samples of the series that pass all matchers, as they are stored: stale markers too.
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError>;
+
+    /// The newest of these samples of each series.
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError>;
+
     /// The label sets of the series that any of the matcher sets selects.
     fn series_labels(
         &self,
@@ -88,6 +108,15 @@ pub trait MetricStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError>;
 
+    /// Deletes the samples in the range of all series that pass one of the sets of matchers; they are gone for queries at once.
+    fn delete_series(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<(), TsdbError>;
+
+    /// Frees the room of what was deleted, now.
+    fn clean_tombstones(&self) -> Result<(), TsdbError>;
+
+    /// Makes the folder `name` among the snapshots, with what the store holds; without `with_head`, what is in blocks.
+    fn snapshot(&self, name: &str, with_head: bool) -> Result<SnapshotReport, TsdbError>;
+
     /// What the store knows of itself.
     fn stats(&self) -> Stats;
 
@@ -100,11 +129,13 @@ pub trait MetricStore: Send + Sync + 'static {
 pub struct QueryRun {
     cancelled: Arc<AtomicBool>,
     max_samples: usize,
+    /// How long a sample stands for its series; none for the default.
+    lookback_ms: Option<i64>,
 }
 
 impl Default for QueryRun {
     fn default() -> Self {
-        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES }
+        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES, lookback_ms: None }
     }
 }
 
@@ -112,6 +143,11 @@ impl QueryRun {
     /// A run that may hold fewer samples, as it will come again soon.
     pub fn live() -> Self {
         Self { max_samples: MAX_LIVE_SAMPLES, ..Self::default() }
+    }
+
+    /// A run in which a sample stands for its series for another time than the default.
+    pub fn with_lookback(lookback_ms: Option<i64>) -> Self {
+        Self { lookback_ms, ..Self::default() }
     }
 
     /// Whether somebody stopped the run.
@@ -124,11 +160,18 @@ impl QueryRun {
         StopOnDrop(Arc::clone(&self.cancelled))
     }
 
+    fn limits(&self) -> SelectLimits {
+        let cancelled = Some(Arc::clone(&self.cancelled));
+        SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples, cancelled }
+    }
+
     fn options(&self) -> muster_promql::Options {
+        let default = muster_promql::Options::default();
         muster_promql::Options {
             max_samples: self.max_samples,
             cancelled: Some(Arc::clone(&self.cancelled)),
-            ..muster_promql::Options::default()
+            lookback_ms: self.lookback_ms.unwrap_or(default.lookback_ms),
+            ..default
         }
     }
 }
@@ -145,29 +188,30 @@ impl Drop for StopOnDrop {
 /// The embedded engine.
 pub struct Embedded {
     db: Db,
+    snapshots: PathBuf,
 }
 
 impl Embedded {
-    /// Opens the engine's folder; the report says what had to be repaired.
+    /// Opens the store of a data folder; the report says what had to be repaired.
     pub fn open(
-        dir: &Path,
+        data_dir: &Path,
         clock: Arc<dyn Clock>,
-        retention_ms: i64,
+        options: muster_tsdb::Options,
     ) -> Result<(Self, OpenReport), TsdbError> {
-        let options = muster_tsdb::Options { retention_ms, ..muster_tsdb::Options::default() };
-        let (db, report) = Db::open(dir, Arc::new(RealDisk), clock, options)?;
-        Ok((Self { db }, report))
+        let dir = data_paths::metrics(data_dir);
+        let (db, report) = Db::open(&dir, Arc::new(RealDisk), clock, options)?;
+        Ok((Self { db, snapshots: data_paths::snapshots(data_dir) }, report))
     }
 
     fn source(&self, run: &QueryRun) -> Source<'_> {
-        Source { db: &self.db, max_samples: run.max_samples }
+        Source { db: &self.db, limits: run.limits() }
     }
 }
 
 /// What PromQL sees of the engine.
 struct Source<'a> {
     db: &'a Db,
-    max_samples: usize,
+    limits: SelectLimits,
 }
 
 impl SeriesSource for Source<'_> {
@@ -176,9 +220,18 @@ impl SeriesSource for Source<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let limits = SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples };
         self.db
-            .select(matchers, range, &limits)
+            .select(matchers, range, &self.limits)
+            .map_err(|error| SourceError::new(error.to_string()))
+    }
+
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesColumns>, SourceError> {
+        self.db
+            .select_last(matchers, range, &self.limits)
             .map_err(|error| SourceError::new(error.to_string()))
     }
 }
@@ -221,6 +274,24 @@ impl MetricStore for Embedded {
         )?)
     }
 
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        self.db.select(matchers, range, &run.limits())
+    }
+
+    fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        run: &QueryRun,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        self.db.select_last(matchers, range, &run.limits())
+    }
+
     fn series_labels(
         &self,
         sets: &[Vec<Matcher>],
@@ -247,6 +318,23 @@ impl MetricStore for Embedded {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         self.db.label_values(name, sets, range, limit)
+    }
+
+    fn delete_series(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<(), TsdbError> {
+        self.db.delete_series(sets, range)
+    }
+
+    fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        self.db.clean_tombstones()
+    }
+
+    fn snapshot(&self, name: &str, with_head: bool) -> Result<SnapshotReport, TsdbError> {
+        let folder = self.snapshots.join(name);
+        self.db.snapshot(&folder, with_head).inspect_err(|_| {
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::debug!(%error, "what there is of a snapshot that failed was not removed");
+            }
+        })
     }
 
     fn stats(&self) -> Stats {

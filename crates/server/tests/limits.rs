@@ -28,6 +28,7 @@ impl Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
+            retention_bytes: None,
             admin_password: Some(PASSWORD.into()),
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();

@@ -3,24 +3,29 @@
 //! A block is one file of pages, each with its checksum; the last of them is the table of contents.
 //! Layout: docs/format/block.md and docs/format/index.md.
 
+mod chunks;
+mod label_page;
+#[cfg(test)]
+mod measure;
+mod open_pages;
 mod page;
 mod reader;
 mod series_page;
+#[cfg(test)]
+mod shapes;
 mod writer;
 
 use muster_series::TimeRange;
 
 use crate::codec::varint::{self, Malformed, Reader};
 
+pub(crate) use chunks::ColumnsRead;
 pub(crate) use page::PageCache;
 pub(crate) use reader::{Block, SeriesAt};
 pub(crate) use writer::BlockWriter;
 
 /// A block holds samples of one partition of time only, so blocks of different partitions never overlap.
 pub(crate) const PARTITION_MS: i64 = 86_400_000;
-
-/// Chunks are cut at multiples of this, so that series scraped together have equal timestamp columns.
-const CHUNK_WINDOW_MS: i64 = 4 * 3_600_000;
 
 /// The start of the partition that holds an instant.
 pub(crate) fn partition_start(timestamp: i64) -> i64 {
@@ -40,18 +45,31 @@ pub(crate) struct BlockMeta {
     /// The heads it was made of, by number, both included. Of two samples at one time the one from the later head holds.
     pub(crate) first_head: u64,
     pub(crate) last_head: u64,
+    /// Its place among the blocks and tombstones of the store: those tombstones are carried out in it that have a lower number.
+    pub(crate) sequence: u64,
     /// Its oldest and newest sample.
     pub(crate) range: TimeRange,
     pub(crate) series: u64,
     pub(crate) samples: u64,
     /// Length of the file.
     pub(crate) bytes: u64,
+    /// Whether it was written to be small, when its partition was complete but for late samples.
+    pub(crate) settled: bool,
+}
+
+/// Some samples of one series on their way into a block.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    /// As many as one likes; times rise.
+    Samples { times: Vec<i64>, values: Vec<f64> },
+    /// A chunk of another block as it is there.
+    Columns { range: TimeRange, len: u32, times: Vec<u8>, values: Vec<u8> },
 }
 
 impl BlockMeta {
     /// The block's file name, which no other block has.
     pub(crate) fn file_name(&self) -> String {
-        format!("{}_{}-{}.blk", self.partition, self.first_head, self.last_head)
+        format!("{}_{}-{}_{}.blk", self.partition, self.first_head, self.last_head, self.sequence)
     }
 
     /// Whether a head went into both blocks.
@@ -65,11 +83,13 @@ impl BlockMeta {
         varint::put_signed(out, self.partition);
         varint::put(out, self.first_head);
         varint::put(out, self.last_head);
+        varint::put(out, self.sequence);
         varint::put_signed(out, self.range.start_ms);
         varint::put_signed(out, self.range.end_ms);
         varint::put(out, self.series);
         varint::put(out, self.samples);
         varint::put(out, self.bytes);
+        out.push(u8::from(self.settled));
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -77,10 +97,12 @@ impl BlockMeta {
             partition: reader.signed()?,
             first_head: reader.varint()?,
             last_head: reader.varint()?,
+            sequence: reader.varint()?,
             range: TimeRange::new(reader.signed()?, reader.signed()?),
             series: reader.varint()?,
             samples: reader.varint()?,
             bytes: reader.varint()?,
+            settled: reader.byte()? != 0,
         })
     }
 }

@@ -1,6 +1,8 @@
-//! How numbers become bytes: variable-length integers, decimal values, streams for the head, columns for blocks.
+//! How numbers become bytes: variable-length integers, decimal values, tokens for head and log, columns for blocks.
 
 pub(crate) mod column;
 pub(crate) mod decimal;
-pub(crate) mod stream;
+mod frames;
+mod packed;
+pub(crate) mod value;
 pub(crate) mod varint;

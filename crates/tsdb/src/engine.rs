@@ -6,6 +6,8 @@
 //! as a whole, so a reader never waits for either.
 
 mod db;
+mod fan_out;
+mod forget;
 mod inventory;
 mod maintenance;
 mod merge;
@@ -13,12 +15,16 @@ mod open;
 mod query;
 mod queue;
 mod replay;
+mod scrub;
+mod snapshot;
 mod stats;
+mod tombstones;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use arc_swap::ArcSwap;
 use muster_environment::{Clock, DirLock, Disk};
@@ -27,15 +33,20 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::block::{Block, PageCache};
 use crate::head::Head;
 use crate::index::registry::Registry;
+use crate::index::scans::ScanCache;
 use crate::manifest::Manifest;
+use crate::tombstone::Tombstone;
 use crate::{Options, TsdbError};
 
 pub use db::Db;
 pub use open::{OpenReport, Quarantined};
 pub use query::SelectLimits;
+pub use snapshot::{SnapshotReport, copy_store};
 pub use stats::Stats;
 
+use forget::Forgetting;
 use queue::Queue;
+use scrub::ScrubTimes;
 use stats::Counters;
 
 /// A head that is cut: all of it is in log segments below `end_segment`.
@@ -53,6 +64,8 @@ struct View {
     cut: Option<CutHead>,
     /// By the heads they were made of, oldest first.
     blocks: Vec<Arc<Block>>,
+    /// Deletions that some block still holds samples of.
+    tombstones: Arc<[Tombstone]>,
 }
 
 /// Folders within the data folder.
@@ -70,6 +83,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     options: Options,
     registry: RwLock<Registry>,
+    forgetting: Forgetting,
+    scans: ScanCache,
     view: ArcSwap<View>,
     cache: PageCache,
     queue: Queue,
@@ -78,6 +93,13 @@ struct Shared {
     manifest: Mutex<Manifest>,
     /// Blocks found damaged while they were read: out of the view, not yet out of the manifest.
     damaged_blocks: Mutex<Vec<Arc<Block>>>,
+    /// By the monotonic clock: before this no block is written anew by itself for what is deleted of it.
+    clean_not_before_ms: AtomicI64,
+    scrub_times: Mutex<ScrubTimes>,
+    /// When the store was opened, in milliseconds since 1970.
+    opened_ms: i64,
+    /// Files of blocks that were too large to be merged with each other.
+    unmergeable: Mutex<BTreeSet<String>>,
     /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
     clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.

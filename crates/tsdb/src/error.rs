@@ -75,6 +75,30 @@ pub enum TsdbError {
         /// How long it may be.
         limit: u64,
     },
+    /// The texts of all labels take as much memory as is allowed.
+    #[error(
+        "the limit of {limit} bytes of label text is reached; remove a label that takes many values, or raise the limit"
+    )]
+    LabelMemory {
+        /// How many bytes are allowed.
+        limit: usize,
+    },
+    /// A series has more labels than are allowed.
+    #[error("a series has {found} labels, and at most {limit} can be stored; use fewer labels")]
+    TooManyLabels {
+        /// How many it has.
+        found: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// What was given is no label set.
+    #[error(
+        "labels must be sorted by name, each name once, with no empty name and no empty value; got {labels}"
+    )]
+    InvalidLabels {
+        /// The labels as they were given.
+        labels: String,
+    },
     /// A query needs more than it is allowed.
     #[error("the query needs more than {limit} {what}; narrow its selectors or its time range")]
     QueryLimit {
@@ -83,6 +107,9 @@ pub enum TsdbError {
         /// How many are allowed.
         limit: usize,
     },
+    /// Whoever asked for the query stopped it.
+    #[error("the query was stopped")]
+    Cancelled,
     /// More waits to be written than the queue holds.
     #[error("the store has too much to write at the moment; send the batch again in a few seconds")]
     Busy,
@@ -92,6 +119,11 @@ pub enum TsdbError {
 }
 
 impl TsdbError {
+    /// Whether a file is not there.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// An error of the system; a lack of room becomes [`TsdbError::DiskFull`].
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {

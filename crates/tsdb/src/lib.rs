@@ -13,12 +13,18 @@ mod engine;
 mod error;
 mod head;
 mod index;
+mod inspect;
 mod manifest;
 mod options;
 mod plan;
+mod tombstone;
 mod wal;
 
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
-pub use engine::{Db, OpenReport, Quarantined, SelectLimits, Stats};
+pub use engine::{Db, OpenReport, Quarantined, SelectLimits, SnapshotReport, Stats, copy_store};
 pub use error::TsdbError;
-pub use options::Options;
+pub use inspect::{
+    BlockInspection, Cardinality, Damage, Inspection, SegmentInspection, inspect, inspect_block,
+    inspect_segment,
+};
+pub use options::{LabelLimits, Options};

@@ -10,10 +10,11 @@ use muster_environment::{Disk, read_all, replace_file};
 use crate::TsdbError;
 use crate::block::BlockMeta;
 use crate::codec::varint::{self, Malformed, Reader};
+use crate::tombstone::Tombstone;
 
 /// First bytes of the manifest (docs/format/block.md, "Manifest").
 const MAGIC: [u8; 8] = *b"MUSTRMAN";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
 
 /// What is valid in a data folder.
@@ -23,7 +24,11 @@ pub(crate) struct Manifest {
     pub(crate) next_head: u64,
     /// Log segments below this number hold nothing that is not in a block.
     pub(crate) first_segment: u64,
+    /// The number that the next block or tombstone gets.
+    pub(crate) next_sequence: u64,
     pub(crate) blocks: Vec<BlockMeta>,
+    /// Deletions that some block still holds samples of.
+    pub(crate) tombstones: Vec<Tombstone>,
     /// File names of the blocks that the last change took out and whose files it removes: one that is still there
     /// after a crash is of no use. Other blocks without an entry here were put there by somebody.
     pub(crate) removed: Vec<String>,
@@ -35,8 +40,11 @@ impl Manifest {
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         varint::put(&mut bytes, self.next_head);
         varint::put(&mut bytes, self.first_segment);
+        varint::put(&mut bytes, self.next_sequence);
         varint::put(&mut bytes, self.blocks.len() as u64);
         self.blocks.iter().for_each(|block| block.put(&mut bytes));
+        varint::put(&mut bytes, self.tombstones.len() as u64);
+        self.tombstones.iter().for_each(|tombstone| tombstone.put(&mut bytes));
         varint::put(&mut bytes, self.removed.len() as u64);
         self.removed.iter().for_each(|name| varint::put_bytes(&mut bytes, name.as_bytes()));
         let crc = crc32fast::hash(&bytes);
@@ -78,46 +86,63 @@ fn decode(bytes: &[u8]) -> Result<(u32, Manifest), Malformed> {
     if version != VERSION {
         return Ok((version, Manifest::default()));
     }
-    let (next_head, first_segment) = (reader.varint()?, reader.varint()?);
-    let mut blocks = Vec::new();
+    let mut manifest = Manifest {
+        next_head: reader.varint()?,
+        first_segment: reader.varint()?,
+        next_sequence: reader.varint()?,
+        ..Manifest::default()
+    };
     for _ in 0..reader.count()? {
-        blocks.push(BlockMeta::read(&mut reader)?);
+        manifest.blocks.push(BlockMeta::read(&mut reader)?);
     }
-    let mut removed = Vec::new();
-    // The list was added later; without it the manifest is whole as well.
-    let count = if reader.is_empty() { 0 } else { reader.count()? };
-    for _ in 0..count {
-        removed.push(reader.text()?.to_owned());
+    for _ in 0..reader.count()? {
+        manifest.tombstones.push(Tombstone::read(&mut reader)?);
     }
-    Ok((version, Manifest { next_head, first_segment, blocks, removed }))
+    for _ in 0..reader.count()? {
+        manifest.removed.push(reader.text()?.to_owned());
+    }
+    if reader.is_empty() { Ok((version, manifest)) } else { Err(Malformed) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use muster_environment::MemoryDisk;
-    use muster_series::TimeRange;
+    use muster_series::{Matcher, TimeRange};
+
+    fn manifest() -> Manifest {
+        let block = BlockMeta {
+            partition: -86_400_000,
+            first_head: 1,
+            last_head: 4,
+            sequence: 6,
+            range: TimeRange::new(-5, -1),
+            series: 3,
+            samples: 12,
+            bytes: 1000,
+            settled: true,
+        };
+        Manifest {
+            next_head: 5,
+            first_segment: 9,
+            next_sequence: 8,
+            blocks: vec![block],
+            tombstones: vec![Tombstone {
+                sequence: 7,
+                created_ms: 5,
+                range: TimeRange::ALL,
+                matchers: vec![Matcher::equal("host", "web-1")],
+            }],
+            removed: vec!["0_1-1_2.blk".to_owned()],
+        }
+    }
 
     #[test]
     fn what_is_stored_is_loaded_and_damage_is_told() {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
         disk.create_dir_all(dir).unwrap();
         assert_eq!(Manifest::load(&disk, dir).unwrap(), None);
-        let block = BlockMeta {
-            partition: -86_400_000,
-            first_head: 1,
-            last_head: 4,
-            range: TimeRange::new(-5, -1),
-            series: 3,
-            samples: 12,
-            bytes: 1000,
-        };
-        let manifest = Manifest {
-            next_head: 5,
-            first_segment: 9,
-            blocks: vec![block],
-            removed: vec!["0_1-1.blk".to_owned()],
-        };
+        let manifest = manifest();
         manifest.store(&disk, dir).unwrap();
         assert_eq!(Manifest::load(&disk, dir).unwrap(), Some(manifest.clone()));
         for at in 0..manifest.encode().len() {
@@ -125,5 +150,27 @@ mod tests {
             disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| bytes[at] ^= 1).unwrap();
             assert!(matches!(Manifest::load(&disk, dir), Err(TsdbError::Corrupt { .. })));
         }
+    }
+
+    #[test]
+    fn the_golden_manifest_is_what_is_written() {
+        let golden = include_bytes!("../tests/golden/manifest-v2");
+        assert_eq!(manifest().encode(), golden);
+    }
+
+    #[test]
+    fn a_manifest_of_another_version_is_refused() {
+        let (disk, dir) = (MemoryDisk::new(), Path::new("/data"));
+        disk.create_dir_all(dir).unwrap();
+        manifest().store(&disk, dir).unwrap();
+        disk.corrupt(&dir.join(MANIFEST_NAME), |bytes| {
+            bytes[8] = 1;
+            let body = bytes.len() - 4;
+            let crc = crc32fast::hash(&bytes[..body]);
+            bytes[body..].copy_from_slice(&crc.to_le_bytes());
+        })
+        .unwrap();
+        let error = Manifest::load(&disk, dir).unwrap_err();
+        assert!(matches!(error, TsdbError::Version { found: 1, known: 2, .. }));
     }
 }

@@ -5,16 +5,18 @@
 
 mod record;
 mod replay;
+mod samples;
+mod series_table;
 mod writer;
 
-pub(crate) use record::ResolvedGroup;
 pub(crate) use record::segment_header;
 pub(crate) use replay::{Cut, ReplaySink, replay_segment};
+pub(crate) use series_table::SeriesTable;
 pub(crate) use writer::WalWriter;
 
 /// First bytes of a segment (docs/format/wal.md, "Segment").
 const MAGIC: [u8; 8] = *b"MUSTRWAL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SEGMENT_HEADER_LEN: u64 = 16;
 
 /// First bytes of a record (docs/format/wal.md, "Record").

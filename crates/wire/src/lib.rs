@@ -1,5 +1,7 @@
-//! The protocol between an agent and the server: both sides as state machines without I/O.
+//! The protocols that samples come by, as bytes: that between an agent and the server, both sides as state machines
+//! without I/O, and those by which other programs push ([`decode_v1`], [`decode_v2`], [`decode_otlp`]).
 //!
+//! # The agent protocol
 //! A session lives on one WebSocket; every binary message is one *frame*. The caller moves frames:
 //! what arrives goes into `handle_frame`, what `poll_transmit` hands out is to be sent, in order.
 //! Byte layouts are in `docs/format/wire.md`.
@@ -68,14 +70,24 @@ mod message;
 mod value;
 mod varint;
 
+mod otlp;
+mod protobuf;
+pub mod remote_read;
+mod remote_write;
+
 pub use agent_session::{AgentEvent, AgentSession, Sent};
 pub use error::WireError;
-pub use limits::Limits;
+pub use limits::{LabelLimits, Limits};
 pub use model::{
     AgentHello, Batch, ChallengeFacts, GoodbyeReason, Group, Identity, OsFacts, RefuseReason,
     RejectCode, Welcome,
 };
+pub use otlp::{
+    OtlpLabel, PointProblem, PointVisitor, decode_otlp, encode_failure, encode_response,
+};
+pub use protobuf::DecodeError;
 pub use record::{Record, RecordDecoder, RecordEncoder};
+pub use remote_write::{RawLabelError, RawLabels, SeriesVisitor, decode_v1, decode_v2};
 pub use server_session::{ServerEvent, ServerSession};
 
 /// The newest protocol that this crate speaks.

@@ -1,4 +1,4 @@
-//! What one session may ask of the other side.
+//! What one session may ask of the other side, and what labels may be like that are pushed without a session.
 
 /// Limits of one session. The server sets them and tells the agent, which keeps to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,5 +30,22 @@ impl Default for Limits {
             samples_per_batch: 100_000,
             groups_per_batch: 1_000,
         }
+    }
+}
+
+/// Limits of one pushed series' labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelLimits {
+    /// How many labels.
+    pub labels: usize,
+    /// Bytes of a label's name.
+    pub name_bytes: usize,
+    /// Bytes of a label's value.
+    pub value_bytes: usize,
+}
+
+impl Default for LabelLimits {
+    fn default() -> Self {
+        Self { labels: 64, name_bytes: 1 << 10, value_bytes: 8 << 10 }
     }
 }

@@ -6,7 +6,19 @@ use crate::server::{PASSWORD, Server, muster, text};
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
 fn every_command_has_help_with_an_example() {
-    for command in ["up", "server", "agent", "query", "user", "token", "enroll-token"] {
+    for command in [
+        "up",
+        "server",
+        "agent",
+        "query",
+        "rules",
+        "user",
+        "token",
+        "enroll-token",
+        "backup",
+        "restore",
+        "doctor",
+    ] {
         let output = muster(&[command, "--help"]);
         assert!(output.status.success());
         let help = text(&output.stdout);
@@ -103,7 +115,9 @@ fn a_command_that_cannot_work_says_what_to_do() {
     let nowhere = "http://127.0.0.1:1";
 
     check(&["query", "up", "--data-dir", &free], "no server runs");
-    check(&["query", "sum(", "--data-dir", &data], "query");
+    check(&["query", "sum(up) up", "--data-dir", &data], "  sum(up) up\n          ^");
+    check(&["query", "up", "--last", "soon", "--data-dir", &data], "--last");
+    check(&["rules", "check", "/nowhere.yml"], "1 of 1 files failed");
     check(&["query", "up", "--server", nowhere], "--api-token");
     check(&["query", "up", "--server", nowhere, "--api-token", "x"], "cannot reach");
     check(
@@ -150,5 +164,83 @@ fn the_join_command_is_complete() {
         ["--server https://", &port, "--ca-fingerprint sha256:", &format!("--token {token}")]
     {
         assert!(command.contains(part), "{command}");
+    }
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_query_is_a_table_csv_or_a_chart() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::up(dir.path());
+    crate::server::wait_for("up", || server.query("up == 1").into_iter().next());
+    let printed = |more: &[&str]| {
+        let output = server.beside(&[&["query", "up"], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(printed(&[]).starts_with("SERIES "), "{}", printed(&[]));
+    let csv = printed(&["--last", "1m", "--csv"]);
+    assert!(csv.starts_with("time,value,__name__,instance,job\r\n"), "{csv}");
+    let chart = printed(&["--chart", "--last", "10m"]);
+    assert!(chart.contains("* up{") && chart.contains("UTC"), "{chart}");
+    assert!(chart.lines().all(|line| line.chars().count() <= 80), "{chart}");
+}
+
+/// Files of rules and tests, and whether promtool and we find them good.
+const RULE_TESTS: [(&str, &str, bool); 4] = [
+    ("good", "exp: a", true),
+    ("wrong label", "exp: b", false),
+    ("unknown key", "exq: a", false),
+    ("no such time", "exp: a\n    eval_time: never", false),
+];
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn rules_are_judged_as_promtool_judges_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let rules = "groups:\n- name: g\n  rules:\n  - alert: Down\n    expr: up == 0\n    for: 2m\n    labels: {severity: page}\n    \
+                 annotations: {summary: '{{ $labels.instance }} down, {{ humanizeDuration 90 }}'}\n  \
+                 - {record: 'job:up', expr: sum by (job) (up)}\n";
+    std::fs::write(path("rules.yml"), rules).unwrap();
+    std::fs::write(path("broken.yml"), rules.replace("up == 0", "up = 0")).unwrap();
+    let promtool = |arguments: &[&str]| {
+        std::process::Command::new("promtool")
+            .args(arguments)
+            .output()
+            .ok()
+            .map(|o| o.status.success())
+    };
+    let ours = |arguments: &[&str]| muster(arguments).status.success();
+    if promtool(&["--version"]).is_none() {
+        println!("skipped: promtool is not installed (apt-get install prometheus)");
+        return;
+    }
+    for (file, good) in [("rules.yml", true), ("broken.yml", false)] {
+        assert_eq!(promtool(&["check", "rules", &path(file)]), Some(good), "promtool on {file}");
+        assert_eq!(ours(&["rules", "check", &path(file)]), good, "muster on {file}");
+    }
+    for (what, expectation, good) in RULE_TESTS {
+        let alert = expectation
+            .replace(
+                "exp: a",
+                "exp_alerts:\n    - exp_labels: {severity: page, job: x, instance: a}\n      \
+             exp_annotations: {summary: 'a down, 1m 30s'}",
+            )
+            .replace("exp: b", "exp_alerts: [{exp_labels: {severity: page}}]");
+        let tests = format!(
+            "rule_files: [rules.yml]\ntests:\n- interval: 1m\n  input_series:\n  \
+             - {{series: 'up{{job=\"x\", instance=\"a\"}}', values: '1 0x5 _ stale'}}\n  alert_rule_test:\n  \
+             - alertname: Down\n    {alert}\n{}  promql_expr_test:\n  \
+             - {{expr: 'job:up', eval_time: 3m, exp_samples: [{{labels: 'job:up{{job=\"x\"}}', value: 0}}]}}\n",
+            if expectation.contains("eval_time") { "" } else { "    eval_time: 4m\n" },
+        );
+        std::fs::write(path("test.yml"), &tests).unwrap();
+        assert_eq!(
+            promtool(&["test", "rules", &path("test.yml")]),
+            Some(good),
+            "promtool: {what}\n{tests}"
+        );
+        assert_eq!(ours(&["rules", "test", &path("test.yml")]), good, "muster: {what}\n{tests}");
     }
 }

@@ -6,15 +6,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod http;
+mod pusher;
 mod server;
 mod test_agent;
 
 mod agent_state;
 mod backfill;
+mod backup;
 mod bad_input;
 mod command_line;
 mod crash;
 mod first_run;
 mod fleet;
 mod full_disk;
+mod prometheus_api;
+mod push;
 mod tls;

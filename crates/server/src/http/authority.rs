@@ -9,6 +9,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use muster_meta::{Permission, Role};
 
 use super::failure::ApiFailure;
@@ -70,8 +72,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiFailure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
-        if let Some(token) = bearer(&parts.headers) {
-            return by_token(app, hash_secret(token)).await;
+        if let Some(token) = token(&parts.headers) {
+            return by_token(app, hash_secret(&token)).await;
         }
         let Some(secret) = session_secret(&parts.headers, app.secure) else {
             return Err(ApiFailure::not_signed_in());
@@ -109,7 +111,7 @@ impl FromRequestParts<Arc<App>> for Administrator {
     }
 }
 
-async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
+pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let found = app.meta.api_token_by_hash(&secret_hash, now_ms).await?;
     let Some(token) = found else {
@@ -151,10 +153,20 @@ async fn by_session(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFai
     })
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of `Authorization: Bearer TOKEN`, or the password of `Basic`, whatever the name before it: many clients
+/// know no other way.
+fn token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    let bytes = STANDARD.decode(rest.trim()).ok()?;
+    let pair = String::from_utf8(bytes).ok()?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| pair.split_once(':'))?
+        .map(|(_, token)| token.to_owned())
 }
 
 /// The name of the session cookie.
@@ -230,8 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_taken_from_its_header_only() {
-        assert_eq!(bearer(&headers(&[("authorization", "bearer  x ")])), Some("x"));
-        assert_eq!(bearer(&headers(&[("authorization", "Basic x")])), None);
+    fn a_token_is_taken_from_its_header_only() {
+        let taken = |value| token(&headers(&[("authorization", value)]));
+        assert_eq!(taken("bearer  x ").as_deref(), Some("x"));
+        // "grafana:x:y"
+        assert_eq!(taken("Basic Z3JhZmFuYTp4Onk=").as_deref(), Some("x:y"));
+        for value in ["Basic x", "Basic eA==", "Digest Z3JhZmFuYTp4Onk="] {
+            assert_eq!(taken(value), None, "{value}");
+        }
+        assert_eq!(token(&headers(&[("cookie", "authorization=bearer x")])), None);
     }
 }

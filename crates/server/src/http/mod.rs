@@ -1,17 +1,28 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
+mod admin_tsdb;
 mod agents;
 mod answer;
 mod assets;
 mod authority;
 mod failure;
+mod federate;
 mod health;
 mod hosts;
 mod json_body;
 mod live;
 mod openapi;
 mod prometheus;
+mod prometheus_inventory;
+mod prometheus_params;
 mod prometheus_reply;
+mod prometheus_status;
+mod prometheus_work;
+mod push;
+mod push_authority;
+mod push_body;
+mod push_metrics;
+mod remote_read;
 mod self_metrics;
 mod sessions;
 mod tokens;
@@ -23,10 +34,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -47,12 +59,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(self_metrics::metrics))
-        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
-        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
-        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
-        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
-        .route("/api/v1/label/{name}/values", get(prometheus::label_values))
-        .route("/api/v1/status/buildinfo", get(prometheus::build_info))
+        .merge(prometheus_routes())
         .route("/api/muster/openapi.json", get(openapi::serve))
         .route(
             "/api/muster/v1/session",
@@ -83,15 +90,69 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/muster/v1/live/hosts", get(live::hosts))
         .route("/api/muster/v1/live/query", get(live::query))
         .route(muster_wire::CONNECT_PATH, get(agents::connect));
+    // Their bodies have limits of their own, and their answers are too short to be compressed.
+    let pushes = Router::new()
+        .route("/api/v1/write", post(push::remote_write))
+        .route("/api/v1/otlp/v1/metrics", post(push::otlp))
+        .route("/api/v1/import/prometheus", post(push::text))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::disable());
     let counting = Arc::clone(&app);
     answers
         .merge(streams)
+        .merge(pushes)
         .layer(middleware::from_fn(security_headers))
         .layer(CatchPanicLayer::custom(move |_| {
             counting.counters.panics.add(1);
             ApiFailure::internal().into_response()
         }))
         .with_state(app)
+}
+
+/// Prometheus's HTTP API, but for what pushes.
+fn prometheus_routes() -> Router<Arc<App>> {
+    use prometheus_inventory as inventory;
+    use prometheus_status as status;
+    Router::new()
+        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
+        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
+        .route("/api/v1/query_exemplars", get(prometheus::exemplars).post(prometheus::exemplars))
+        .route("/api/v1/format_query", get(prometheus::format_query).post(prometheus::format_query))
+        .route(
+            "/api/v1/parse_query",
+            get(prometheus::parse_query_tree).post(prometheus::parse_query_tree),
+        )
+        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
+        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
+        .route(
+            "/api/v1/label/{name}/values",
+            get(prometheus::label_values).post(prometheus::label_values),
+        )
+        .route("/api/v1/read", post(remote_read::read))
+        .route("/federate", get(federate::federate))
+        .route("/api/v1/metadata", get(inventory::metadata))
+        .route("/api/v1/targets", get(inventory::targets))
+        .route("/api/v1/targets/metadata", get(inventory::nothing))
+        .route("/api/v1/scrape_pools", get(inventory::scrape_pools))
+        .route("/api/v1/rules", get(inventory::rules))
+        .route("/api/v1/alerts", get(inventory::alerts))
+        .route("/api/v1/alertmanagers", get(inventory::alertmanagers))
+        .route("/api/v1/notifications", get(inventory::nothing))
+        .route("/api/v1/features", get(status::features))
+        .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/config", get(status::config))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
+        .route("/api/v1/status/tsdb", get(status::tsdb))
+        .route("/api/v1/status/walreplay", get(status::wal_replay))
+        .route("/api/v1/admin/tsdb/delete_series", change(admin_tsdb::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", change(admin_tsdb::clean_tombstones))
+        .route("/api/v1/admin/tsdb/snapshot", change(admin_tsdb::snapshot))
+}
+
+/// A handler of both methods with which Prometheus's API changes something.
+fn change<T: 'static>(handler: impl Handler<T, Arc<App>>) -> MethodRouter<Arc<App>> {
+    post(handler.clone()).put(handler)
 }
 
 /// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.

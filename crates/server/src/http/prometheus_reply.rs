@@ -5,7 +5,6 @@
 
 use std::io::Write as _;
 
-use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use muster_promql::{EvaluateError, Evaluated, Value};
@@ -15,6 +14,7 @@ use serde::Serialize;
 
 use super::answer::{AnswerError, Pieces};
 use super::failure::ApiFailure;
+use super::prometheus::TRUNCATED;
 use crate::store::QueryError;
 
 /// A failure in Prometheus's envelope.
@@ -78,7 +78,11 @@ impl From<QueryError> for PromFailure {
 
 impl From<TsdbError> for PromFailure {
     fn from(error: TsdbError) -> Self {
-        Self::execution(error.to_string())
+        let text = error.to_string();
+        match error {
+            TsdbError::Cancelled => Self::canceled(text),
+            _ => Self::execution(text),
+        }
     }
 }
 
@@ -116,10 +120,9 @@ pub(crate) fn data_reply<T: Serialize + ?Sized>(data: &T) -> Response {
     axum::Json(serde_json::json!({ "status": "success", "data": data })).into_response()
 }
 
-/// A written answer.
-pub(crate) fn json_reply(body: Body) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], body).into_response()
+/// Writes data that is small enough to be built first.
+pub(crate) fn write_data(out: &mut Pieces, data: &serde_json::Value) {
+    let _ = write!(out.text(), "{{\"status\":\"success\",\"data\":{data}}}");
 }
 
 /// What every answer that is written here begins with.
@@ -138,29 +141,44 @@ pub(crate) fn write_evaluated(out: &mut Pieces, evaluated: &Evaluated) -> Result
     Ok(())
 }
 
-/// Writes a list of texts.
-pub(crate) fn write_texts(out: &mut Pieces, texts: &[String]) -> Result<(), AnswerError> {
-    write_list(out, texts, |out, text| write_text(out, text))
+/// Writes the first `limit` of a list of texts; a warning says that there were more.
+pub(crate) fn write_texts(
+    out: &mut Pieces,
+    texts: &[String],
+    limit: usize,
+) -> Result<(), AnswerError> {
+    write_list(out, texts, limit, |out, text| write_text(out, text))
 }
 
-/// Writes a list of label sets.
-pub(crate) fn write_label_sets(out: &mut Pieces, sets: &[Labels]) -> Result<(), AnswerError> {
-    write_list(out, sets, write_labels)
+/// Writes the first `limit` of a list of label sets; a warning says that there were more.
+pub(crate) fn write_label_sets(
+    out: &mut Pieces,
+    sets: &[Labels],
+    limit: usize,
+) -> Result<(), AnswerError> {
+    write_list(out, sets, limit, write_labels)
 }
 
 fn write_list<T>(
     out: &mut Pieces,
     items: &[T],
+    limit: usize,
     write: impl Fn(&mut Vec<u8>, &T),
 ) -> Result<(), AnswerError> {
     out.text().extend_from_slice(SUCCESS);
-    for (at, item) in items.iter().enumerate() {
-        out.text().push(if at > 0 { b',' } else { b'[' });
+    out.text().push(b'[');
+    for (at, item) in items.iter().take(limit).enumerate() {
+        if at > 0 {
+            out.text().push(b',');
+        }
         write(out.text(), item);
         out.turn()?;
     }
-    let end: &[u8] = if items.is_empty() { b"[]}" } else { b"]}" };
-    out.text().extend_from_slice(end);
+    out.text().push(b']');
+    if items.len() > limit {
+        let _ = write!(out.text(), ",\"warnings\":[\"{TRUNCATED}\"]");
+    }
+    out.text().push(b'}');
     Ok(())
 }
 
@@ -336,13 +354,18 @@ mod tests {
             String::from_utf8_lossy(pieces.text()),
             r#"{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[0,"1"],[0.001,"2"]]},{"metric":{"a":"b"},"values":[[0,"3"]]}]}"#
         );
-        for (texts, expected) in [
-            (vec![], r#"{"status":"success","data":[]}"#),
-            (vec!["x"; 2], r#"{"status":"success","data":["x","x"]}"#),
+        for (texts, limit, expected) in [
+            (vec![], 1, r#"{"status":"success","data":[]}"#),
+            (vec!["x"; 2], 2, r#"{"status":"success","data":["x","x"]}"#),
+            (
+                vec!["x"; 2],
+                1,
+                r#"{"status":"success","data":["x"],"warnings":["results truncated due to limit"]}"#,
+            ),
         ] {
             let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
             let mut pieces = Pieces::new(QueryRun::default(), 1 << 10);
-            write_texts(&mut pieces, &texts).unwrap();
+            write_texts(&mut pieces, &texts, limit).unwrap();
             assert_eq!(String::from_utf8_lossy(pieces.text()), expected);
         }
     }

@@ -57,8 +57,17 @@ const PROCESS: [Row<App>; 12] = [
 ];
 
 /// What the store tells.
-const STORE: [Row<Stats>; 20] = [
+const STORE: [Row<Stats>; 26] = [
     ("muster_tsdb_series", Gauge, "Series that may be written to.", |s| s.series as f64),
+    ("muster_tsdb_label_bytes", Gauge, "Memory that the texts of their labels take.", |s| {
+        s.label_bytes as f64
+    }),
+    (
+        "muster_tsdb_series_forgotten_total",
+        Counter,
+        "Series taken out of memory as they had no sample for hours.",
+        |s| s.forgotten_series as f64,
+    ),
     ("muster_tsdb_head_samples", Gauge, "Samples not yet in a block.", |s| s.head_samples as f64),
     ("muster_tsdb_head_bytes", Gauge, "Memory that these take.", |s| s.head_bytes as f64),
     ("muster_tsdb_blocks", Gauge, "Blocks on disk.", |s| s.blocks as f64),
@@ -73,7 +82,7 @@ const STORE: [Row<Stats>; 20] = [
     ("muster_tsdb_samples_duplicate_total", Counter, "Samples that were there already.", |s| {
         s.duplicate_samples as f64
     }),
-    ("muster_tsdb_series_refused_total", Counter, "Series over the limit.", |s| {
+    ("muster_tsdb_series_refused_total", Counter, "Series over a limit or not valid.", |s| {
         s.refused_series as f64
     }),
     ("muster_tsdb_batches_busy_total", Counter, "Batches refused as too much was waiting.", |s| {
@@ -104,6 +113,21 @@ const STORE: [Row<Stats>; 20] = [
     ("muster_tsdb_damaged_chunks_total", Counter, "Damaged chunks left out of answers.", |s| {
         s.damaged_chunks as f64
     }),
+    ("muster_tsdb_tombstones", Gauge, "Deletions whose room is not free yet.", |s| {
+        s.tombstones as f64
+    }),
+    ("muster_tsdb_scrubbed_blocks_total", Counter, "Blocks read again to find damage.", |s| {
+        s.scrubbed_blocks as f64
+    }),
+    ("muster_tsdb_scrub_damage_total", Counter, "Blocks that were found damaged so.", |s| {
+        s.scrub_damage as f64
+    }),
+    (
+        "muster_tsdb_size_retention_blocks_total",
+        Counter,
+        "Blocks dropped because the store was larger than it may be.",
+        |s| s.dropped_for_size as f64,
+    ),
     ("muster_tsdb_disk_full", Gauge, "1 while nothing is stored for lack of room.", |s| {
         f64::from(u8::from(s.disk_full))
     }),
@@ -121,6 +145,7 @@ pub(crate) async fn metrics(_: Reader, State(app): State<Arc<App>>) -> Response 
     families.extend(rows(&PROCESS, &*app));
     families.extend(rows(&STORE, &stats));
     families.push(refused_samples(&stats));
+    families.extend(super::push_metrics::families(&app.push));
     let content_type = HeaderValue::from_static(CONTENT_TYPE);
     ([(header::CONTENT_TYPE, content_type)], write(&families)).into_response()
 }

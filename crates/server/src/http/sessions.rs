@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
@@ -38,10 +38,19 @@ pub(crate) async fn sign_in(
     if !is_same_site(&Method::POST, &headers) {
         return Err(ApiFailure::forbidden("this request came from another site"));
     }
+    let user = authenticate(&app, address.ip(), &request).await?;
+    open_session(&app, &user, address).await
+}
+
+/// The account of this name and password. Attempts are counted and slowed down, by address and account.
+pub(super) async fn authenticate(
+    app: &Arc<App>,
+    ip: IpAddr,
+    request: &SignIn,
+) -> Result<User, ApiFailure> {
     if request.user.len() > MAX_CREDENTIAL_BYTES || request.password.len() > MAX_CREDENTIAL_BYTES {
         return Err(ApiFailure::bad_request("name and password may have 1,024 bytes at most"));
     }
-    let ip = address.ip();
     let _waiting = app
         .waiting_sign_ins
         .try_acquire()
@@ -56,7 +65,7 @@ pub(crate) async fn sign_in(
         }
         throttle.failed(ip, &request.user, now);
     }
-    let Some(user) = check_password(&app, &request).await? else {
+    let Some(user) = check_password(app, request).await? else {
         app.counters.failed_sign_ins.add(1);
         tracing::warn!(address = %ip, user = request.user, "sign-in failed");
         let error = "the name or the password is wrong";
@@ -65,7 +74,7 @@ pub(crate) async fn sign_in(
     app.throttle.lock().succeeded(ip, &request.user);
     app.counters.sign_ins.add(1);
     tracing::info!(address = %ip, user = user.name, "signed in");
-    open_session(&app, &user, address).await
+    Ok(user)
 }
 
 /// The account, if the password is right.

@@ -24,11 +24,18 @@ pub(crate) async fn run(app: Arc<App>) {
             () = app.presence_changed.notified() => tokio::time::sleep(GATHER).await,
             () = app.stopped() => return,
         }
-        write(&app, &mut numbers).await;
+        if write(&app, &mut numbers).await.is_err() {
+            numbers.clear();
+            // With new numbers for all, so there is nothing to forget between.
+            let _ = write(&app, &mut numbers).await;
+        }
     }
 }
 
-async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) {
+/// The store has forgotten some of the numbers.
+struct Forgotten;
+
+async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) -> Result<(), Forgotten> {
     let mut samples = Vec::new();
     for entry in app.roster.all() {
         let id = match numbers.get(&entry.instance) {
@@ -44,7 +51,7 @@ async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) {
         samples.push((id, f64::from(u8::from(entry.presence().connected))));
     }
     if samples.is_empty() {
-        return;
+        return Ok(());
     }
     let (sender, done) = tokio::sync::oneshot::channel();
     app.store.append(
@@ -53,9 +60,12 @@ async fn write(app: &App, numbers: &mut HashMap<Arc<str>, SeriesId>) {
             let _ = sender.send(result);
         }),
     );
-    if let Ok(Err(error)) = done.await {
-        tracing::warn!(%error, "`up` was not stored");
+    match done.await {
+        Ok(Ok(appended)) if appended.refused.unknown_series > 0 => return Err(Forgotten),
+        Ok(Err(error)) => tracing::warn!(%error, "`up` was not stored"),
+        _ => {}
     }
+    Ok(())
 }
 
 fn up_labels(instance: &str) -> Labels {

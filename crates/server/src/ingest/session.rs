@@ -155,7 +155,7 @@ impl Session {
             Event::Frame(Some(Ok(Message::Close(_)) | Err(_)) | None) => {
                 return ControlFlow::Break(());
             }
-            Event::Stored(stored) => self.stored(stored),
+            Event::Stored(stored) => self.stored(&stored),
             Event::Viewers => self.settings(true),
             Event::Renew => self.settings(false),
             Event::End(reason) => {
@@ -268,7 +268,7 @@ impl Session {
         );
     }
 
-    fn stored(&mut self, stored: Stored) {
+    fn stored(&mut self, stored: &Stored) {
         if self.unacknowledged == MAX_UNACKNOWLEDGED {
             self.heard_ms = self.app.clock.monotonic_ms();
         }
@@ -277,31 +277,29 @@ impl Session {
             return;
         };
         let instance = &*admitted.hold.entry.instance;
-        match stored.result {
+        let now_ms = self.app.clock.monotonic_ms();
+        match &stored.result {
             Ok(appended) => {
                 let refused = appended.refused.total();
                 self.app.counters.samples.add(stored.samples - refused.min(stored.samples));
                 if refused > 0 {
-                    self.app.refusals.note(instance, &appended, self.app.clock.monotonic_ms());
+                    self.app.refusals.note(instance, appended, now_ms);
                 }
                 if refused < stored.samples || stored.samples == 0 {
                     admitted.hold.entry.arrived(stored.newest_ms);
                 }
-                if appended.refused.too_new > 0 && appended.refused.too_new == stored.samples {
-                    // Nothing of it is stored, and one of the clocks may be set right: the agent keeps it.
-                    self.wire.refuse(stored.sequence, RefuseReason::ClockAhead);
-                } else {
-                    self.wire.acknowledge(stored.sequence);
-                }
             }
-            Err(error) => {
-                let reason = match &error {
-                    TsdbError::DiskFull { .. } => RefuseReason::DiskFull,
-                    TsdbError::Busy => RefuseReason::Overloaded,
-                    _ => RefuseReason::Other,
-                };
-                self.app.refusals.failed(instance, &error, self.app.clock.monotonic_ms());
-                self.wire.refuse(stored.sequence, reason);
+            Err(error) => self.app.refusals.failed(instance, error, now_ms),
+        }
+        match answer(stored.samples, &stored.result) {
+            Answer::Acknowledge => self.wire.acknowledge(stored.sequence),
+            Answer::Refuse(reason) => self.wire.refuse(stored.sequence, reason),
+            Answer::NameAnew => {
+                tracing::info!(
+                    instance,
+                    "an agent wrote to series that were idle for long; it connects again and names them anew"
+                );
+                self.wire.goodbye(GoodbyeReason::Idle);
             }
         }
     }
@@ -317,6 +315,30 @@ impl Session {
         } else if changed {
             self.wire.settings(0, 0);
         }
+    }
+}
+
+/// What an agent is told of a batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Acknowledge,
+    Refuse(RefuseReason),
+    /// Nothing; the session ends. The store has forgotten series that this session named, so the agent has to name them again,
+    /// and then sends what was not acknowledged once more. What of it was stored is dropped as a duplicate.
+    NameAnew,
+}
+
+fn answer(samples: u64, result: &Result<Appended, TsdbError>) -> Answer {
+    match result {
+        Ok(appended) if appended.refused.unknown_series > 0 => Answer::NameAnew,
+        // Nothing of it is stored, and one of the clocks may be set right: the agent keeps it.
+        Ok(appended) if appended.refused.too_new > 0 && appended.refused.too_new == samples => {
+            Answer::Refuse(RefuseReason::ClockAhead)
+        }
+        Ok(_) => Answer::Acknowledge,
+        Err(TsdbError::DiskFull { .. }) => Answer::Refuse(RefuseReason::DiskFull),
+        Err(TsdbError::Busy) => Answer::Refuse(RefuseReason::Overloaded),
+        Err(_) => Answer::Refuse(RefuseReason::Other),
     }
 }
 
@@ -337,4 +359,29 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
 fn until(deadline_ms: Option<i64>, now_ms: i64) -> Duration {
     let ms = deadline_ms.map_or(3_600_000, |deadline| deadline.saturating_sub(now_ms).max(0));
     Duration::from_millis(ms.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_tsdb::Refused;
+
+    #[track_caller]
+    fn check(refused: Refused, expected: &Answer) {
+        let appended = Appended { samples: 5 - refused.total(), refused, ..Appended::default() };
+        assert_eq!(answer(5, &Ok(appended)), *expected);
+    }
+
+    #[test]
+    fn a_batch_is_acknowledged_only_if_nothing_of_it_is_worth_another_try() {
+        let refused = Refused::default();
+        check(refused, &Answer::Acknowledge);
+        check(Refused { too_old: 5, ..refused }, &Answer::Acknowledge);
+        check(Refused { too_new: 4, ..refused }, &Answer::Acknowledge);
+        check(Refused { too_new: 5, ..refused }, &Answer::Refuse(RefuseReason::ClockAhead));
+        check(Refused { unknown_series: 1, ..refused }, &Answer::NameAnew);
+        check(Refused { unknown_series: 1, too_new: 4, ..refused }, &Answer::NameAnew);
+        assert_eq!(answer(5, &Err(TsdbError::Busy)), Answer::Refuse(RefuseReason::Overloaded));
+        assert_eq!(answer(5, &Err(TsdbError::Closed)), Answer::Refuse(RefuseReason::Other));
+    }
 }

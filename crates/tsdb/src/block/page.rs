@@ -1,10 +1,13 @@
 //! Pages: the unit in which a block is written, checked, read and cached.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::label_page::LabelPage;
 use super::series_page::SeriesPage;
 use crate::codec::varint::{self, Malformed, Reader};
 
@@ -12,16 +15,19 @@ use crate::codec::varint::{self, Malformed, Reader};
 pub(super) const PAGE_HEADER_LEN: usize = 9;
 /// Longest page, packed or not; a longer one is neither written nor read.
 pub(super) const MAX_PAGE_LEN: u32 = 256 << 20;
-const ZSTD_LEVEL: i32 = 1;
+/// A page that claims to be longer is unpacked piece by piece, so that the claim alone takes no memory.
+const TRUSTED_PAGE_LEN: u32 = 4 << 20;
 
 /// What a page holds (docs/format/block.md, "Page").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum PageKind {
     Columns = 1,
     Series = 2,
     Label = 3,
     Contents = 4,
+    /// Columns that are small already; only such a page is not compressed.
+    PackedColumns = 5,
 }
 
 /// Where a page is in its file.
@@ -32,6 +38,11 @@ pub(super) struct PageRef {
 }
 
 impl PageRef {
+    /// The first byte after the page.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(u64::from(self.len))
+    }
+
     pub(super) fn put(self, out: &mut Vec<u8>) {
         varint::put(out, self.offset);
         varint::put(out, u64::from(self.len));
@@ -50,29 +61,46 @@ pub(super) enum PageFault {
     /// It is whole, and has so many bytes that no memory is given to it.
     TooLarge(u64),
     /// It could not be packed.
-    Pack(std::io::Error),
+    Pack(io::Error),
 }
 
-/// The bytes of a page on disk, which has at most `limit` bytes, packed or not.
-pub(super) fn pack(kind: PageKind, raw: &[u8], limit: u32) -> Result<Vec<u8>, PageFault> {
-    let bounded = |len: usize| match u32::try_from(len) {
-        Ok(short) if short <= limit => Ok(()),
-        _ => Err(PageFault::TooLarge(len as u64)),
-    };
-    bounded(raw.len())?;
-    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL).map_err(PageFault::Pack)?;
-    bounded(PAGE_HEADER_LEN + packed.len())?;
-    let mut page = Vec::with_capacity(PAGE_HEADER_LEN + packed.len());
-    page.extend_from_slice(&[0; 4]);
-    page.push(kind as u8);
-    page.extend_from_slice(&(raw.len() as u32).to_le_bytes());
-    page.extend_from_slice(&packed);
-    let crc = crc32fast::hash(&page[4..]);
-    page[..4].copy_from_slice(&crc.to_le_bytes());
-    Ok(page)
+/// Packs pages at one level of zstd.
+pub(super) struct Packer(zstd::bulk::Compressor<'static>);
+
+impl Packer {
+    pub(super) fn new(level: i32) -> io::Result<Self> {
+        Ok(Self(zstd::bulk::Compressor::new(level)?))
+    }
+
+    /// The bytes of a page on disk, which has at most `limit` bytes, packed or not.
+    pub(super) fn pack(
+        &mut self,
+        kind: PageKind,
+        raw: &[u8],
+        limit: u32,
+    ) -> Result<Vec<u8>, PageFault> {
+        let bounded = |len: usize| match u32::try_from(len) {
+            Ok(short) if short <= limit => Ok(()),
+            _ => Err(PageFault::TooLarge(len as u64)),
+        };
+        bounded(raw.len())?;
+        let packed = match kind {
+            PageKind::PackedColumns => Cow::Borrowed(raw),
+            _ => Cow::Owned(self.0.compress(raw).map_err(PageFault::Pack)?),
+        };
+        bounded(PAGE_HEADER_LEN + packed.len())?;
+        let mut page = Vec::with_capacity(PAGE_HEADER_LEN + packed.len());
+        page.extend_from_slice(&[0; 4]);
+        page.push(kind as u8);
+        page.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+        page.extend_from_slice(&packed);
+        let crc = crc32fast::hash(&page[4..]);
+        page[..4].copy_from_slice(&crc.to_le_bytes());
+        Ok(page)
+    }
 }
 
-/// What [`pack`] was given, or what is wrong with the page.
+/// What [`Packer::pack`] was given, or what is wrong with the page.
 pub(super) fn unpack(kind: PageKind, page: &[u8]) -> Result<Vec<u8>, PageFault> {
     let mut reader = Reader::new(page);
     let mut header = || -> Result<(u32, u8, u32), Malformed> {
@@ -90,16 +118,31 @@ pub(super) fn unpack(kind: PageKind, page: &[u8]) -> Result<Vec<u8>, PageFault> 
     if len > MAX_PAGE_LEN {
         return Err(PageFault::TooLarge(u64::from(len)));
     }
-    zstd::bulk::decompress(&page[PAGE_HEADER_LEN..], len as usize)
-        .map_err(|_| damaged("a page does not unpack"))
+    let body = &page[PAGE_HEADER_LEN..];
+    let raw = match kind {
+        PageKind::PackedColumns => Ok(body.to_vec()),
+        _ if len <= TRUSTED_PAGE_LEN => zstd::bulk::decompress(body, len as usize),
+        _ => decompress_long(body, u64::from(len)),
+    };
+    match raw {
+        Ok(raw) if raw.len() == len as usize => Ok(raw),
+        _ => Err(damaged("a page does not unpack")),
+    }
+}
+
+/// Unpacks at most a byte more than `len`.
+fn decompress_long(body: &[u8], len: u64) -> io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    zstd::stream::read::Decoder::with_buffer(body)?.take(len + 1).read_to_end(&mut raw)?;
+    Ok(raw)
 }
 
 /// Many columns packed together: timestamps or values of chunks.
 #[derive(Debug)]
 pub(super) struct ColumnsPage {
-    bytes: Vec<u8>,
-    /// Where each column ends.
-    ends: Vec<usize>,
+    raw: Vec<u8>,
+    /// Where the first column starts, and where each ends.
+    bounds: Vec<u32>,
 }
 
 impl ColumnsPage {
@@ -115,54 +158,30 @@ impl ColumnsPage {
         raw
     }
 
-    pub(super) fn read(raw: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(raw);
+    pub(super) fn read(raw: Vec<u8>) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(&raw);
         let count = reader.count()?;
-        let (mut ends, mut end) = (Vec::with_capacity(count), 0_usize);
+        let mut bounds = Vec::with_capacity(count + 1);
+        bounds.push(0);
+        let mut end = 0_u32;
         for _ in 0..count {
-            let len = usize::try_from(reader.varint()?).map_err(|_| Malformed)?;
-            end = end.checked_add(len).ok_or(Malformed)?;
-            ends.push(end);
+            end = end.checked_add(reader.index()?).ok_or(Malformed)?;
+            bounds.push(end);
         }
-        let bytes = reader.take(end)?.to_vec();
-        Ok(Self { bytes, ends })
+        if reader.len() != end as usize {
+            return Err(Malformed);
+        }
+        let start = raw.len() as u32 - end;
+        for bound in &mut bounds {
+            *bound += start;
+        }
+        Ok(Self { raw, bounds })
     }
 
     pub(super) fn column(&self, slot: u32) -> Result<&[u8], Malformed> {
         let slot = slot as usize;
-        let end = *self.ends.get(slot).ok_or(Malformed)?;
-        let start = if slot == 0 { 0 } else { self.ends[slot - 1] };
-        Ok(&self.bytes[start..end])
-    }
-}
-
-/// The series of each value of one label in one block; a label of many values has several such pages.
-#[derive(Debug, Default)]
-pub(super) struct LabelPage {
-    /// By value.
-    pub(super) values: Vec<(Box<str>, roaring::RoaringBitmap)>,
-}
-
-impl LabelPage {
-    pub(super) fn read(raw: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(raw);
-        let mut values = Vec::new();
-        for _ in 0..reader.count()? {
-            let value = reader.text()?.into();
-            let bitmap = roaring::RoaringBitmap::deserialize_from(reader.bytes()?);
-            values.push((value, bitmap.map_err(|_| Malformed)?));
-        }
-        Ok(Self { values })
-    }
-
-    /// Whether the value is on this page or a later one of its label.
-    pub(super) fn starts_by(&self, value: &str) -> bool {
-        self.values.first().is_some_and(|(own, _)| **own <= *value)
-    }
-
-    pub(super) fn get(&self, value: &str) -> Option<&roaring::RoaringBitmap> {
-        let at = self.values.binary_search_by(|(own, _)| (**own).cmp(value)).ok()?;
-        Some(&self.values[at].1)
+        let end = *self.bounds.get(slot + 1).ok_or(Malformed)?;
+        Ok(&self.raw[self.bounds[slot] as usize..end as usize])
     }
 }
 
@@ -178,13 +197,9 @@ impl CachedPage {
     /// Bytes of memory, about.
     fn weight(&self) -> usize {
         let own = match self {
-            Self::Columns(page) => page.bytes.len() + page.ends.len() * 8,
+            Self::Columns(page) => page.raw.len() + page.bounds.len() * 4,
             Self::Series(page) => page.weight(),
-            Self::Label(page) => page
-                .values
-                .iter()
-                .map(|(value, bitmap)| value.len() + 64 + bitmap.serialized_size())
-                .sum(),
+            Self::Label(page) => page.weight(),
         };
         own + 64
     }
@@ -260,7 +275,7 @@ mod tests {
     use super::*;
 
     fn page(len: usize) -> CachedPage {
-        CachedPage::Columns(Arc::new(ColumnsPage { bytes: vec![0; len], ends: Vec::new() }))
+        CachedPage::Columns(Arc::new(ColumnsPage { raw: vec![0; len], bounds: Vec::new() }))
     }
 
     #[test]
@@ -279,30 +294,54 @@ mod tests {
 
     #[test]
     fn a_page_over_the_limit_is_not_made_and_is_no_damage_when_read() {
+        let mut packer = Packer::new(1).unwrap();
         let too_large =
             |made: Result<Vec<u8>, PageFault>| matches!(made, Err(PageFault::TooLarge(_)));
-        assert!(!too_large(pack(PageKind::Label, &[0; 100], 100)));
-        assert!(too_large(pack(PageKind::Label, &[0; 101], 100)));
-        let mut page = pack(PageKind::Label, &[0; 100], 100).unwrap();
-        page[5..9].copy_from_slice(&(MAX_PAGE_LEN + 1).to_le_bytes());
+        assert!(!too_large(packer.pack(PageKind::Label, &[0; 100], 100)));
+        assert!(too_large(packer.pack(PageKind::Label, &[0; 101], 100)));
+        let page = packer.pack(PageKind::Label, &[0; 100], 100).unwrap();
+        assert!(too_large(unpack(PageKind::Label, &claiming(page, MAX_PAGE_LEN + 1))));
+    }
+
+    /// The page with another length in its header.
+    fn claiming(mut page: Vec<u8>, len: u32) -> Vec<u8> {
+        page[5..9].copy_from_slice(&len.to_le_bytes());
         let crc = crc32fast::hash(&page[4..]);
         page[..4].copy_from_slice(&crc.to_le_bytes());
-        assert!(too_large(unpack(PageKind::Label, &page)));
+        page
+    }
+
+    #[test]
+    fn a_page_has_the_length_that_it_claims() {
+        let mut packer = Packer::new(1).unwrap();
+        for kind in [PageKind::Series, PageKind::PackedColumns] {
+            for len in [1, 9_999, 10_001, TRUSTED_PAGE_LEN + 1] {
+                let page = packer.pack(kind, &[7; 10_000], MAX_PAGE_LEN).unwrap();
+                let unpacked = unpack(kind, &claiming(page, len));
+                assert!(matches!(unpacked, Err(PageFault::Damaged(_))), "{kind:?} {len}");
+            }
+        }
+        let long = vec![7; TRUSTED_PAGE_LEN as usize + 1];
+        let page = packer.pack(PageKind::Series, &long, MAX_PAGE_LEN).unwrap();
+        assert!(matches!(unpack(PageKind::Series, &page), Ok(raw) if raw == long));
     }
 
     #[test]
     fn every_flipped_byte_of_a_page_is_noticed() {
         let raw = ColumnsPage::put(&[b"abc".to_vec(), Vec::new(), b"d".to_vec()]);
-        let packed = pack(PageKind::Columns, &raw, MAX_PAGE_LEN).unwrap();
-        let columns = ColumnsPage::read(&unpack(PageKind::Columns, &packed).unwrap()).unwrap();
-        assert_eq!(columns.column(0), Ok(&b"abc"[..]));
-        assert_eq!(columns.column(2), Ok(&b"d"[..]));
-        assert_eq!(columns.column(3), Err(Malformed));
-        assert!(unpack(PageKind::Label, &packed).is_err());
-        for at in 0..packed.len() {
-            let mut damaged = packed.clone();
-            damaged[at] ^= 1;
-            assert!(unpack(PageKind::Columns, &damaged).is_err());
+        for kind in [PageKind::Columns, PageKind::PackedColumns] {
+            let packed = Packer::new(1).unwrap().pack(kind, &raw, MAX_PAGE_LEN).unwrap();
+            let columns = ColumnsPage::read(unpack(kind, &packed).unwrap()).unwrap();
+            assert_eq!(columns.column(0), Ok(&b"abc"[..]));
+            assert_eq!(columns.column(1), Ok(&b""[..]));
+            assert_eq!(columns.column(2), Ok(&b"d"[..]));
+            assert_eq!(columns.column(3), Err(Malformed));
+            assert!(unpack(PageKind::Label, &packed).is_err());
+            for at in 0..packed.len() {
+                let mut damaged = packed.clone();
+                damaged[at] ^= 1;
+                assert!(unpack(kind, &damaged).is_err());
+            }
         }
     }
 }

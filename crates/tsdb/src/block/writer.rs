@@ -1,12 +1,13 @@
 //! Writes a block, series by series in the order of their labels.
 //!
-//! 1. A series' samples are cut into chunks at fixed instants. Values go to the open columns page of that chunk's
-//!    window, so that one page holds many series over one window.
+//! 1. A series' samples are cut into chunks at fixed instants. Values go to an open page of columns: one for each hour in
+//!    which chunks begin, so that a page holds many series over one time, and apart those that are packed already.
 //! 2. Timestamps go to pages of their own, each distinct column once: series scraped together share one.
 //! 3. When a page of series is full, the open pages are written, and then the page, which refers to them.
 //! 4. At the end come pages for each label name, the table of contents, and a trailer that says where that is.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_environment::{Disk, WriteFile};
@@ -14,19 +15,24 @@ use muster_series::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::page::{self, ColumnsPage, PageFault, PageKind, PageRef};
+use super::open_pages::{OpenChunk, OpenColumn, OpenPage, OpenTimeline, series_page};
+use super::page::{self, ColumnsPage, Packer, PageFault, PageKind, PageRef};
 use super::reader::{Block, TRAILER_LEN, VERSION, trailer};
-use super::series_page::{ChunkRef, ColumnRef, SERIES_PER_PAGE, SeriesPage};
-use super::{BlockMeta, CHUNK_WINDOW_MS};
+use super::series_page::{ColumnsRef, SERIES_PER_PAGE};
+use super::{BlockMeta, Chunk, PARTITION_MS, label_page};
 use crate::TsdbError;
-use crate::codec::column::{self, MAX_CHUNK_SAMPLES};
+use crate::codec::column::{self, Effort, MAX_CHUNK_SAMPLES, ValueEncoder};
 use crate::codec::varint;
 
-/// A columns page is ended when it has this many columns or bytes, whatever comes first.
-const COLUMNS_PER_PAGE: usize = 64;
-const COLUMN_BYTES_PER_PAGE: usize = 256 << 10;
+/// Into so many parts a day is cut at most, so that a part of a dense series is a chunk: a whole day at 15 s, 5 min at 40 ms.
+const DAY_PARTS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 24, 96, 288];
+/// Chunks that begin in different hours have their values in different pages.
+const HOUR_MS: i64 = 3_600_000;
 /// About what a chunk takes in a page of series.
-const CHUNK_REF_BYTES: usize = 32;
+const CHUNK_REF_BYTES: usize = 4;
+/// Levels of zstd for a block that is merged soon, and for one that stays.
+const LEVEL_FAST: i32 = 1;
+const LEVEL_SMALL: i32 = 9;
 
 /// How long pages may be, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -37,29 +43,7 @@ struct PageSizes {
     most: u32,
 }
 
-const PAGE_SIZES: PageSizes = PageSizes { end_at: 1 << 20, most: page::MAX_PAGE_LEN };
-
-/// A columns page that still grows; its place in the file is known when it is written.
-#[derive(Debug, Default)]
-struct OpenPage {
-    number: usize,
-    columns: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-/// A column by the number of its page.
-#[derive(Debug, Clone, Copy)]
-struct OpenColumn {
-    page: usize,
-    slot: u32,
-}
-
-struct OpenChunk {
-    range: TimeRange,
-    len: u32,
-    times: OpenColumn,
-    values: OpenColumn,
-}
+const PAGE_SIZES: PageSizes = PageSizes { end_at: 128 << 10, most: page::MAX_PAGE_LEN };
 
 /// Writes a block under a temporary name; it is nothing until [`BlockWriter::finish`] has returned and a
 /// manifest names it. Dropped before, it removes its file.
@@ -70,11 +54,15 @@ pub(crate) struct BlockWriter<'a> {
     file: Box<dyn WriteFile>,
     offset: u64,
     meta: BlockMeta,
-    /// Where the columns pages are, by number; `None` while they are open.
-    columns_pages: Vec<Option<PageRef>>,
-    open_values: BTreeMap<i64, OpenPage>,
+    encoder: ValueEncoder,
+    packer: Packer,
+    /// The pages of columns by number; `None` while they are open.
+    columns_pages: Vec<Option<ColumnsRef>>,
+    /// By kind and by the hour in which their chunks begin.
+    open_values: BTreeMap<(PageKind, i64), OpenPage>,
     open_times: Option<OpenPage>,
-    known_times: HashMap<u128, OpenColumn>,
+    timelines: Vec<OpenTimeline>,
+    known_times: HashMap<u128, u32>,
     sizes: PageSizes,
     open_series: Vec<(Labels, Vec<OpenChunk>)>,
     open_series_bytes: usize,
@@ -85,25 +73,33 @@ pub(crate) struct BlockWriter<'a> {
 }
 
 impl<'a> BlockWriter<'a> {
-    /// Starts a block of one partition, made of the heads `first_head..=last_head`.
+    /// Starts a block of one partition, made of the heads `heads.0..=heads.1`, with its number in the store's sequence.
+    /// [`Effort::Small`] is for one that holds all of its partition.
     pub(crate) fn create(
         disk: &'a dyn Disk,
         dir: &Path,
         partition: i64,
         heads: (u64, u64),
+        sequence: u64,
+        effort: Effort,
     ) -> Result<Self, TsdbError> {
         let meta = BlockMeta {
             partition,
             first_head: heads.0,
             last_head: heads.1,
+            sequence,
             range: TimeRange::new(i64::MAX, i64::MIN),
             series: 0,
             samples: 0,
             bytes: 0,
+            settled: effort == Effort::Small,
         };
         let temporary = dir.join(format!("{}.tmp", meta.file_name()));
-        let file =
-            disk.create(&temporary).map_err(|error| TsdbError::io("create", &temporary, error))?;
+        let failed = |error| TsdbError::io("create", &temporary, error);
+        let level = if meta.settled { LEVEL_SMALL } else { LEVEL_FAST };
+        let (encoder, packer) =
+            (ValueEncoder::new(effort).map_err(failed)?, Packer::new(level).map_err(failed)?);
+        let file = disk.create(&temporary).map_err(failed)?;
         Ok(Self {
             disk,
             dir: dir.into(),
@@ -111,9 +107,12 @@ impl<'a> BlockWriter<'a> {
             file,
             offset: 0,
             meta,
+            encoder,
+            packer,
             columns_pages: Vec::new(),
             open_values: BTreeMap::new(),
             open_times: None,
+            timelines: Vec::new(),
             known_times: HashMap::new(),
             sizes: PAGE_SIZES,
             open_series: Vec::new(),
@@ -127,14 +126,57 @@ impl<'a> BlockWriter<'a> {
     /// Adds a series with its samples, which rise in time and lie in the partition. Series come in the order of their
     /// labels, each once; one without samples is left out.
     pub(crate) fn add(&mut self, labels: &Labels, samples: &[(i64, f64)]) -> Result<(), TsdbError> {
-        let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+        let (times, values) = samples.iter().copied().unzip();
+        self.add_chunks(labels, vec![Chunk::Samples { times, values }])
+    }
+
+    /// Adds a series as [`BlockWriter::add`] does; each chunk is later than the one before.
+    pub(crate) fn add_chunks(
+        &mut self,
+        labels: &Labels,
+        chunks: Vec<Chunk>,
+    ) -> Result<(), TsdbError> {
+        let mut written = Vec::new();
+        for chunk in chunks {
+            match chunk {
+                Chunk::Samples { times, values } => {
+                    self.cut(&times, &values, &mut written)?;
+                }
+                Chunk::Columns { range, len, times, values } => {
+                    let timeline = self.add_times(&times, range, len)?;
+                    let values = self.add_values(range.start_ms, values)?;
+                    written.push(OpenChunk { timeline, values });
+                }
+            }
+        }
+        let (Some(first), Some(last)) = (written.first(), written.last()) else {
             return Ok(());
         };
-        self.meta.range.start_ms = self.meta.range.start_ms.min(first.0);
-        self.meta.range.end_ms = self.meta.range.end_ms.max(last.0);
+        let (first, last) = (self.timeline(*first).range, self.timeline(*last).range);
+        self.meta.range.start_ms = self.meta.range.start_ms.min(first.start_ms);
+        self.meta.range.end_ms = self.meta.range.end_ms.max(last.end_ms);
+        self.meta.samples +=
+            written.iter().map(|chunk| u64::from(self.timeline(*chunk).len)).sum::<u64>();
+        self.add_labels(labels);
+        let label_bytes: usize = labels.iter().map(|(n, v)| n.len() + v.len()).sum();
+        self.open_series_bytes += label_bytes + written.len() * CHUNK_REF_BYTES;
+        self.open_series.push((labels.clone(), written));
+        if self.open_series.len() == SERIES_PER_PAGE as usize
+            || self.open_series_bytes >= self.sizes.end_at
+        {
+            self.end_series_page()?;
+        }
+        Ok(())
+    }
+
+    fn timeline(&self, chunk: OpenChunk) -> &OpenTimeline {
+        &self.timelines[chunk.timeline as usize]
+    }
+
+    /// Numbers the series and notes its labels.
+    fn add_labels(&mut self, labels: &Labels) {
         let ordinal = self.meta.series as u32;
         self.meta.series += 1;
-        self.meta.samples += samples.len() as u64;
         for (name, value) in labels.iter() {
             let values = match self.postings.get_mut(name) {
                 Some(values) => values,
@@ -145,74 +187,80 @@ impl<'a> BlockWriter<'a> {
                 None => values.entry(value.into()).or_default().insert(ordinal),
             };
         }
-        let mut chunks = Vec::new();
-        for of_window in samples.chunk_by(|a, b| window(a.0) == window(b.0)) {
-            for part in of_window.chunks(MAX_CHUNK_SAMPLES) {
-                chunks.push(self.add_chunk(part)?);
+    }
+
+    fn cut(
+        &mut self,
+        times: &[i64],
+        values: &[f64],
+        chunks: &mut Vec<OpenChunk>,
+    ) -> Result<(), TsdbError> {
+        let window_ms = window_ms(times.len());
+        let mut start = 0;
+        for of_window in times.chunk_by(|a, b| a.div_euclid(window_ms) == b.div_euclid(window_ms)) {
+            for times in of_window.chunks(MAX_CHUNK_SAMPLES) {
+                let of_times = &values[start..start + times.len()];
+                chunks.push(self.add_chunk(times, of_times)?);
+                start += times.len();
             }
-        }
-        let label_bytes: usize = labels.iter().map(|(n, v)| n.len() + v.len()).sum();
-        self.open_series_bytes += label_bytes + chunks.len() * CHUNK_REF_BYTES;
-        self.open_series.push((labels.clone(), chunks));
-        if self.open_series.len() == SERIES_PER_PAGE as usize
-            || self.open_series_bytes >= self.sizes.end_at
-        {
-            self.end_series_page()?;
         }
         Ok(())
     }
 
-    fn add_chunk(&mut self, samples: &[(i64, f64)]) -> Result<OpenChunk, TsdbError> {
-        let times: Vec<i64> = samples.iter().map(|sample| sample.0).collect();
-        let values: Vec<f64> = samples.iter().map(|sample| sample.1).collect();
+    fn add_chunk(&mut self, times: &[i64], values: &[f64]) -> Result<OpenChunk, TsdbError> {
         let range = TimeRange::new(times[0], times[times.len() - 1]);
-        Ok(OpenChunk {
-            range,
-            len: samples.len() as u32,
-            times: self.add_times(&times)?,
-            values: self.add_values(window(range.start_ms), &values)?,
-        })
+        let mut column = Vec::with_capacity(times.len() + 32);
+        column::put_times(&mut column, times);
+        let timeline = self.add_times(&column, range, times.len() as u32)?;
+        let column = self.encoder.encode(values).map_err(|error| self.failed(error))?;
+        Ok(OpenChunk { timeline, values: self.add_values(range.start_ms, column)? })
     }
 
-    fn add_times(&mut self, times: &[i64]) -> Result<OpenColumn, TsdbError> {
-        let mut column = Vec::new();
-        column::put_times(&mut column, times);
-        let hash = xxh3_128(&column);
+    fn add_times(&mut self, column: &[u8], range: TimeRange, len: u32) -> Result<u32, TsdbError> {
+        let hash = xxh3_128(column);
         if let Some(&known) = self.known_times.get(&hash) {
             return Ok(known);
         }
-        let mut page = self.open_times.take().unwrap_or_else(|| self.open_page());
-        let added = page.push(column);
+        let mut page = match self.open_times.take() {
+            Some(page) => page,
+            None => self.open_page(PageKind::Columns),
+        };
+        let number = self.timelines.len() as u32;
+        self.timelines.push(OpenTimeline { column: page.push(column.into()), range, len });
         if page.is_full() {
             self.write_columns(&page)?;
         } else {
             self.open_times = Some(page);
         }
-        self.known_times.insert(hash, added);
-        Ok(added)
+        self.known_times.insert(hash, number);
+        Ok(number)
     }
 
-    fn add_values(&mut self, window: i64, values: &[f64]) -> Result<OpenColumn, TsdbError> {
-        let mut column = Vec::new();
-        column::put_values(&mut column, values);
-        let mut page = self.open_values.remove(&window).unwrap_or_else(|| self.open_page());
+    fn add_values(&mut self, start_ms: i64, column: Vec<u8>) -> Result<OpenColumn, TsdbError> {
+        let kind =
+            if column::is_packed(&column) { PageKind::PackedColumns } else { PageKind::Columns };
+        let key = (kind, start_ms.div_euclid(HOUR_MS));
+        let mut page = match self.open_values.remove(&key) {
+            Some(page) => page,
+            None => self.open_page(kind),
+        };
         let added = page.push(column);
         if page.is_full() {
             self.write_columns(&page)?;
         } else {
-            self.open_values.insert(window, page);
+            self.open_values.insert(key, page);
         }
         Ok(added)
     }
 
-    fn open_page(&mut self) -> OpenPage {
+    fn open_page(&mut self, kind: PageKind) -> OpenPage {
         self.columns_pages.push(None);
-        OpenPage { number: self.columns_pages.len() - 1, ..OpenPage::default() }
+        OpenPage::new(self.columns_pages.len() as u32 - 1, kind)
     }
 
     fn write_columns(&mut self, page: &OpenPage) -> Result<(), TsdbError> {
-        let written = self.write_page(PageKind::Columns, &ColumnsPage::put(&page.columns))?;
-        self.columns_pages[page.number] = Some(written);
+        let at = self.write_page(page.kind, &ColumnsPage::put(&page.columns))?;
+        self.columns_pages[page.number as usize] = Some(ColumnsRef { at, kind: page.kind });
         Ok(())
     }
 
@@ -221,42 +269,30 @@ impl<'a> BlockWriter<'a> {
         for page in open.into_values().chain(self.open_times.take()) {
             self.write_columns(&page)?;
         }
-        let mut page = SeriesPage::default();
-        let mut numbers = HashMap::new();
-        for (labels, chunks) in std::mem::take(&mut self.open_series) {
-            let chunks: Vec<ChunkRef> = chunks
-                .iter()
-                .map(|chunk| ChunkRef {
-                    range: chunk.range,
-                    len: chunk.len,
-                    times: self.column_ref(chunk.times),
-                    values: self.column_ref(chunk.values),
-                })
-                .collect();
-            page.push(&labels, &chunks, &mut numbers);
-        }
+        let open = std::mem::take(&mut self.open_series);
+        let page = series_page(&open, &self.timelines, &self.columns_pages);
         self.open_series_bytes = 0;
         let written = self.write_page(PageKind::Series, &page.put())?;
         self.series_pages.push((page.len() as u32, written));
         Ok(())
     }
 
-    fn column_ref(&self, column: OpenColumn) -> ColumnRef {
-        let page = self.columns_pages[column.page].expect("open pages were written before");
-        ColumnRef { page, slot: column.slot }
+    fn failed(&self, error: io::Error) -> TsdbError {
+        TsdbError::io("write", &self.temporary, error)
     }
 
     fn write_page(&mut self, kind: PageKind, raw: &[u8]) -> Result<PageRef, TsdbError> {
-        let failed = |error| TsdbError::io("write", &self.temporary, error);
         let limit = self.sizes.most;
-        let page = page::pack(kind, raw, limit).map_err(|fault| match fault {
+        let page = self.packer.pack(kind, raw, limit).map_err(|fault| match fault {
             PageFault::TooLarge(bytes) => {
                 TsdbError::TooLarge { what: "a page of a block", bytes, limit: u64::from(limit) }
             }
-            PageFault::Pack(error) => failed(error),
-            PageFault::Damaged(reason) => failed(std::io::Error::other(reason)),
+            PageFault::Pack(error) => self.failed(error),
+            PageFault::Damaged(reason) => self.failed(io::Error::other(reason)),
         })?;
-        self.file.write_all(&page).map_err(failed)?;
+        if let Err(error) = self.file.write_all(&page) {
+            return Err(self.failed(error));
+        }
         let (offset, len) = (self.offset, page.len() as u32);
         self.offset += u64::from(len);
         Ok(PageRef { offset, len })
@@ -312,10 +348,7 @@ impl<'a> BlockWriter<'a> {
             let (mut count, mut entries) = (0, Vec::new());
             let mut values = values.into_iter().peekable();
             while let Some((value, series)) = values.next() {
-                varint::put_bytes(&mut entries, value.as_bytes());
-                let mut bitmap = Vec::with_capacity(series.serialized_size());
-                series.serialize_into(&mut bitmap).expect("memory takes every write");
-                varint::put_bytes(&mut entries, &bitmap);
+                label_page::put_entry(&mut entries, &value, &series);
                 count += 1;
                 if entries.len() >= self.sizes.end_at || values.peek().is_none() {
                     let page = self.write_label_page(count, &entries)?;
@@ -348,20 +381,12 @@ impl Drop for BlockWriter<'_> {
     }
 }
 
-impl OpenPage {
-    fn push(&mut self, column: Vec<u8>) -> OpenColumn {
-        self.bytes += column.len();
-        self.columns.push(column);
-        OpenColumn { page: self.number, slot: self.columns.len() as u32 - 1 }
-    }
-
-    fn is_full(&self) -> bool {
-        self.columns.len() >= COLUMNS_PER_PAGE || self.bytes >= COLUMN_BYTES_PER_PAGE
-    }
-}
-
-fn window(timestamp: i64) -> i64 {
-    timestamp.div_euclid(CHUNK_WINDOW_MS)
+/// How long the windows are at whose ends the chunks of a series are cut, by the number of its samples in its partition.
+/// Series that are scraped together have as many, so their chunks are cut at the same instants.
+fn window_ms(samples: usize) -> i64 {
+    let fits = |parts: &&usize| samples.div_ceil(**parts) <= MAX_CHUNK_SAMPLES;
+    let parts = DAY_PARTS.iter().find(fits).unwrap_or(&DAY_PARTS[DAY_PARTS.len() - 1]);
+    PARTITION_MS / *parts as i64
 }
 
 #[cfg(test)]
@@ -380,7 +405,7 @@ mod tests {
     fn write(disk: &MemoryDisk, sizes: PageSizes) -> Result<BlockMeta, TsdbError> {
         let dir = Path::new("/blocks");
         disk.create_dir_all(dir).unwrap();
-        let mut writer = BlockWriter::create(disk, dir, 0, (1, 1))?;
+        let mut writer = BlockWriter::create(disk, dir, 0, (1, 1), 0, Effort::Fast)?;
         writer.sizes = sizes;
         for number in 0..600 {
             writer.add(&labels(number), &[(1, f64::from(number))])?;

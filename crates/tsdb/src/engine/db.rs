@@ -13,8 +13,10 @@ use super::Shared;
 use super::open::{self, OpenReport};
 use super::query::SelectLimits;
 use super::queue::Pending;
+use super::snapshot::SnapshotReport;
 use super::stats::Stats;
-use crate::{Appended, Options, SeriesId, TsdbError, WriteBatch};
+use crate::index::registry::RegistryLimits;
+use crate::{Appended, LabelLimits, Options, SeriesId, TsdbError, WriteBatch};
 
 /// Longest label set, so that any 256 of them fit into a page of a block's index, and one into a record of the log.
 const MAX_LABEL_BYTES: usize = 1 << 20;
@@ -76,24 +78,40 @@ impl Db {
         Ok((Self { inner: Arc::new(inner) }, report))
     }
 
-    /// The number of a series, which becomes known if it was not; [`TsdbError::SeriesLimit`] if there are too many.
-    /// A series that never gets a sample is forgotten at the next start. [`TsdbError::TooLarge`] if its labels have over 1 MiB.
+    /// The number of a series, which becomes known if it was not. A series without samples is forgotten after a while, and the
+    /// number then means nothing; see [`Db::generation`].
+    ///
+    /// An error if there are too many series ([`TsdbError::SeriesLimit`]), too many labels ([`TsdbError::TooManyLabels`]), or
+    /// too much text ([`TsdbError::TooLarge`], [`TsdbError::LabelMemory`]).
     pub fn series(&self, labels: &Labels) -> Result<SeriesId, TsdbError> {
+        self.series_from_pairs(&labels.iter().collect::<Vec<_>>())
+    }
+
+    /// As [`Db::series`], for labels that are no [`Labels`] yet: sorted by name, each name once, no empty name and no empty
+    /// value; else [`TsdbError::InvalidLabels`].
+    pub fn series_from_pairs(&self, pairs: &[(&str, &str)]) -> Result<SeriesId, TsdbError> {
         let shared = &self.inner.shared;
-        if let Some(id) = shared.registry.read().get(labels) {
+        let now_s = shared.now_s();
+        if let Some(id) = shared.registry.read().get(pairs, now_s) {
             return Ok(id);
         }
-        let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > MAX_LABEL_BYTES {
-            shared.counters.series_refused.add(1);
-            let (what, bytes, limit) = ("a label set", bytes as u64, MAX_LABEL_BYTES as u64);
-            return Err(TsdbError::TooLarge { what, bytes, limit });
-        }
-        let inserted = shared.registry.write().insert(labels, shared.options.max_series);
+        let limits = RegistryLimits {
+            series: shared.options.max_series,
+            label_bytes: shared.options.max_label_bytes,
+        };
+        let inserted = check_labels(pairs, &shared.options.label_limits)
+            .and_then(|()| shared.registry.write().insert_pairs(pairs, &limits, now_s));
         if inserted.is_err() {
             shared.counters.series_refused.add(1);
         }
         inserted
+    }
+
+    /// Rises whenever series were forgotten, as they had no sample for [`Options::forget_after_ms`]. Whoever keeps numbers of
+    /// series is to drop those that it has not used for long; samples under a number that is forgotten are refused as
+    /// [`crate::Refused::unknown_series`].
+    pub fn generation(&self) -> u64 {
+        self.inner.shared.forgetting.generation()
     }
 
     /// Queues a batch and returns at once. `done` is called, on a thread of the engine, when the batch survives a loss of power and
@@ -114,15 +132,25 @@ impl Db {
         }
     }
 
-    /// The samples in the range of all series that pass the matchers, by label set; series without such samples
-    /// are left out. Of several samples of a series at one time the one written last is there.
+    /// The samples in the range of all series that pass the matchers; series without such samples are left out, and the
+    /// others come in no order. Of several samples of a series at one time the one written last is there.
     pub fn select(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
-        self.inner.shared.select(matchers, range, limits)
+        self.inner.shared.select(matchers, range, false, limits)
+    }
+
+    /// As [`Db::select`], but of each series only the newest sample in the range: all that an instant query needs.
+    pub fn select_last(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        limits: &SelectLimits,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        self.inner.shared.select(matchers, range, true, limits)
     }
 
     /// The label sets, sorted, of the series that pass one of the sets of matchers (all, if there is no set) and were
@@ -176,6 +204,38 @@ impl Db {
         }
     }
 
+    /// Deletes the samples in the range of all series that pass one of the sets of matchers; no set deletes nothing. When this
+    /// returns without an error, no query sees what was acknowledged before, and a crash does not bring it back. Samples written
+    /// afterwards are untouched, also for the same series and times. The room on disk is free after a while, or by [`Db::clean_tombstones`].
+    pub fn delete_series(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), TsdbError> {
+        if matcher_sets.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.inner.shared.add_tombstones(matcher_sets, range)
+    }
+
+    /// Writes every block anew that holds deleted samples, now; what fails is told and stays hidden.
+    pub fn clean_tombstones(&self) -> Result<(), TsdbError> {
+        let shared = &self.inner.shared;
+        shared.check_stopping()?;
+        shared.clean(&mut shared.manifest.lock())
+    }
+
+    /// Makes the folder `to`, which is new or empty, a store of its own that holds what this one holds: all samples acknowledged before
+    /// the call, or, without `with_head`, those in blocks. Blocks get a second name where the file system can do that, and
+    /// are copied where not; so it takes no room and little time. After an error the folder is not whole and of no use.
+    pub fn snapshot(&self, to: &Path, with_head: bool) -> Result<SnapshotReport, TsdbError> {
+        if with_head {
+            self.flush()?;
+        }
+        self.inner.shared.snapshot_blocks(to)
+    }
+
     /// Takes no more batches, writes those that wait, ends the threads and gives the folder free. What is in memory is
     /// read from the log at the next start, which is bounded by [`Options::head_bytes`]. Reading goes on.
     pub fn close(&self) -> Result<(), TsdbError> {
@@ -206,6 +266,27 @@ impl Drop for Inner {
             tracing::warn!(%error, "the store did not close in order");
         }
     }
+}
+
+/// Whether these are the labels of a series, within the limits.
+fn check_labels(pairs: &[(&str, &str)], limits: &LabelLimits) -> Result<(), TsdbError> {
+    if pairs.len() > limits.labels {
+        return Err(TsdbError::TooManyLabels { found: pairs.len(), limit: limits.labels });
+    }
+    let check = |what, text: usize, most: usize| {
+        let (bytes, limit) = (text as u64, most as u64);
+        if text > most { Err(TsdbError::TooLarge { what, bytes, limit }) } else { Ok(()) }
+    };
+    let mut all = 0;
+    for (name, value) in pairs {
+        check("the name of a label", name.len(), limits.name_bytes)?;
+        check("the value of a label", value.len(), limits.value_bytes)?;
+        all += name.len() + value.len();
+    }
+    check("a label set", all, MAX_LABEL_BYTES)?;
+    let is_valid = pairs.is_sorted_by(|a, b| a.0 < b.0)
+        && pairs.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
+    if is_valid { Ok(()) } else { Err(TsdbError::InvalidLabels { labels: format!("{pairs:?}") }) }
 }
 
 fn spawn(

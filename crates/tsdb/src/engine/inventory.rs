@@ -95,7 +95,7 @@ impl<'a> Inventory<'a> {
             Err(error @ TsdbError::Corrupt { .. }) => {
                 self.set_block_aside(name, error.to_string())?;
             }
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.is_missing_file() => {
                 self.report.quarantine(format!("blocks/{name}"), "the file is missing".into());
             }
             Err(error) => return Err(error),
@@ -169,6 +169,8 @@ impl<'a> Inventory<'a> {
         tracing::warn!(block = name, "a block that no manifest names is served from now on");
         self.report.adopted.push(format!("blocks/{name}"));
         manifest.next_head = manifest.next_head.max(block.meta.last_head.saturating_add(1));
+        let next = block.meta.sequence.saturating_add(1);
+        manifest.next_sequence = manifest.next_sequence.max(next);
         manifest.blocks.push(block.meta.clone());
         blocks.push(Arc::new(block));
         Ok(())
@@ -204,8 +206,4 @@ pub(super) fn aside_path(
 
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|own| own == extension)
-}
-
-fn is_missing(error: &TsdbError) -> bool {
-    matches!(error, TsdbError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }

@@ -15,8 +15,9 @@ use super::inventory::aside_path;
 use super::{CutHead, Shared, View};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, BlockWriter, partition_range, partition_start};
+use crate::codec::column::Effort;
 use crate::manifest::Manifest;
-use crate::plan::{RetentionPlan, plan_compaction, plan_retention};
+use crate::plan::{RetentionPlan, plan_retention, plan_size_retention};
 use crate::wal::segment_number;
 
 /// Names the pages of a block in the cache.
@@ -39,7 +40,7 @@ impl Shared {
                 }
                 *woken = false;
             }
-            match self.maintain() {
+            match self.maintain().and_then(|()| self.scrub()) {
                 Ok(()) | Err(TsdbError::Closed) => {}
                 Err(error) => {
                     self.counters.maintenance_failures.add(1);
@@ -63,20 +64,27 @@ impl Shared {
     /// Does all that is due now.
     pub(super) fn maintain(&self) -> Result<(), TsdbError> {
         let mut manifest = self.manifest.lock();
-        let cut = self.view.load().cut.clone();
-        if let Some(cut) = cut {
-            self.write_head(&mut manifest, &cut)?;
-        }
+        self.write_cut_head(&mut manifest)?;
         let now_ms = self.clock.now_ms();
         self.retain(&mut manifest, now_ms)?;
+        self.retain_by_size(&mut manifest, now_ms)?;
+        self.forget_idle()?;
         loop {
             self.set_damaged_aside(&mut manifest)?;
-            let inputs = plan_compaction(&manifest.blocks, now_ms);
-            if inputs.is_empty() {
-                return Ok(());
+            if !self.compact(&mut manifest, now_ms)? {
+                break;
             }
-            self.merge(&mut manifest, &inputs)?;
         }
+        self.clean_if_due(&mut manifest, now_ms)
+    }
+
+    /// Turns the head that is cut into blocks, if there is one.
+    pub(super) fn write_cut_head(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+    ) -> Result<(), TsdbError> {
+        let cut = self.view.load().cut.clone();
+        cut.map_or(Ok(()), |cut| self.write_head(manifest, &cut))
     }
 
     /// Drops what is older than the retention, unless the clock is in doubt.
@@ -89,22 +97,11 @@ impl Shared {
         let in_doubt = matches!(plan, RetentionPlan::Doubt { .. });
         let told = self.clock_doubted.swap(in_doubt, Ordering::Relaxed);
         match plan {
-            RetentionPlan::Drop(old) if old.is_empty() => Ok(()),
-            RetentionPlan::Drop(old) => {
-                self.replace(manifest, &old, Vec::new(), &[], |_| {})?;
-                for block in old {
-                    let (from_ms, to_ms) = (block.range.start_ms, block.range.end_ms);
-                    let (name, samples) = (block.file_name(), block.samples);
-                    tracing::info!(
-                        block = name,
-                        from_ms,
-                        to_ms,
-                        samples,
-                        "a block is older than the retention and was dropped"
-                    );
-                }
-                Ok(())
-            }
+            RetentionPlan::Drop(old) => self.drop_blocks(
+                manifest,
+                old,
+                "a block is older than the retention and was dropped",
+            ),
             RetentionPlan::Doubt { newest_ms } if !told => {
                 tracing::warn!(
                     now_ms,
@@ -115,6 +112,42 @@ impl Shared {
             }
             RetentionPlan::Doubt { .. } => Ok(()),
         }
+    }
+
+    /// Drops the oldest days while blocks and log take more room than they may.
+    fn retain_by_size(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        now_ms: i64,
+    ) -> Result<(), TsdbError> {
+        let Some(most_bytes) = self.options.retention_bytes else {
+            return Ok(());
+        };
+        let log_bytes = self.log_bytes();
+        let old = plan_size_retention(&manifest.blocks, log_bytes, most_bytes, now_ms);
+        let count = old.len() as u64;
+        let why = "the store is larger than it may be and its oldest block was dropped";
+        self.drop_blocks(manifest, old, why)?;
+        self.counters.dropped_for_size.add(count);
+        Ok(())
+    }
+
+    fn drop_blocks(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        old: Vec<BlockMeta>,
+        why: &'static str,
+    ) -> Result<(), TsdbError> {
+        if old.is_empty() {
+            return Ok(());
+        }
+        self.replace(manifest, &old, Vec::new(), &[], |_| {})?;
+        for block in old {
+            let (from_ms, to_ms) = (block.range.start_ms, block.range.end_ms);
+            let (name, samples) = (block.file_name(), block.samples);
+            tracing::info!(block = name, from_ms, to_ms, samples, "{why}");
+        }
+        Ok(())
     }
 
     /// An error if the store is being closed.
@@ -129,8 +162,9 @@ impl Shared {
         cut: &CutHead,
     ) -> Result<(), TsdbError> {
         let ids = cut.head.series();
+        self.registry.read().touch(ids.iter().copied(), self.now_s());
         let order = self.registry.read().order_keys(ids.into_iter()).sorted();
-        let number = manifest.next_head;
+        let (number, sequence) = (manifest.next_head, manifest.next_sequence);
         let range = cut.head.range();
         let mut new = Vec::new();
         let mut partition = partition_start(range.start_ms);
@@ -140,6 +174,8 @@ impl Shared {
                 &self.folders.blocks,
                 partition,
                 (number, number),
+                sequence,
+                Effort::Fast,
             )?;
             // The next partition that has a sample: a few samples may lie years before the others.
             let mut next = i64::MAX;
@@ -169,6 +205,7 @@ impl Shared {
         let end_segment = cut.end_segment;
         self.replace(manifest, &[], new, &[], |manifest| {
             manifest.next_head = number + 1;
+            manifest.next_sequence = sequence + 1;
             manifest.first_segment = end_segment;
         })?;
         self.remove_segments_below(end_segment);
@@ -191,6 +228,7 @@ impl Shared {
                 open_block(&*self.disk, &self.folders.blocks, &meta.file_name()).map(Arc::new)
             })
             .collect::<Result<_, _>>()?;
+        self.scrub_times.lock().note_written(&new, self.clock.monotonic_ms());
         let gone: Vec<String> = old.iter().map(BlockMeta::file_name).collect();
         let is_gone = |meta: &BlockMeta| gone.contains(&meta.file_name());
         let mut next = Manifest::clone(manifest);
@@ -206,11 +244,15 @@ impl Shared {
             view.blocks.retain(|block| !is_gone(&block.meta));
             view.blocks.extend(opened.iter().cloned());
             view.blocks.sort_by_key(|block| block.meta.last_head);
+            view.tombstones = manifest.tombstones.clone().into();
             if head_is_written {
                 view.cut = None;
             }
             view
         });
+        if head_is_written {
+            self.queue.tell_head_written();
+        }
         for name in gone {
             let path = self.folders.blocks.join(&name);
             if !kept.contains(&name) {

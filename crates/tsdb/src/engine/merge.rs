@@ -6,27 +6,48 @@ use muster_series::{Labels, TimeRange};
 use parking_lot::MutexGuard;
 
 use super::Shared;
+use super::tombstones::Deleted;
 use crate::TsdbError;
-use crate::block::{Block, BlockMeta, BlockWriter, PageCache, SeriesAt};
+use crate::block::{Block, BlockMeta, BlockWriter, Chunk, ColumnsRead, PageCache, SeriesAt};
+use crate::codec::column::Effort;
 use crate::head::sort_last_wins;
 use crate::manifest::Manifest;
+use crate::plan::{Compaction, plan_compaction};
+use crate::tombstone::Tombstone;
 
 /// Room for decoded pages while blocks are merged, so that merging does not empty the readers' cache.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
+/// A chunk of at least so many samples is copied as it is when a merge is to be fast.
+const COPIED_LEN: u32 = 64;
+/// Shorter chunks are joined until they have so many.
+const JOINED_LEN: usize = 512;
 
 /// A block that is read from its first series to its last.
 struct Input {
     block: Arc<Block>,
+    deleted: Deleted,
     next: u32,
     /// The series that is read next, if there is one.
     current: Option<(Labels, SeriesAt)>,
 }
 
 impl Input {
-    fn start(block: Arc<Block>, cache: &PageCache) -> Result<Self, TsdbError> {
-        let mut input = Self { block, next: 0, current: None };
+    fn start(
+        block: Arc<Block>,
+        tombstones: &[Tombstone],
+        cache: &PageCache,
+    ) -> Result<Self, TsdbError> {
+        let deleted = Deleted::of(&block, tombstones, cache)?;
+        let mut input = Self { block, deleted, next: 0, current: None };
         input.advance(cache)?;
         Ok(input)
+    }
+
+    /// The series that is read next, if there is one; `input` is the place of this among the inputs.
+    fn source(&self, input: usize) -> Option<Source<'_>> {
+        let (_, series) = self.current.as_ref()?;
+        let (block, deleted, number) = (&*self.block, &self.deleted, self.next - 1);
+        Some(Source { block, deleted, series, number, input })
     }
 
     fn advance(&mut self, cache: &PageCache) -> Result<(), TsdbError> {
@@ -40,14 +61,51 @@ impl Input {
     }
 }
 
+/// A series in one of the inputs.
+struct Source<'a> {
+    block: &'a Block,
+    deleted: &'a Deleted,
+    series: &'a SeriesAt,
+    /// The number of the series in the block.
+    number: u32,
+    /// The place of the block among the inputs.
+    input: usize,
+}
+
 impl Shared {
-    /// Merges blocks that are adjacent in the order of their heads, oldest first, and replaces them by the result.
-    /// A block some of whose chunks are damaged is merged without them, and its file stays in quarantine.
+    /// Does the next merge, if one is due, and tells whether there was one. Blocks that would be too large together are
+    /// left as they are from then on, so that they do not hold up the others.
+    pub(super) fn compact(
+        &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
+        now_ms: i64,
+    ) -> Result<bool, TsdbError> {
+        let plan = plan_compaction(&manifest.blocks, now_ms, &self.unmergeable.lock());
+        let Some(compaction) = plan else {
+            return Ok(false);
+        };
+        match self.merge(manifest, &compaction) {
+            Err(error @ TsdbError::TooLarge { .. }) => {
+                let names: Vec<String> =
+                    compaction.inputs.iter().map(BlockMeta::file_name).collect();
+                tracing::error!(%error, blocks = ?names, "blocks are too large to be merged and stay apart");
+                self.counters.maintenance_failures.add(1);
+                self.unmergeable.lock().extend(names);
+            }
+            merged => merged?,
+        }
+        Ok(true)
+    }
+
+    /// Merges blocks and replaces them by the result.
+    /// A block some of whose chunks are damaged is merged without them, and its file stays in quarantine. What tombstones hide
+    /// is left out; one block alone is written anew without it.
     pub(super) fn merge(
         &self,
         manifest: &mut MutexGuard<'_, Manifest>,
-        inputs: &[BlockMeta],
+        compaction: &Compaction,
     ) -> Result<(), TsdbError> {
+        let inputs = &compaction.inputs;
         let (first, last) = (&inputs[0], &inputs[inputs.len() - 1]);
         let view = self.view.load_full();
         let blocks: Vec<Arc<Block>> = inputs
@@ -59,11 +117,17 @@ impl Shared {
             return Ok(());
         }
         let heads = (first.first_head, last.last_head);
-        let mut writer =
-            BlockWriter::create(&*self.disk, &self.folders.blocks, first.partition, heads)?;
+        let sequence = manifest.next_sequence;
+        // A head may be written during the merge, and takes the next number.
+        manifest.next_sequence += 1;
+        let (dir, partition, effort) = (&self.folders.blocks, first.partition, compaction.effort);
+        let mut writer = BlockWriter::create(&*self.disk, dir, partition, heads, sequence, effort)?;
         let mut damaged = vec![false; blocks.len()];
-        self.merge_series(&blocks, &mut writer, &mut damaged)?;
-        let new = writer.finish(&mut || self.check_stopping())?;
+        self.merge_series(manifest, &blocks, effort, &mut writer, &mut damaged)?;
+        let new = writer.finish(&mut || {
+            self.check_stopping()?;
+            self.write_cut_head(manifest)
+        })?;
         let kept: Vec<String> = blocks
             .iter()
             .zip(damaged)
@@ -78,11 +142,15 @@ impl Shared {
 
     fn merge_series(
         &self,
+        manifest: &mut MutexGuard<'_, Manifest>,
         blocks: &[Arc<Block>],
+        effort: Effort,
         writer: &mut BlockWriter<'_>,
         damaged: &mut [bool],
     ) -> Result<(), TsdbError> {
         let cache = PageCache::new(CACHE_BYTES);
+        // A deletion waits for the manifest, so there is none while this runs.
+        let tombstones = manifest.tombstones.clone();
         let told = |block: &Arc<Block>, error: TsdbError| {
             if matches!(error, TsdbError::Corrupt { .. }) {
                 self.report_damage(block, &error);
@@ -91,31 +159,133 @@ impl Shared {
         };
         let mut inputs = Vec::with_capacity(blocks.len());
         for block in blocks {
-            let input = Input::start(Arc::clone(block), &cache);
+            let input = Input::start(Arc::clone(block), &tombstones, &cache);
             inputs.push(input.map_err(|error| told(block, error))?);
         }
         loop {
             self.check_stopping()?;
+            // A merge may take long, and the head that is written to must not grow for want of another.
+            self.write_cut_head(manifest)?;
             let least = inputs.iter().filter_map(|input| Some(&input.current.as_ref()?.0)).min();
             let Some(labels) = least.cloned() else {
                 return Ok(());
             };
-            let mut samples = Vec::new();
-            for (input, damaged) in inputs.iter_mut().zip(damaged.iter_mut()) {
-                let Some((own, series)) = &input.current else {
-                    continue;
-                };
-                if *own != labels {
-                    continue;
-                }
-                let read = input.block.samples(series, TimeRange::ALL, &cache)?;
-                *damaged |= read.damaged_chunks > 0;
-                self.counters.damaged_chunks.add(read.damaged_chunks);
-                append_newer(&mut samples, read.samples);
+            let with_labels: Vec<usize> = (0..inputs.len())
+                .filter(|&at| inputs[at].current.as_ref().is_some_and(|own| own.0 == labels))
+                .collect();
+            let mut series = MergedSeries { cache: &cache, chunks: Vec::new(), damaged_chunks: 0 };
+            let sources: Vec<Source<'_>> =
+                with_labels.iter().filter_map(|&at| inputs[at].source(at)).collect();
+            let is_whole = sources.iter().all(|source| !source.deleted.concerns(source.number));
+            if effort == Effort::Fast && is_whole && follow_one_another(&sources) {
+                series.append_chunks(&sources, damaged)?;
+            } else {
+                series.merge_samples(&sources, damaged)?;
+            }
+            self.counters.damaged_chunks.add(series.damaged_chunks);
+            writer.add_chunks(&labels, series.chunks)?;
+            for at in with_labels {
+                let input = &mut inputs[at];
                 input.advance(&cache).map_err(|error| told(&input.block, error))?;
             }
-            writer.add(&labels, &samples)?;
         }
+    }
+}
+
+/// Whether each chunk of a series is later than all before, in the order of writing.
+fn follow_one_another(sources: &[Source<'_>]) -> bool {
+    sources
+        .iter()
+        .flat_map(|source| source.series.chunks())
+        .is_sorted_by(|a, b| a.range.end_ms < b.range.start_ms)
+}
+
+/// One series while its chunks in several blocks become one list.
+struct MergedSeries<'a> {
+    cache: &'a PageCache,
+    chunks: Vec<Chunk>,
+    damaged_chunks: u64,
+}
+
+impl MergedSeries<'_> {
+    /// Takes chunks that follow one another as they are, and joins those that are short.
+    fn append_chunks(
+        &mut self,
+        sources: &[Source<'_>],
+        damaged: &mut [bool],
+    ) -> Result<(), TsdbError> {
+        let mut short = ColumnsRead::default();
+        for source in sources {
+            for (at, chunk) in source.series.chunks().enumerate() {
+                let (block, len) = (source.block, short.times.len());
+                let done = if chunk.len < COPIED_LEN {
+                    block.read_chunk(source.series, at, TimeRange::ALL, self.cache, &mut short)
+                } else {
+                    self.end_short(&mut short);
+                    block
+                        .copy_chunk(source.series, at, self.cache)
+                        .map(|chunk| self.chunks.push(chunk))
+                };
+                match done {
+                    Ok(()) => {}
+                    Err(error @ TsdbError::Corrupt { .. }) => {
+                        tracing::warn!(%error, "a chunk is left out of a merge");
+                        short.times.truncate(len);
+                        short.values.truncate(len);
+                        self.damaged_chunks += 1;
+                        damaged[source.input] = true;
+                    }
+                    Err(error) => return Err(error),
+                }
+                if short.times.len() >= JOINED_LEN {
+                    self.end_short(&mut short);
+                }
+            }
+        }
+        self.end_short(&mut short);
+        Ok(())
+    }
+
+    fn end_short(&mut self, short: &mut ColumnsRead) {
+        if !short.times.is_empty() {
+            let ColumnsRead { times, values, .. } = std::mem::take(short);
+            self.chunks.push(Chunk::Samples { times, values });
+        }
+    }
+
+    /// Decodes all samples; of two at one time the one written later holds.
+    fn merge_samples(
+        &mut self,
+        sources: &[Source<'_>],
+        damaged: &mut [bool],
+    ) -> Result<(), TsdbError> {
+        let mut merged = ColumnsRead::default();
+        for source in sources {
+            let mut read = source.block.columns(source.series, TimeRange::ALL, self.cache)?;
+            source.deleted.take_out(source.number, &mut read);
+            damaged[source.input] |= read.damaged_chunks > 0;
+            self.damaged_chunks += read.damaged_chunks;
+            append_newer_columns(&mut merged, read);
+        }
+        self.end_short(&mut merged);
+        Ok(())
+    }
+}
+
+fn append_newer_columns(merged: &mut ColumnsRead, newer: ColumnsRead) {
+    let overlaps = merged.times.last().zip(newer.times.first()).is_some_and(|(a, b)| b <= a);
+    if overlaps {
+        let samples = |columns: &mut ColumnsRead| -> Vec<(i64, f64)> {
+            columns.times.drain(..).zip(columns.values.drain(..)).collect()
+        };
+        let (mut all, mut newer) = (samples(merged), newer);
+        append_newer(&mut all, samples(&mut newer));
+        (merged.times, merged.values) = all.into_iter().unzip();
+    } else if merged.times.is_empty() {
+        *merged = newer;
+    } else {
+        merged.times.extend(newer.times);
+        merged.values.extend(newer.values);
     }
 }
 

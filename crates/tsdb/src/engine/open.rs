@@ -2,19 +2,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use arc_swap::ArcSwap;
 use muster_environment::{Clock, Disk, LockError};
 use parking_lot::{Mutex, RwLock};
 
+use super::forget::Forgetting;
 use super::inventory::Inventory;
 use super::queue::Queue;
+use super::scrub::ScrubTimes;
 use super::stats::Counters;
 use super::{Folders, Shared, View};
 use crate::block::PageCache;
 use crate::head::Head;
 use crate::index::registry::Registry;
+use crate::index::scans::ScanCache;
 use crate::wal::WalWriter;
 use crate::{Options, TsdbError};
 
@@ -93,14 +96,21 @@ pub(super) fn open(
     let mut report = inventory.report;
     report.blocks = blocks.len();
     let active = Arc::new(Head::new(clock.monotonic_ms()));
+    let tombstones = manifest.tombstones.clone().into();
     let shared = Shared {
         registry: RwLock::new(Registry::default()),
-        view: ArcSwap::from_pointee(View { active, cut: None, blocks }),
+        forgetting: Forgetting::default(),
+        scans: ScanCache::new(options.scan_cache_bytes),
+        view: ArcSwap::from_pointee(View { active, cut: None, blocks, tombstones }),
         cache: PageCache::new(options.cache_bytes),
         queue: Queue::new(options.queue_samples),
         counters: Counters::default(),
         manifest: Mutex::new(manifest),
         damaged_blocks: Mutex::default(),
+        clean_not_before_ms: AtomicI64::new(i64::MIN),
+        scrub_times: Mutex::new(ScrubTimes::new(clock.monotonic_ms())),
+        opened_ms: clock.now_ms(),
+        unmergeable: Mutex::default(),
         clock_doubted: AtomicBool::new(false),
         wake: Default::default(),
         stopping: AtomicBool::new(false),

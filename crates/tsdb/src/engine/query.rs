@@ -1,154 +1,263 @@
 //! Answers from a view: head, cut head and blocks together.
+//!
+//! 1. Each block that overlaps the range, the oldest first, and then the heads find the series that match, and read their
+//!    samples; where there are many series, several threads do.
+//! 2. What one source found is put to what those before it found, series by series; where all comes from one source nothing
+//!    is compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
 use roaring::RoaringBitmap;
 
+use super::fan_out::fan_out;
 use super::merge::append_newer;
+use super::tombstones::Deleted;
 use super::{Shared, View};
 use crate::TsdbError;
 use crate::block::Block;
-use crate::index::resolve::{LabelIndex, resolve};
+use crate::head::sort_last_wins;
+use crate::index::registry::Registry;
+use crate::index::resolve::{LabelIndex, Selection};
+
+/// A query starts anew at most so many times, if series that it saw are forgotten before it has read them: it takes seconds
+/// and they were idle for hours, so once is rare.
+const MOST_TRIES: usize = 3;
 
 /// What one query may take; beyond it the query fails.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SelectLimits {
     /// Most series.
     pub max_series: usize,
     /// Most samples.
     pub max_samples: usize,
+    /// Set by whoever waits when they wait no more; the query then ends soon, with [`TsdbError::Cancelled`].
+    pub cancelled: Option<Arc<AtomicBool>>,
 }
 
 impl Default for SelectLimits {
     fn default() -> Self {
-        Self { max_series: 200_000, max_samples: 100_000_000 }
+        Self { max_series: 200_000, max_samples: 100_000_000, cancelled: None }
     }
 }
 
-/// Samples of a series from one source.
-struct Part {
-    labels: Labels,
-    /// Sources with a higher rank were written later.
-    rank: usize,
-    samples: Vec<(i64, f64)>,
+impl SelectLimits {
+    fn check_cancelled(&self) -> Result<(), TsdbError> {
+        let cancelled = self.cancelled.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if cancelled { Err(TsdbError::Cancelled) } else { Ok(()) }
+    }
+
+    fn check_series(&self, series: usize) -> Result<(), TsdbError> {
+        let limit = self.max_series;
+        if series > limit { Err(TsdbError::QueryLimit { what: "series", limit }) } else { Ok(()) }
+    }
 }
 
-/// Counts what a query takes.
-struct Budget {
-    limits: SelectLimits,
-    samples: usize,
+/// What is asked for.
+struct Query<'a> {
+    selection: &'a Selection<'a>,
+    range: TimeRange,
+    /// Only the newest sample of each series.
+    last_only: bool,
+    limits: &'a SelectLimits,
+    /// Samples taken so far.
+    samples: AtomicUsize,
 }
 
-impl Budget {
-    fn take(&mut self, series_of_source: usize, samples: usize) -> Result<(), TsdbError> {
-        if series_of_source > self.limits.max_series {
-            return Err(self.too_many_series());
+impl Query<'_> {
+    /// The samples of one series from one source; nothing if there are none.
+    fn take(
+        &self,
+        labels: impl FnOnce() -> Result<Labels, TsdbError>,
+        (timestamps, values): (Vec<i64>, Vec<f64>),
+    ) -> Result<Option<SeriesColumns>, TsdbError> {
+        self.limits.check_cancelled()?;
+        if timestamps.is_empty() {
+            return Ok(None);
         }
-        self.samples += samples;
-        if self.samples > self.limits.max_samples {
-            let limit = self.limits.max_samples;
+        let mut found = SeriesColumns { labels: labels()?, timestamps, values };
+        if self.last_only {
+            keep_last(&mut found);
+        }
+        let before = self.samples.fetch_add(found.len(), Ordering::Relaxed);
+        let limit = self.limits.max_samples;
+        if before + found.len() > limit {
             return Err(TsdbError::QueryLimit { what: "samples", limit });
+        }
+        Ok(Some(found))
+    }
+}
+
+/// The series found so far.
+#[derive(Default)]
+struct Found {
+    series: Vec<SeriesColumns>,
+    /// Where each is; empty while all are of one source.
+    places: HashMap<Labels, usize>,
+}
+
+impl Found {
+    /// Adds what a source has that was written after those before it.
+    fn add(&mut self, newer: Vec<SeriesColumns>, query: &Query<'_>) -> Result<(), TsdbError> {
+        if self.series.is_empty() {
+            self.series = newer;
+            return query.limits.check_series(self.series.len());
+        }
+        if newer.is_empty() {
+            return Ok(());
+        }
+        if self.places.is_empty() {
+            let own = self.series.iter().enumerate();
+            self.places = own.map(|(at, series)| (series.labels.clone(), at)).collect();
+        }
+        for newer in newer {
+            query.limits.check_cancelled()?;
+            if let Some(&at) = self.places.get(&newer.labels) {
+                append_columns(&mut self.series[at], newer);
+                if query.last_only {
+                    keep_last(&mut self.series[at]);
+                }
+            } else {
+                self.places.insert(newer.labels.clone(), self.series.len());
+                self.series.push(newer);
+                query.limits.check_series(self.series.len())?;
+            }
         }
         Ok(())
     }
+}
 
-    fn too_many_series(&self) -> TsdbError {
-        TsdbError::QueryLimit { what: "series", limit: self.limits.max_series }
+/// Adds samples of the same series that were written later; of two at one time the added one holds.
+fn append_columns(series: &mut SeriesColumns, newer: SeriesColumns) {
+    let overlaps = series.timestamps.last() >= newer.timestamps.first();
+    series.timestamps.extend(newer.timestamps);
+    series.values.extend(newer.values);
+    if overlaps {
+        let columns = series.timestamps.drain(..).zip(series.values.drain(..));
+        let mut samples: Vec<(i64, f64)> = columns.collect();
+        sort_last_wins(&mut samples);
+        (series.timestamps, series.values) = samples.into_iter().unzip();
     }
 }
 
+fn keep_last(series: &mut SeriesColumns) {
+    let before = series.len().saturating_sub(1);
+    series.timestamps.drain(..before);
+    series.values.drain(..before);
+}
+
 impl Shared {
+    /// The samples that match; of each series only the newest, if `last_only`.
     pub(super) fn select(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
+        last_only: bool,
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
-        let view = self.view.load_full();
-        let mut budget = Budget { limits: *limits, samples: 0 };
-        let mut parts = Vec::new();
-        for (rank, block) in view.blocks.iter().enumerate() {
-            if block.meta.range.overlaps(&range) {
-                let start = parts.len();
-                let read = self.select_block(block, matchers, range, &mut budget, rank, &mut parts);
-                self.unless_damaged(block, read, || parts.truncate(start))?;
+        let selection = &Selection::new(matchers);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let samples = AtomicUsize::new(0);
+            let query = Query { selection, range, last_only, limits, samples };
+            let (is_gone, found) = self.try_select(&query)?;
+            if !is_gone || tries == MOST_TRIES {
+                return Ok(found);
             }
         }
-        let head_rank = view.blocks.len();
-        self.select_heads(&view, matchers, range, &mut budget, head_rank, &mut parts)?;
-        parts.sort_by(|a, b| a.labels.cmp(&b.labels).then(a.rank.cmp(&b.rank)));
-        let mut columns = Vec::new();
-        let mut parts = parts.into_iter().peekable();
-        while let Some(first) = parts.next() {
-            let (labels, mut samples) = (first.labels, first.samples);
-            while let Some(next) = parts.next_if(|next| next.labels == labels) {
-                append_newer(&mut samples, next.samples);
-            }
-            if columns.len() == limits.max_series {
-                return Err(budget.too_many_series());
-            }
-            let (timestamps, values) = samples.into_iter().unzip();
-            columns.push(SeriesColumns { labels, timestamps, values });
-        }
-        Ok(columns)
     }
 
-    fn select_block(
-        &self,
-        block: &Block,
-        matchers: &[Matcher],
-        range: TimeRange,
-        budget: &mut Budget,
-        rank: usize,
-        parts: &mut Vec<Part>,
-    ) -> Result<(), TsdbError> {
-        let mut series_count = 0;
-        for number in resolve(&block.index(&self.cache), matchers)? {
-            let series = block.series(number, &self.cache)?;
-            let read = block.samples(&series, range, &self.cache)?;
-            self.counters.damaged_chunks.add(read.damaged_chunks);
-            if !read.samples.is_empty() {
-                series_count += 1;
-                budget.take(series_count, read.samples.len())?;
-                parts.push(Part { labels: block.labels(&series)?, rank, samples: read.samples });
+    /// Says as well whether this took so long that series of its view were forgotten meanwhile, and so are missing.
+    fn try_select(&self, query: &Query<'_>) -> Result<(bool, Vec<SeriesColumns>), TsdbError> {
+        query.limits.check_cancelled()?;
+        let (view, ids) = self.heads_series(query)?;
+        let mut found = Found::default();
+        for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&query.range)) {
+            let read = Deleted::of(block, &view.tombstones, &self.cache)
+                .and_then(|deleted| self.select_block(block, &deleted, query));
+            match read {
+                Err(error @ TsdbError::Corrupt { .. }) => self.report_damage(block, &error),
+                read => found.add(read?, query)?,
             }
         }
-        Ok(())
+        let (is_gone, from_heads) = self.select_heads(&view, &ids, query)?;
+        found.add(from_heads, query)?;
+        Ok((is_gone, found.series))
+    }
+
+    /// A view, and the series of its heads that match. Both at once, so that every series of these heads is known.
+    fn heads_series(&self, query: &Query<'_>) -> Result<(Arc<View>, Vec<u32>), TsdbError> {
+        let registry = self.registry.read();
+        let view = self.view.load_full();
+        if !view.heads().any(|head| head.range().overlaps(&query.range)) {
+            return Ok((view, Vec::new()));
+        }
+        let ids = query.selection.find(&*registry, &self.scans)?;
+        Ok((view, ids.iter().collect()))
     }
 
     fn select_heads(
         &self,
         view: &View,
-        matchers: &[Matcher],
-        range: TimeRange,
-        budget: &mut Budget,
-        rank: usize,
-        parts: &mut Vec<Part>,
-    ) -> Result<(), TsdbError> {
-        if !view.heads().any(|head| head.range().overlaps(&range)) {
-            return Ok(());
-        }
-        let ids = resolve(&*self.registry.read(), matchers)?;
-        let mut found = Vec::new();
-        for id in ids {
-            let mut samples = Vec::new();
-            for head in view.heads() {
-                append_newer(&mut samples, head.select(id, range));
+        ids: &[u32],
+        query: &Query<'_>,
+    ) -> Result<(bool, Vec<SeriesColumns>), TsdbError> {
+        let is_gone = AtomicBool::new(false);
+        let found = fan_out(ids, |ids| {
+            let mut found = Vec::new();
+            let mut read = Vec::new();
+            for &id in ids {
+                let mut samples = Vec::new();
+                for head in view.heads() {
+                    append_newer(&mut samples, head.select(id, query.range));
+                }
+                let columns = query.take(|| Ok(Labels::empty()), samples.into_iter().unzip())?;
+                if let Some(columns) = columns {
+                    read.push(id);
+                    found.push(columns);
+                }
             }
-            if !samples.is_empty() {
-                budget.take(found.len() + 1, samples.len())?;
-                found.push((id, samples));
+            let registry = self.registry.read();
+            let mut ids = read.iter();
+            found.retain_mut(|columns| {
+                let known = ids.next().filter(|id| registry.is_known(**id));
+                known.map(|&id| columns.labels = registry.labels(id)).is_some()
+            });
+            drop(registry);
+            is_gone.fetch_or(found.len() < read.len(), Ordering::Relaxed);
+            query.limits.check_series(found.len())?;
+            Ok(found)
+        })?;
+        Ok((is_gone.into_inner(), found))
+    }
+
+    fn select_block(
+        &self,
+        block: &Block,
+        deleted: &Deleted,
+        query: &Query<'_>,
+    ) -> Result<Vec<SeriesColumns>, TsdbError> {
+        let index = block.index(&self.cache);
+        let numbers: Vec<u32> = query.selection.find(&index, &self.scans)?.iter().collect();
+        fan_out(&numbers, |numbers| {
+            let mut found = Vec::new();
+            for &number in numbers {
+                if deleted.hides(number, query.range) {
+                    continue;
+                }
+                let series = block.series(number, &self.cache)?;
+                let mut read = block.columns(&series, query.range, &self.cache)?;
+                deleted.take_out(number, &mut read);
+                self.counters.damaged_chunks.add(read.damaged_chunks);
+                let columns = (read.times, read.values);
+                found.extend(query.take(|| block.labels(&series), columns)?);
+                query.limits.check_series(found.len())?;
             }
-        }
-        let registry = self.registry.read();
-        parts.extend(found.into_iter().map(|(id, samples)| Part {
-            labels: registry.labels(id),
-            rank,
-            samples,
-        }));
-        Ok(())
+            Ok(found)
+        })
     }
 
     /// A block whose index is damaged is set aside and answers nothing; other errors go on.
@@ -156,12 +265,10 @@ impl Shared {
         &self,
         block: &Arc<Block>,
         read: Result<(), TsdbError>,
-        undo: impl FnOnce(),
     ) -> Result<(), TsdbError> {
         match read {
             Err(error @ TsdbError::Corrupt { .. }) => {
                 self.report_damage(block, &error);
-                undo();
                 Ok(())
             }
             other => other,
@@ -174,26 +281,35 @@ impl Shared {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<Labels>, TsdbError> {
-        let mut found = BTreeSet::new();
-        let view = self.view.load_full();
+        let mut found: HashSet<Labels> = HashSet::new();
+        let selections = selections(matcher_sets);
+        let view = {
+            let registry = self.registry.read();
+            let view = self.view.load_full();
+            let ids = Selection::find_any(&selections, &*registry, &self.scans)?;
+            let live = ids.iter().filter(|&id| view.is_live(id, range));
+            found.extend(live.map(|id| registry.labels(id)));
+            view
+        };
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let mut read = || {
-                for number in resolve_any(&block.index(&self.cache), matcher_sets)? {
+                let index = block.index(&self.cache);
+                let deleted = Deleted::of(block, &view.tombstones, &self.cache)?;
+                for number in Selection::find_any(&selections, &index, &self.scans)? {
                     let series = block.series(number, &self.cache)?;
-                    if series.overlaps(range) {
+                    if series.has_chunk(|own| own.overlaps(&range) && !deleted.hides(number, own)) {
                         found.insert(block.labels(&series)?);
                     }
                 }
                 Ok(())
             };
             let read = read();
-            self.unless_damaged(block, read, || {})?;
+            self.unless_damaged(block, read)?;
         }
-        let ids = resolve_any(&*self.registry.read(), matcher_sets)?;
-        let live: Vec<u32> = ids.iter().filter(|&id| view.is_live(id, range)).collect();
-        let registry = self.registry.read();
-        found.extend(live.into_iter().map(|id| registry.labels(id)));
-        Ok(found.into_iter().take(limit).collect())
+        let mut sorted: Vec<Labels> = found.into_iter().collect();
+        sorted.sort_unstable();
+        sorted.truncate(limit);
+        Ok(sorted)
     }
 
     pub(super) fn label_names(
@@ -203,12 +319,20 @@ impl Shared {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         let mut found = BTreeSet::new();
-        self.each_index(matcher_sets, range, &mut |index, names, matched| {
-            for name in names {
-                let mut occurs = found.contains(*name);
-                index.each_value(name, &mut |_, series| occurs = occurs || matched(series))?;
+        let selections = selections(matcher_sets);
+        let view = self.live_labels(None, &selections, range, &mut found)?;
+        self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
+            for name in block.label_names() {
+                // What a block names, one of its series has.
+                let mut occurs = is_whole || found.contains(name);
+                if !occurs {
+                    index.each_value(name, "", &mut |_, series| {
+                        occurs = occurs || series.intersects(selected);
+                    })?;
+                }
                 if occurs {
-                    found.insert((*name).to_owned());
+                    found.insert(name.to_owned());
                 }
             }
             Ok(())
@@ -224,9 +348,13 @@ impl Shared {
         limit: usize,
     ) -> Result<Vec<String>, TsdbError> {
         let mut found = BTreeSet::new();
-        self.each_index(matcher_sets, range, &mut |index, _, matched| {
-            index.each_value(name, &mut |value, series| {
-                if !found.contains(value) && matched(series) {
+        let selections = selections(matcher_sets);
+        let view = self.live_labels(Some(name), &selections, range, &mut found)?;
+        self.each_block(&view, &selections, range, |block, index, selected| {
+            let is_whole = selected.len() == block.meta.series;
+            index.each_value(name, "", &mut |value, series| {
+                let occurs = is_whole || series.intersects(selected);
+                if occurs && !found.contains(value) {
                     found.insert(value.to_owned());
                 }
             })
@@ -234,35 +362,92 @@ impl Shared {
         Ok(found.into_iter().take(limit).collect())
     }
 
-    /// Shows every index that overlaps the range: the index, its label names, and whether of some series one is among
-    /// those that the matchers select. In a block a series counts if the block overlaps the range.
-    fn each_index(
+    /// Shows every block that overlaps the range, its index, and which of its series the matchers select. A series counts if its
+    /// block overlaps the range.
+    fn each_block(
         &self,
-        matcher_sets: &[Vec<Matcher>],
+        view: &View,
+        selections: &[Selection<'_>],
         range: TimeRange,
-        visit: &mut IndexVisitor<'_>,
+        mut visit: impl FnMut(&Block, &dyn LabelIndex, &RoaringBitmap) -> Result<(), TsdbError>,
     ) -> Result<(), TsdbError> {
-        let view = self.view.load_full();
         for block in view.blocks.iter().filter(|block| block.meta.range.overlaps(&range)) {
             let index = block.index(&self.cache);
-            let names: Vec<&str> = block.label_names().collect();
-            let read = resolve_any(&index, matcher_sets).and_then(|selected| {
-                visit(&index, &names, &|series| !series.is_disjoint(&selected))
+            let read = Selection::find_any(selections, &index, &self.scans).and_then(|selected| {
+                let deleted = Deleted::of(block, &view.tombstones, &self.cache)?;
+                visit(block, &index, &(selected - deleted.hidden_in(block.meta.range)))
             });
-            self.unless_damaged(block, read, || {})?;
+            self.unless_damaged(block, read)?;
         }
+        Ok(())
+    }
+
+    /// The names of the labels, or the values of one, of the series in the heads that the matchers select. Returns the view
+    /// whose heads these are.
+    fn live_labels(
+        &self,
+        name: Option<&str>,
+        selections: &[Selection<'_>],
+        range: TimeRange,
+        found: &mut BTreeSet<String>,
+    ) -> Result<Arc<View>, TsdbError> {
         let registry = self.registry.read();
-        let selected = resolve_any(&*registry, matcher_sets)?;
-        let names: Vec<&str> = registry.names().collect();
-        let live = |series: &RoaringBitmap| {
-            series.iter().any(|id| selected.contains(id) && view.is_live(id, range))
-        };
-        visit(&*registry, &names, &live)
+        let view = self.view.load_full();
+        let is_live = |id: u32| view.is_live(id, range);
+        let selected = Selection::find_any(selections, &*registry, &self.scans)?;
+        // Looking at the series costs their number, at the values of the labels theirs.
+        if selected.len() < registry.len() as u64 / 16 {
+            live_labels_of(&registry, selected.iter().filter(|&id| is_live(id)), name, found);
+            return Ok(view);
+        }
+        let everything = selections.is_empty();
+        let counts = |id: u32| (everything || selected.contains(id)) && is_live(id);
+        match name {
+            Some(name) => registry.each_value(name, "", &mut |value, series| {
+                if series.any(counts) {
+                    found.insert(value.to_owned());
+                }
+            })?,
+            None => {
+                for name in registry.names() {
+                    let mut occurs = false;
+                    registry.each_value(name, "", &mut |_, series| {
+                        occurs = occurs || series.any(counts);
+                    })?;
+                    if occurs {
+                        found.insert(name.to_owned());
+                    }
+                }
+            }
+        }
+        Ok(view)
     }
 }
 
-type IndexVisitor<'a> = dyn FnMut(&dyn LabelIndex, &[&str], &dyn Fn(&RoaringBitmap) -> bool) -> Result<(), TsdbError>
-    + 'a;
+fn selections(matcher_sets: &[Vec<Matcher>]) -> Vec<Selection<'_>> {
+    matcher_sets.iter().map(|matchers| Selection::new(matchers)).collect()
+}
+
+/// The names of the labels of some series, or the values of one label.
+fn live_labels_of(
+    registry: &Registry,
+    ids: impl Iterator<Item = u32>,
+    name: Option<&str>,
+    found: &mut BTreeSet<String>,
+) {
+    for id in ids {
+        for (own, value) in registry.label_pairs(id) {
+            let label = match name {
+                None => own,
+                Some(name) if name == own => value,
+                Some(_) => continue,
+            };
+            if !found.contains(label) {
+                found.insert(label.to_owned());
+            }
+        }
+    }
+}
 
 impl View {
     /// The heads, the one written first before the other.
@@ -274,19 +459,4 @@ impl View {
     fn is_live(&self, id: u32, range: TimeRange) -> bool {
         self.heads().any(|head| head.series_range(id).is_some_and(|own| own.overlaps(&range)))
     }
-}
-
-/// The series that pass one of several sets of matchers; all, where there is no set.
-fn resolve_any(
-    index: &dyn LabelIndex,
-    matcher_sets: &[Vec<Matcher>],
-) -> Result<RoaringBitmap, TsdbError> {
-    if matcher_sets.is_empty() {
-        return Ok(index.all());
-    }
-    let mut union = RoaringBitmap::new();
-    for matchers in matcher_sets {
-        union |= resolve(index, matchers)?;
-    }
-    Ok(union)
 }

@@ -47,11 +47,13 @@ pub(super) struct Queue {
     most_samples: usize,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    head_written: Condvar,
 }
 
 impl Queue {
     pub(super) fn new(most_samples: usize) -> Self {
-        Self { most_samples, waiting: Mutex::default(), arrived: Condvar::new() }
+        let (arrived, head_written) = (Condvar::new(), Condvar::new());
+        Self { most_samples, waiting: Mutex::default(), arrived, head_written }
     }
 
     /// Queues a batch, or gives it back with the reason. A batch larger than the bound is taken when nothing else waits.
@@ -67,6 +69,16 @@ impl Queue {
         waiting.pending.push_back(pending);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Tells the writer that a cut head has become a block.
+    pub(super) fn tell_head_written(&self) {
+        self.head_written.notify_all();
+    }
+
+    /// Waits until a cut head has become a block, at most so long. It may end early, and it may miss the news that comes as it begins.
+    pub(super) fn wait_for_head(&self, at_most: Duration) {
+        self.head_written.wait_for(&mut self.waiting.lock(), at_most);
     }
 
     /// Asks for a cut of the head; the receiver learns whether it was made.

@@ -1,6 +1,5 @@
 //! The log at start: every segment in turn goes into the head; what is torn, damaged or missing is told.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,40 +8,46 @@ use muster_series::Labels;
 
 use super::Shared;
 use super::open::{OpenReport, Quarantined};
-use crate::TsdbError;
 use crate::head::Head;
+use crate::plan::head_is_full;
 use crate::wal::{
-    Cut, ReplaySink, ResolvedGroup, replay_segment, segment_header, segment_name, segment_number,
+    Cut, ReplaySink, SeriesTable, replay_segment, segment_header, segment_name, segment_number,
 };
+use crate::{SeriesId, SeriesSample, TsdbError};
 
 /// Puts what a segment holds into the head.
 struct Replay<'a> {
     shared: &'a Shared,
     head: Arc<Head>,
-    /// The series of the numbers that this segment uses.
-    series: HashMap<u32, u32>,
+    /// The series of the numbers that this segment uses, plus one; 0 where it names none.
+    series: SeriesTable<u32>,
+    /// Samples of series that are named.
+    known: Vec<SeriesSample>,
     segment: String,
     report: &'a mut OpenReport,
 }
 
 impl ReplaySink for Replay<'_> {
-    fn series(&mut self, id: u32, labels: &Labels) {
-        // What was acknowledged is kept, whatever the limit says now.
-        let known = self.shared.registry.write().insert(labels, usize::MAX);
-        if let Ok(known) = known {
-            self.series.insert(id, known.0);
+    fn series(&mut self, series: &[(u32, Labels)]) {
+        let mut registry = self.shared.registry.write();
+        for (id, labels) in series {
+            // What was acknowledged is kept, whatever the limit says now.
+            if let Ok(known) = registry.insert(labels, usize::MAX) {
+                *self.series.get_mut(*id) = known.0 + 1;
+            }
         }
     }
 
-    fn samples(&mut self, group: &ResolvedGroup) {
-        let known: Vec<(u32, f64)> = group
-            .samples
-            .iter()
-            .filter_map(|(id, value)| Some((*self.series.get(id)?, *value)))
-            .collect();
-        self.head.push_group(group.timestamp, &known);
-        self.report.replayed_samples += known.len() as u64;
-        self.report.nameless_samples += (group.samples.len() - known.len()) as u64;
+    fn samples(&mut self, samples: &[SeriesSample]) {
+        self.known.clear();
+        for sample in samples {
+            if let Some(id) = self.series.get(sample.series.0).checked_sub(1) {
+                self.known.push(SeriesSample { series: SeriesId(id), ..*sample });
+            }
+        }
+        self.head.push(&self.known);
+        self.report.replayed_samples += self.known.len() as u64;
+        self.report.nameless_samples += (samples.len() - self.known.len()) as u64;
     }
 
     fn damaged(&mut self, offset: u64, bytes: &[u8], reason: &'static str) -> bool {
@@ -92,7 +97,8 @@ impl Shared {
             let mut sink = Replay {
                 shared: self,
                 head: Arc::clone(&self.view.load().active),
-                series: HashMap::new(),
+                series: SeriesTable::default(),
+                known: Vec::new(),
                 segment: file.name.clone(),
                 report: &mut *report,
             };
@@ -128,16 +134,21 @@ impl Shared {
         done.map_err(|error| TsdbError::io("cut", path, error))
     }
 
-    /// Writes the head as a block when replay has filled it, so that a start needs no more memory than running does.
+    /// Cuts the head when replay has filled it. One cut head may wait, as while running; before the next one it is written as a block, so
+    /// that a start needs no more memory than running does.
     fn bound_replay(&self, end_segment: u64) {
         let view = self.view.load();
-        if view.cut.is_some() || view.active.bytes() < self.options.head_bytes {
+        let head = &view.active;
+        if !head_is_full(head.bytes(), head.series_count(), &self.options) {
             return;
         }
-        drop(view);
-        self.cut_head(end_segment);
-        if let Err(error) = self.maintain() {
-            tracing::warn!(%error, "the log is still needed, its samples could not be written as a block");
+        if view.cut.is_some() {
+            drop(view);
+            if let Err(error) = self.maintain() {
+                tracing::warn!(%error, "the log is still needed, its samples could not be written as a block");
+                return;
+            }
         }
+        self.cut_head(end_segment);
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Counters {
     pub(super) failed_samples: Counter,
     pub(super) busy_batches: Counter,
     pub(super) series_refused: Counter,
+    pub(super) series_forgotten: Counter,
     pub(super) wal_syncs: Counter,
     pub(super) wal_sync_ms: Counter,
     pub(super) wal_bytes: Counter,
@@ -36,6 +37,9 @@ pub(super) struct Counters {
     pub(super) maintenance_failures: Counter,
     pub(super) quarantined: Counter,
     pub(super) damaged_chunks: Counter,
+    pub(super) scrubbed: Counter,
+    pub(super) scrub_damage: Counter,
+    pub(super) dropped_for_size: Counter,
     pub(super) disk_full: AtomicBool,
     pub(super) write_failing: AtomicBool,
 }
@@ -45,6 +49,10 @@ pub(super) struct Counters {
 pub struct Stats {
     /// Series that may be written to.
     pub series: u64,
+    /// Bytes of memory that the texts of their labels take.
+    pub label_bytes: u64,
+    /// Series that were forgotten, as they had no sample for long.
+    pub forgotten_series: u64,
     /// Samples not yet in a block.
     pub head_samples: u64,
     /// Bytes of memory that these take.
@@ -55,6 +63,8 @@ pub struct Stats {
     pub block_bytes: u64,
     /// Samples in blocks, a sample that is in two counted twice.
     pub block_samples: u64,
+    /// Deletions that some block still holds samples of.
+    pub tombstones: u64,
     /// Bytes of the log on disk now.
     pub wal_bytes_on_disk: u64,
     /// Bytes that decoded parts of blocks take in memory.
@@ -69,7 +79,7 @@ pub struct Stats {
     pub failed_samples: u64,
     /// Batches refused because too much was waiting.
     pub busy_batches: u64,
-    /// Series refused because there are as many as are allowed, or their labels are too long.
+    /// Series refused because there are as many as are allowed, or their labels are too many, too long or not valid.
     pub refused_series: u64,
     /// Syncs of the log.
     pub wal_syncs: u64,
@@ -85,6 +95,12 @@ pub struct Stats {
     pub quarantined: u64,
     /// Chunks left out of answers because they are damaged.
     pub damaged_chunks: u64,
+    /// Blocks that were read whole again to see whether they are damaged.
+    pub scrubbed_blocks: u64,
+    /// Blocks of these that were.
+    pub scrub_damage: u64,
+    /// Blocks dropped because the store was larger than it may be.
+    pub dropped_for_size: u64,
     /// Whether appends are refused for lack of room.
     pub disk_full: bool,
     /// Whether the last write to the log failed.
@@ -94,25 +110,34 @@ pub struct Stats {
 }
 
 impl Shared {
+    /// Bytes of the log on disk; 0 where that cannot be told.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let segments = self.disk.list(&self.folders.wal).unwrap_or_default();
+        segments.iter().map(|entry| entry.len).sum()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let view = self.view.load();
-        let (series, largest_labels) = {
+        let (series, label_bytes, largest_labels) = {
             let registry = self.registry.read();
             let largest = registry.largest_labels(5);
-            (registry.len() as u64, largest.into_iter().map(|(n, v)| (n, v as u64)).collect())
+            let largest = largest.into_iter().map(|(n, v)| (n, v as u64)).collect();
+            (registry.len() as u64, registry.label_bytes() as u64, largest)
         };
         let cut = view.cut.as_ref().map(|cut| (cut.head.samples(), cut.head.bytes()));
         let (cut_samples, cut_bytes) = cut.unwrap_or_default();
-        let wal = self.disk.list(&self.folders.wal).unwrap_or_default();
         let counters = &self.counters;
         Stats {
             series,
+            label_bytes,
+            forgotten_series: self.counters.series_forgotten.get(),
             head_samples: view.active.samples() + cut_samples,
             head_bytes: (view.active.bytes() + cut_bytes) as u64,
             blocks: view.blocks.len() as u64,
             block_bytes: view.blocks.iter().map(|block| block.meta.bytes).sum(),
             block_samples: view.blocks.iter().map(|block| block.meta.samples).sum(),
-            wal_bytes_on_disk: wal.iter().map(|entry| entry.len).sum(),
+            tombstones: view.tombstones.len() as u64,
+            wal_bytes_on_disk: self.log_bytes(),
             cache_bytes: self.cache.bytes() as u64,
             appended_samples: counters.appended.get(),
             duplicate_samples: counters.duplicates.get(),
@@ -131,6 +156,9 @@ impl Shared {
             maintenance_failures: counters.maintenance_failures.get(),
             quarantined: counters.quarantined.get(),
             damaged_chunks: counters.damaged_chunks.get(),
+            scrubbed_blocks: counters.scrubbed.get(),
+            scrub_damage: counters.scrub_damage.get(),
+            dropped_for_size: counters.dropped_for_size.get(),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             write_failing: counters.write_failing.load(Ordering::Relaxed),
             largest_labels,

@@ -3,25 +3,36 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::queue::{Done, Pending};
 use super::{CutHead, Shared, View};
 use crate::head::Head;
-use crate::plan::{head_is_due, oldest_kept};
-use crate::wal::{ResolvedGroup, WalWriter};
-use crate::{Appended, TsdbError, WriteBatch};
+use crate::plan::{head_is_full, head_is_old, oldest_kept};
+use crate::wal::WalWriter;
+use crate::{Appended, Refused, SeriesSample, TsdbError};
 
 /// The reserve that is kept free at most, where none is configured.
 const MOST_RESERVE: u64 = 256 << 20;
 /// And at most this part of the disk.
 const RESERVE_SHARE: u64 = 20;
 
-/// A batch after what is refused was taken out of it.
-struct Checked {
-    /// Its groups, by their places among those of the commit.
-    groups: std::ops::Range<usize>,
-    report: Appended,
-    done: Done,
+/// Longest that a commit waits for memory.
+const MOST_WAIT_MS: i64 = 10_000;
+/// It looks so often whether it still must.
+const WAIT_STEP: Duration = Duration::from_millis(20);
+
+/// When a sample must be of; one of a known series that is gets stored.
+struct Bounds {
+    newest: i64,
+    /// By the clock; the stored samples may allow for older ones.
+    oldest: i64,
+}
+
+impl Bounds {
+    fn hold(&self, sample: &SeriesSample) -> bool {
+        sample.timestamp_ms <= self.newest && sample.timestamp_ms >= self.oldest
+    }
 }
 
 impl Shared {
@@ -45,64 +56,52 @@ impl Shared {
     }
 
     /// Makes all batches durable with one sync, then visible, then tells those who wait.
-    fn commit(&self, wal: &mut WalWriter, pending: Vec<Pending>) {
-        let mut groups = Vec::new();
+    fn commit(&self, wal: &mut WalWriter, mut pending: Vec<Pending>) {
         let now_ms = self.clock.now_ms();
-        let known = self.registry.read().len();
-        let checked: Vec<Checked> = pending
-            .into_iter()
-            .map(|pending| {
-                let first = groups.len();
-                let report = self.check(&pending.batch, now_ms, known, &mut groups);
-                Checked { groups: first..groups.len(), report, done: pending.done }
-            })
+        let _keeps = self.forgetting.keep_all();
+        let bounds = Bounds {
+            newest: now_ms.saturating_add(self.options.future_tolerance_ms),
+            oldest: now_ms.saturating_sub(self.options.retention_ms),
+        };
+        let refused: Vec<Refused> = pending
+            .iter_mut()
+            .map(|pending| self.check(&mut pending.batch.samples, &bounds, now_ms))
             .collect();
-        let written = if groups.is_empty() { Ok(()) } else { self.write(wal, &groups) };
-        match written {
-            Ok(()) => self.apply(checked, &groups),
+        let is_empty = pending.iter().all(|pending| pending.batch.samples.is_empty());
+        match if is_empty { Ok(()) } else { self.write(wal, &pending) } {
+            Ok(()) => self.apply(pending, &refused),
             Err(error) => {
-                for batch in checked {
-                    let samples: usize =
-                        groups[batch.groups].iter().map(|group| group.samples.len()).sum();
-                    self.counters.failed_samples.add(samples as u64);
-                    tell(batch.done, Err(error.clone()));
+                for Pending { batch, done } in pending {
+                    self.counters.failed_samples.add(batch.samples.len() as u64);
+                    tell(done, Err(error.clone()));
                 }
             }
         }
     }
 
-    /// Takes out what cannot be stored, counts it, and adds the rest to `groups`.
-    fn check(
-        &self,
-        batch: &WriteBatch,
-        now_ms: i64,
-        known_series: usize,
-        groups: &mut Vec<ResolvedGroup>,
-    ) -> Appended {
-        let newest = now_ms.saturating_add(self.options.future_tolerance_ms);
-        let oldest = now_ms.saturating_sub(self.options.retention_ms);
-        let mut report = Appended::default();
-        for scrape in batch.samples.chunk_by(|a, b| a.timestamp_ms == b.timestamp_ms) {
-            let (timestamp, count) = (scrape[0].timestamp_ms, scrape.len() as u64);
-            if timestamp > newest {
-                report.refused.too_new += count;
-                continue;
-            }
-            if timestamp < oldest && timestamp < self.oldest_kept_ms(now_ms) {
-                report.refused.too_old += count;
-                continue;
-            }
-            let samples: Vec<(u32, f64)> = scrape
-                .iter()
-                .filter(|sample| (sample.series.0 as usize) < known_series)
-                .map(|sample| (sample.series.0, sample.value))
-                .collect();
-            report.refused.unknown_series += count - samples.len() as u64;
-            if !samples.is_empty() {
-                groups.push(ResolvedGroup { timestamp, samples });
-            }
+    /// Takes out what cannot be stored, and counts it.
+    fn check(&self, samples: &mut Vec<SeriesSample>, bounds: &Bounds, now_ms: i64) -> Refused {
+        let mut refused = Refused::default();
+        let registry = self.registry.read();
+        let is_known = |sample: &SeriesSample| registry.is_known(sample.series.0);
+        if samples.iter().all(|sample| bounds.hold(sample) && is_known(sample)) {
+            return refused;
         }
-        report
+        let oldest = bounds.oldest.min(self.oldest_kept_ms(now_ms));
+        samples.retain(|sample| {
+            let count = if sample.timestamp_ms > bounds.newest {
+                &mut refused.too_new
+            } else if sample.timestamp_ms < oldest {
+                &mut refused.too_old
+            } else if !is_known(sample) {
+                &mut refused.unknown_series
+            } else {
+                return true;
+            };
+            *count += 1;
+            false
+        });
+        refused
     }
 
     /// Samples before this are too old. It is no later than the clock says, and earlier where the stored samples doubt it.
@@ -115,10 +114,11 @@ impl Shared {
         oldest_kept(stored, now_ms, self.options.retention_ms)
     }
 
-    fn write(&self, wal: &mut WalWriter, groups: &[ResolvedGroup]) -> Result<(), TsdbError> {
+    fn write(&self, wal: &mut WalWriter, pending: &[Pending]) -> Result<(), TsdbError> {
         self.check_room()?;
         let started_ms = self.clock.monotonic_ms();
-        let written = wal.commit(groups, &self.registry);
+        let batches = pending.iter().map(|pending| &pending.batch.samples[..]);
+        let written = wal.commit(batches, &self.registry);
         let took_ms = self.clock.monotonic_ms() - started_ms;
         self.counters.wal_syncs.add(1);
         self.counters.wal_sync_ms.add(took_ms.max(0) as u64);
@@ -130,7 +130,7 @@ impl Shared {
         written.map(drop)
     }
 
-    /// Refuses while the disk has less room than the reserve, or the head more samples than it should.
+    /// Refuses while the disk has less room than the reserve, or the head more samples than it should and no end of that is near.
     fn check_room(&self) -> Result<(), TsdbError> {
         let root = &self.folders.root;
         let space = self
@@ -150,29 +150,41 @@ impl Shared {
             let (path, available) = (root.clone(), space.available);
             return Err(TsdbError::DiskFull { path, available, needed });
         }
-        let view = self.view.load();
-        // The head that is cut could not be written, or not fast enough; memory is not to grow for it.
-        if view.cut.is_some() && view.active.bytes() >= self.options.head_bytes.saturating_mul(2) {
-            return Err(TsdbError::Busy);
-        }
-        Ok(())
+        self.wait_for_memory()
     }
 
-    fn apply(&self, checked: Vec<Checked>, groups: &[ResolvedGroup]) {
-        let head = Arc::clone(&self.view.load().active);
-        for batch in checked {
-            let mut report = batch.report;
-            for group in &groups[batch.groups] {
-                let new = head.push_group(group.timestamp, &group.samples);
-                report.samples += new;
-                report.duplicates += group.samples.len() as u64 - new;
+    /// Waits while a block is being written of the cut head and the one after it holds more than it should; refuses where that takes too long
+    /// or nobody is at it. Memory is not to grow for a disk that is slow.
+    fn wait_for_memory(&self) -> Result<(), TsdbError> {
+        let started_ms = self.clock.monotonic_ms();
+        loop {
+            let view = self.view.load();
+            let (bytes, series) = (view.active.bytes(), view.active.series_count());
+            if view.cut.is_none() || !head_is_full(bytes / 2, series, &self.options) {
+                return Ok(());
             }
-            self.counters.appended.add(report.samples);
-            self.counters.duplicates.add(report.duplicates);
-            self.counters.too_new.add(report.refused.too_new);
-            self.counters.too_old.add(report.refused.too_old);
-            self.counters.unknown_series.add(report.refused.unknown_series);
-            tell(batch.done, Ok(report));
+            let is_written = self.manifest.is_locked() && !self.stopping.load(Ordering::Relaxed);
+            if !is_written || self.clock.monotonic_ms() - started_ms > MOST_WAIT_MS {
+                return Err(TsdbError::Busy);
+            }
+            drop(view);
+            self.queue.wait_for_head(WAIT_STEP);
+        }
+    }
+
+    fn apply(&self, pending: Vec<Pending>, refused: &[Refused]) {
+        let head = Arc::clone(&self.view.load().active);
+        for (Pending { batch, done }, &refused) in pending.into_iter().zip(refused) {
+            let samples = head.push(&batch.samples);
+            let duplicates = batch.samples.len() as u64 - samples;
+            self.counters.appended.add(samples);
+            self.counters.duplicates.add(duplicates);
+            if refused.total() > 0 {
+                self.counters.too_new.add(refused.too_new);
+                self.counters.too_old.add(refused.too_old);
+                self.counters.unknown_series.add(refused.unknown_series);
+            }
+            tell(done, Ok(Appended { samples, duplicates, refused }));
         }
     }
 
@@ -184,8 +196,10 @@ impl Shared {
             return view.cut.is_none();
         }
         let now_ms = self.clock.monotonic_ms();
-        let due = asked || head_is_due(head.bytes(), now_ms - head.created_ms(), &self.options);
-        if !due || view.cut.is_some() {
+        let is_due = asked
+            || head_is_full(head.bytes(), head.series_count(), &self.options)
+            || head_is_old(now_ms - head.created_ms(), &self.options);
+        if !is_due || view.cut.is_some() {
             return false;
         }
         self.cut_head(wal.rotate());
@@ -198,7 +212,7 @@ impl Shared {
         let fresh = Arc::new(Head::new(self.clock.monotonic_ms()));
         self.view.rcu(|view| {
             let cut = CutHead { head: Arc::clone(&view.active), end_segment };
-            View { active: Arc::clone(&fresh), cut: Some(cut), blocks: view.blocks.clone() }
+            View { active: Arc::clone(&fresh), cut: Some(cut), ..View::clone(view) }
         });
         self.wake_maintenance();
     }

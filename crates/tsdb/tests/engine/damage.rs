@@ -143,16 +143,16 @@ fn a_folder_that_cannot_be_used_is_named() {
 fn a_damaged_chunk_is_left_out_of_a_merge_and_its_file_kept() {
     let disk = MemoryDisk::new();
     let (db, _) = try_open(disk.clone()).unwrap();
-    for step in 0..3 {
+    for step in 0..7 {
         append(&db, NOW_MS + step, &[(1, step as f64)]).unwrap();
         db.flush().unwrap();
     }
     let path = files(&disk, ".blk").remove(0);
     // The first page of a block is one of columns.
     disk.corrupt(&path, |bytes| bytes[12] ^= 1).unwrap();
-    append(&db, NOW_MS + 3, &[(1, 3.0)]).unwrap();
+    append(&db, NOW_MS + 7, &[(1, 7.0)]).unwrap();
     db.flush().unwrap();
-    assert_eq!((db.stats().blocks, contents(&db).len()), (1, 3));
+    assert_eq!((db.stats().blocks, contents(&db).len()), (1, 7));
     let aside = Path::new(DIR).join("quarantine").join(path.file_name().unwrap());
     assert!(disk.files().contains(&aside));
 }

@@ -52,9 +52,9 @@ fn a_block_restored_from_a_backup_is_served() {
 
 #[test]
 fn a_restored_block_that_is_damaged_or_in_the_way_is_set_aside_and_kept() {
-    let disk = store(4);
+    let disk = store(8);
     let merged = blocks(&disk);
-    assert_eq!(merged.len(), 1, "four small blocks are merged");
+    assert_eq!(merged.len(), 1, "eight small blocks are merged");
     let other = store(1);
     let path = blocks(&other).remove(0);
     let bytes = read_all(&other, &path).unwrap();
@@ -62,7 +62,7 @@ fn a_restored_block_that_is_damaged_or_in_the_way_is_set_aside_and_kept() {
     let renamed = disk.crash_image(muster_environment::Crash::KeepUnsynced);
     put(&renamed, &path.with_file_name("1_1-1.blk"), &bytes);
     let (db, report) = try_open(renamed.clone()).unwrap();
-    assert_eq!((report.quarantined.len(), contents(&db).len()), (1, 4));
+    assert_eq!((report.quarantined.len(), contents(&db).len()), (1, 8));
     assert_eq!((blocks(&renamed), set_aside(&renamed)), (merged, 1));
 
     let fresh = MemoryDisk::new();
@@ -76,28 +76,28 @@ fn a_restored_block_that_is_damaged_or_in_the_way_is_set_aside_and_kept() {
 
 #[test]
 fn inputs_of_a_merge_that_a_crash_left_go_and_others_of_their_heads_are_kept() {
-    let disk = store(3);
+    let disk = store(7);
     let inputs: Vec<(PathBuf, Vec<u8>)> = blocks(&disk)
         .into_iter()
         .map(|path| (path.clone(), read_all(&disk, &path).unwrap()))
         .collect();
-    assert_eq!(inputs.len(), 3);
+    assert_eq!(inputs.len(), 7);
     let db = open(disk.clone());
-    append(&db, NOW_MS - 997, &[(1, 3.0)]).unwrap();
+    append(&db, NOW_MS - 993, &[(1, 7.0)]).unwrap();
     db.flush().unwrap();
     db.close().unwrap();
     assert_eq!(blocks(&disk).len(), 1);
     let put_back = || inputs.iter().for_each(|(path, bytes)| put(&disk, path, bytes));
     put_back();
     let (db, report) = try_open(disk.clone()).unwrap();
-    assert_eq!((report.quarantined, contents(&db).len()), (vec![], 4));
+    assert_eq!((report.quarantined, contents(&db).len()), (vec![], 8));
     db.close().unwrap();
     assert_eq!((blocks(&disk).len(), set_aside(&disk)), (1, 0));
     // Once more: now nothing says that they are of no use.
     put_back();
     let (db, report) = try_open(disk.clone()).unwrap();
-    assert_eq!((report.quarantined.len(), contents(&db).len()), (3, 4));
-    assert_eq!((blocks(&disk).len(), set_aside(&disk)), (1, 3));
+    assert_eq!((report.quarantined.len(), contents(&db).len()), (7, 8));
+    assert_eq!((blocks(&disk).len(), set_aside(&disk)), (1, 7));
 }
 
 #[test]

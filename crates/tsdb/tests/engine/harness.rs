@@ -60,7 +60,8 @@ pub(crate) fn contents(db: &Db) -> Vec<(Labels, i64, u64)> {
 
 #[track_caller]
 pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(Labels, i64, u64)> {
-    let found = db.select(matchers, range, &SelectLimits::default()).unwrap();
+    let mut found = db.select(matchers, range, &SelectLimits::default()).unwrap();
+    found.sort_by(|a, b| a.labels.cmp(&b.labels));
     found
         .iter()
         .flat_map(|series| {

@@ -1,11 +1,12 @@
-//! What is refused: samples by their time, series by their number, queries by their size, batches after the end.
+//! What is refused: samples by their time, series by their number and their labels, queries by their size, batches after the end.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{ManualClock, MemoryDisk};
-use muster_series::TimeRange;
-use muster_tsdb::{Appended, Db, Options, Refused, SelectLimits, TsdbError};
+use muster_series::{Labels, TimeRange};
+use muster_tsdb::{Appended, Db, LabelLimits, Options, Refused, SelectLimits, TsdbError};
 
 use crate::harness::{DIR, NOW_MS, append, contents, labels, open, options};
 
@@ -62,7 +63,8 @@ fn series_and_queries_have_limits() {
     assert_eq!(db.stats().refused_series, 1);
     append(&db, NOW_MS + 1, &[(1, 1.0), (2, 1.0)]).unwrap();
     let select = |max_series, max_samples| {
-        db.select(&[], TimeRange::ALL, &SelectLimits { max_series, max_samples })
+        let limits = SelectLimits { max_series, max_samples, ..SelectLimits::default() };
+        db.select(&[], TimeRange::ALL, &limits)
     };
     assert_eq!(select(2, 4).unwrap().len(), 2);
     let query_limit = |result: Result<_, TsdbError>| match result {
@@ -72,6 +74,83 @@ fn series_and_queries_have_limits() {
     };
     assert_eq!(query_limit(select(1, 4)), "series");
     assert_eq!(query_limit(select(2, 3)), "samples");
+}
+
+#[track_caller]
+fn check_refused(db: &Db, pairs: &[(&str, &str)], expected: &str) {
+    let before = db.stats();
+    let error = db.series_from_pairs(pairs).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    let after = db.stats();
+    assert_eq!((after.series, after.refused_series), (before.series, before.refused_series + 1));
+}
+
+#[test]
+fn labels_have_limits() {
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let label_limits = LabelLimits { labels: 3, name_bytes: 10, value_bytes: 20 };
+    let options = Options { label_limits, max_label_bytes: 60, ..options() };
+    let (db, _) = Db::open(Path::new(DIR), Arc::new(MemoryDisk::new()), clock, options).unwrap();
+    let long = "x".repeat(21);
+    check_refused(
+        &db,
+        &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")],
+        "4 labels, and at most 3",
+    );
+    check_refused(&db, &[(&long, "1")], "the name of a label takes 21 bytes, and at most 10");
+    check_refused(&db, &[("a", &long)], "the value of a label takes 21 bytes, and at most 20");
+    check_refused(&db, &[("b", "1"), ("a", "1")], "sorted by name");
+    check_refused(&db, &[("a", "1"), ("a", "2")], "each name once");
+    check_refused(&db, &[("", "1")], "no empty name");
+    check_refused(&db, &[("a", "")], "no empty value");
+    let first = db.series_from_pairs(&[("a", &long[1..]), ("b", &long[1..])]).unwrap();
+    check_refused(&db, &[("a", "y"), ("b", &"y".repeat(18))], "60 bytes of label text");
+    assert_eq!(db.series_from_pairs(&[("a", &long[1..]), ("b", &long[1..])]).unwrap(), first);
+    assert_ne!(db.series_from_pairs(&[("b", &long[1..])]).unwrap(), first, "no text is new");
+    let labels = Labels::from_pairs([("b", &long[1..]), ("a", &long[1..])]).unwrap();
+    assert_eq!(db.series(&labels).unwrap(), first);
+}
+
+#[test]
+fn a_query_that_nobody_waits_for_ends() {
+    let db = open(MemoryDisk::new());
+    append(&db, NOW_MS, &[(1, 1.0)]).unwrap();
+    for flushed in [false, true] {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let limits =
+            SelectLimits { cancelled: Some(Arc::clone(&cancelled)), ..SelectLimits::default() };
+        assert_eq!(db.select(&[], TimeRange::ALL, &limits).unwrap().len(), 1);
+        cancelled.store(true, Ordering::Relaxed);
+        let stopped = db.select(&[], TimeRange::ALL, &limits);
+        assert!(matches!(stopped, Err(TsdbError::Cancelled)), "flushed: {flushed}");
+        db.flush().unwrap();
+    }
+}
+
+#[test]
+fn the_last_samples_are_the_newest_of_each_series() {
+    let db = open(MemoryDisk::new());
+    let last = |end_ms: i64| {
+        let range = TimeRange::new(NOW_MS - 1000, end_ms);
+        let found = db.select_last(&[], range, &SelectLimits::default()).unwrap();
+        let mut last: Vec<(String, i64, f64)> = found
+            .iter()
+            .map(|series| (series.labels.to_string(), series.timestamps[0], series.values[0]))
+            .collect();
+        assert!(found.iter().all(|series| series.len() == 1));
+        last.sort_by(|a, b| a.0.cmp(&b.0));
+        last.into_iter().map(|(_, time, value)| (time - NOW_MS, value)).collect::<Vec<_>>()
+    };
+    append(&db, NOW_MS - 10, &[(1, 1.0), (2, 2.0)]).unwrap();
+    append(&db, NOW_MS, &[(1, 3.0)]).unwrap();
+    assert_eq!(last(NOW_MS), [(0, 3.0), (-10, 2.0)]);
+    db.flush().unwrap();
+    // Backfill is older than what is in the block, and a correction is of the same time.
+    append(&db, NOW_MS - 20, &[(1, 4.0), (2, 5.0)]).unwrap();
+    append(&db, NOW_MS - 10, &[(2, 6.0)]).unwrap();
+    assert_eq!(last(NOW_MS), [(0, 3.0), (-10, 6.0)]);
+    assert_eq!(last(NOW_MS - 1), [(-10, 1.0), (-10, 6.0)]);
+    assert_eq!(last(NOW_MS - 11), [(-20, 4.0), (-20, 5.0)]);
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{
-    DirEntry, DirLock, Disk, DiskSpace, LockError, MemoryDisk, ReadFile, WriteFile,
+    DirEntry, DirLock, Disk, DiskSpace, LockError, ManualClock, MemoryDisk, ReadFile, WriteFile,
 };
+use muster_tsdb::{Db, Options, TsdbError};
 
-use crate::harness::{NOW_MS, append, contents, open};
+use crate::harness::{DIR, NOW_MS, append, contents, open, options};
 
 /// While it lies, one byte of each block that was written is another when it is read.
 #[derive(Clone, Default)]
@@ -50,6 +51,10 @@ impl Disk for LyingDisk {
         self.inner.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
     }
@@ -82,4 +87,28 @@ fn a_block_that_does_not_read_back_costs_nothing() {
     db.flush().unwrap();
     let stats = db.stats();
     assert_eq!((stats.blocks, stats.wal_bytes_on_disk, contents(&db).len()), (1, 0, 1));
+}
+
+#[test]
+fn memory_is_bounded_while_no_block_can_be_written() {
+    const HEAD_BYTES: usize = 4_000;
+    let disk = LyingDisk::default();
+    let options = Options { head_bytes: HEAD_BYTES, ..options() };
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let (db, _) = Db::open(Path::new(DIR), Arc::new(disk.clone()), clock, options).unwrap();
+    disk.lies.store(true, Ordering::Relaxed);
+    let taken = (0..5_000)
+        .take_while(|&step| match append(&db, NOW_MS - 5_000 + step, &[(1, 1.0 / step as f64)]) {
+            Ok(_) => true,
+            Err(TsdbError::Busy) => false,
+            Err(error) => panic!("{error}"),
+        })
+        .count();
+    let bytes = db.stats().head_bytes as usize;
+    assert!((2 * HEAD_BYTES..4 * HEAD_BYTES).contains(&bytes), "{bytes} bytes, {taken} samples");
+    assert_eq!(contents(&db).len(), taken);
+    disk.lies.store(false, Ordering::Relaxed);
+    db.flush().unwrap();
+    append(&db, NOW_MS, &[(1, 1.0)]).unwrap();
+    assert_eq!(contents(&db).len(), taken + 1);
 }

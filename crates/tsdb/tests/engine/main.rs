@@ -5,12 +5,19 @@
     reason = "all of this crate is tests, the functions they share included"
 )]
 
+mod churn;
+mod compaction;
 mod crash;
 mod damage;
+mod deletion;
 mod found_at_start;
 mod full_disk;
 mod harness;
+mod inspection;
 mod large;
 mod limits;
 mod lying_disk;
 mod model;
+mod scrub;
+mod size;
+mod snapshot;

@@ -15,6 +15,13 @@ enum Step {
         minutes_ago: i64,
         samples: Vec<(u8, f64)>,
     },
+    /// Deletes these series from so many minutes before now to so many.
+    Delete {
+        hosts: &'static str,
+        from_minutes_ago: i64,
+        to_minutes_ago: i64,
+    },
+    Clean,
     Flush,
     Restart,
     Crash,
@@ -32,6 +39,13 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (minutes_ago, samples)
             .prop_map(|(minutes_ago, samples)| Step::Write { minutes_ago, samples }),
+        2 => (prop_oneof![Just("web-1"), Just("web-[2-4]"), Just(".*")], 0_i64..6000, 0_i64..60)
+            .prop_map(|(hosts, from_minutes_ago, to_minutes_ago)| Step::Delete {
+                hosts,
+                from_minutes_ago,
+                to_minutes_ago,
+            }),
+        1 => Just(Step::Clean),
         2 => Just(Step::Flush),
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
@@ -55,6 +69,17 @@ proptest! {
                         model.insert((labels(series), timestamp), value.to_bits());
                     }
                 }
+                Step::Delete { hosts, from_minutes_ago, to_minutes_ago } => {
+                    let matcher = Matcher::parse_pair("host", "=~", hosts).unwrap();
+                    let [start, end] =
+                        [from_minutes_ago, to_minutes_ago].map(|ago| NOW_MS - ago * 60_000);
+                    let range = TimeRange::new(start, end);
+                    db.delete_series(&[vec![matcher.clone()]], range).unwrap();
+                    model.retain(|(labels, time), _| {
+                        !range.contains(*time) || !matcher.matches(labels.get("host").unwrap())
+                    });
+                }
+                Step::Clean => db.clean_tombstones().unwrap(),
                 Step::Flush => db.flush().unwrap(),
                 Step::Restart => {
                     db.close().unwrap();

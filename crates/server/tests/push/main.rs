@@ -1,0 +1,11 @@
+//! A running server and programs that push to it: what is stored, what is refused, and what they are told.
+
+#![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
+
+mod encode;
+mod server;
+
+mod otlp;
+mod permission;
+mod remote_write;
+mod text;

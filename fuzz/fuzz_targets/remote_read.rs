@@ -1,0 +1,4 @@
+//! Lets libFuzzer look for bytes that break the target `remote_read` of `muster-hostile`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| muster_hostile::attack("remote_read", bytes));
