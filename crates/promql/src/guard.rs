@@ -4,6 +4,8 @@
 //! operators abort the process. So the length of a text and the number of its brackets and operators
 //! are bounded here, by a scan that only knows strings and comments.
 
+use std::borrow::Cow;
+
 use crate::query::ParseError;
 
 /// Longest query text, in bytes.
@@ -104,6 +106,34 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
+/// The text with its raw strings, those in backticks, as strings in double quotes: the parser would take a
+/// backslash in a raw one for the beginning of an escape.
+pub(crate) fn without_raw_strings(text: &str) -> Cow<'_, str> {
+    if !text.contains('`') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut copied = 0;
+    for token in tokens(text) {
+        let inside = token.text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+        if let Some(inside) = inside {
+            plain.push_str(&text[copied..token.start]);
+            plain.push('"');
+            for c in inside.chars() {
+                match c {
+                    '\\' | '"' => plain.extend(['\\', c]),
+                    '\n' => plain.push_str("\\n"),
+                    c => plain.push(c),
+                }
+            }
+            plain.push('"');
+            copied = token.start + token.text.len();
+        }
+    }
+    plain.push_str(&text[copied..]);
+    Cow::Owned(plain)
+}
+
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.')
 }
@@ -142,6 +172,15 @@ mod tests {
         check(&format!("x{{a=\"{}\"}}", "(".repeat(4000)), true);
         check(&format!("x # {}", "(".repeat(4000)), true);
         check(&"x".repeat(MAX_TEXT_LEN + 1), false);
+    }
+
+    #[test]
+    fn raw_strings_become_plain_ones() {
+        let check = |text: &str, expected: &str| assert_eq!(without_raw_strings(text), expected);
+        check(r#"x{a="b\d"}"#, r#"x{a="b\d"}"#);
+        check(r"x{a=~`\d+`} # `", r#"x{a=~"\\d+"} # `"#);
+        check("f(`a\"\n`, \"`\", `é`)", "f(\"a\\\"\\n\", \"`\", \"é\")");
+        check("`open", "`open");
     }
 
     #[test]

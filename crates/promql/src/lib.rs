@@ -48,6 +48,6 @@ mod value;
 pub use evaluate::{EvaluateError, evaluate_instant, evaluate_range};
 pub use options::Options;
 pub use query::{ParseError, Query, parse, parse_selector};
-pub use source::{SeriesSource, SourceError};
+pub use source::{SelectHints, Selected, SeriesPart, SeriesSource, SourceError};
 pub use syntax::{format_query, syntax_tree};
 pub use value::{Evaluated, InstantSample, Value};

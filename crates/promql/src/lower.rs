@@ -11,7 +11,7 @@ use crate::functions;
 use crate::guard::tokens;
 use crate::plan::{
     Aggregate, Aggregation, Arithmetic, At, Binary, BinaryOp, Call, Cardinality, Comparison, Fold,
-    Grouping, Matching, Node, Pick, Range, Selector, SetOp, When,
+    Matching, Node, Pick, Projection, Range, Selector, SetOp, When,
 };
 use crate::positions::Positions;
 use crate::query::ParseError;
@@ -108,14 +108,14 @@ impl Lowering<'_> {
         if let (Aggregation::CountValues, Some(position)) = (op, position) {
             check_label_literal(&self.text[position.argument..])?;
         }
-        let (without, labels) = match &aggregate.modifier {
-            Some(ast::LabelModifier::Exclude(labels)) => (true, labels.labels.clone()),
-            Some(ast::LabelModifier::Include(labels)) => (false, labels.labels.clone()),
-            None => (false, Vec::new()),
+        let (only, names) = match &aggregate.modifier {
+            Some(ast::LabelModifier::Exclude(labels)) => (false, labels.labels.clone()),
+            Some(ast::LabelModifier::Include(labels)) => (true, labels.labels.clone()),
+            None => (true, Vec::new()),
         };
         let parameter = aggregate.param.as_ref().map(|p| self.node(p)).transpose()?;
         let operand = self.node(&aggregate.expr)?;
-        let grouping = Grouping { without, labels };
+        let grouping = Projection { only, names };
         Ok(Node::Aggregate(Box::new(Aggregate { op, grouping, parameter, operand, position })))
     }
 
@@ -211,8 +211,7 @@ fn duration_ms(duration: Duration) -> Result<i64, ParseError> {
 
 fn matching(modifier: Option<&ast::BinModifier>) -> Result<Matching, ParseError> {
     let mut matching = Matching {
-        on: false,
-        labels: Vec::new(),
+        by: Projection { only: false, names: Vec::new() },
         cardinality: Cardinality::OneToOne,
         include: Vec::new(),
     };
@@ -223,8 +222,8 @@ fn matching(modifier: Option<&ast::BinModifier>) -> Result<Matching, ParseError>
         return Err(refuse("the modifier \"fill\" is not implemented"));
     }
     if let Some(by) = &modifier.matching {
-        matching.on = by.is_include();
-        matching.labels.clone_from(&by.labels().labels);
+        matching.by.only = by.is_include();
+        matching.by.names.clone_from(&by.labels().labels);
     }
     match &modifier.card {
         ast::VectorMatchCardinality::ManyToOne(labels) => {

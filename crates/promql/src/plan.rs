@@ -1,6 +1,6 @@
 //! The query as it is evaluated: names resolved, matchers compiled, parentheses gone.
 
-use muster_series::{Labels, METRIC_NAME, Matcher};
+use muster_series::Matcher;
 
 use crate::functions::Function;
 use crate::positions::CallPosition;
@@ -23,6 +23,19 @@ pub(crate) enum Node {
     Aggregate(Box<Aggregate>),
     /// A function call.
     Call(Call),
+}
+
+impl Node {
+    /// Whether the value is one number a step, which is plain from the query alone.
+    pub(crate) fn is_scalar(&self) -> bool {
+        match self {
+            Self::Number(_) => true,
+            Self::Negate(inner) => inner.is_scalar(),
+            Self::Binary(binary) => binary.left.is_scalar() && binary.right.is_scalar(),
+            Self::Call(call) => call.function.yields_scalar(),
+            Self::Text(_) | Self::Selector(_) | Self::Range(_) | Self::Aggregate(_) => false,
+        }
+    }
 }
 
 /// Which series, and at which time.
@@ -100,24 +113,18 @@ pub(crate) enum SetOp {
 
 /// How series of two vectors find each other.
 pub(crate) struct Matching {
-    /// Whether `labels` are those that must agree (`on`), or those that need not (`ignoring`).
-    pub(crate) on: bool,
-    pub(crate) labels: Vec<String>,
+    /// The labels that must agree: `on (…)`, or all but those of `ignoring (…)`.
+    pub(crate) by: Projection,
     pub(crate) cardinality: Cardinality,
     /// Labels that the "many" side takes from the "one" side.
     pub(crate) include: Vec<String>,
 }
 
-impl Matching {
-    /// The labels of a series that decide which group it belongs to.
-    pub(crate) fn signature(&self, labels: &Labels) -> Labels {
-        let named = |name: &str| self.labels.iter().any(|l| l == name);
-        if self.on {
-            labels.filtered(named)
-        } else {
-            labels.filtered(|name| name != METRIC_NAME && !named(name))
-        }
-    }
+/// Some labels of each series: those that decide which group it belongs to.
+pub(crate) struct Projection {
+    /// Whether only the `names` count (`on`, `by`), or all but them and the metric name (`ignoring`, `without`).
+    pub(crate) only: bool,
+    pub(crate) names: Vec<String>,
 }
 
 /// Which side may have several series for one of the other side.
@@ -133,7 +140,8 @@ pub(crate) enum Cardinality {
 /// An aggregation over groups of series.
 pub(crate) struct Aggregate {
     pub(crate) op: Aggregation,
-    pub(crate) grouping: Grouping,
+    /// `by (…)` or `without (…)`.
+    pub(crate) grouping: Projection,
     pub(crate) parameter: Option<Node>,
     pub(crate) operand: Node,
     pub(crate) position: Option<CallPosition>,
@@ -168,24 +176,6 @@ pub(crate) enum Pick {
     Bottom,
     Limit,
     Ratio,
-}
-
-/// `by (…)` or `without (…)`.
-pub(crate) struct Grouping {
-    pub(crate) without: bool,
-    pub(crate) labels: Vec<String>,
-}
-
-impl Grouping {
-    /// The labels of the group that a series belongs to.
-    pub(crate) fn key(&self, labels: &Labels) -> Labels {
-        let named = |name: &str| self.labels.iter().any(|l| l == name);
-        if self.without {
-            labels.filtered(|name| name != METRIC_NAME && !named(name))
-        } else {
-            labels.filtered(named)
-        }
-    }
 }
 
 /// A function call.

@@ -3,7 +3,7 @@
 //! The parser's tree has no positions. But calls and aggregations come in the same order in the text
 //! and in a walk of the tree that visits parents first, so the two are simply read side by side.
 
-use crate::guard::tokens;
+use crate::guard::{Token, tokens};
 
 /// Where a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub(crate) struct CallPosition {
     pub(crate) name: usize,
     /// Byte offset of its first argument.
     pub(crate) argument: usize,
+    /// Byte offsets of its next arguments, as far as it has them.
+    pub(crate) next: [Option<usize>; 2],
+}
+
+impl CallPosition {
+    /// Byte offset of the argument `at`, from 0; that of the first one beyond the third.
+    pub(crate) fn argument_at(&self, at: usize) -> usize {
+        let next = at.checked_sub(1).and_then(|at| self.next.get(at).copied().flatten());
+        next.unwrap_or(self.argument)
+    }
 }
 
 /// The calls of a text that were not claimed yet, last one first.
@@ -37,7 +47,8 @@ impl<'a> Positions<'a> {
                 open += 1;
             }
             if let (true, Some(argument)) = (is_at(open, "("), tokens.get(open + 1)) {
-                let position = CallPosition { name: token.start, argument: argument.start };
+                let next = next_arguments(&tokens[open + 1..]);
+                let position = CallPosition { name: token.start, argument: argument.start, next };
                 found.push((token.text, position));
             }
         }
@@ -50,6 +61,25 @@ impl<'a> Positions<'a> {
         let (found, position) = self.0.pop()?;
         found.eq_ignore_ascii_case(name).then_some(position)
     }
+}
+
+/// Where the second and the third argument begin, in the tokens after the bracket of a call.
+fn next_arguments(tokens: &[Token<'_>]) -> [Option<usize>; 2] {
+    let mut starts = [None; 2];
+    let (mut found, mut depth) = (0, 0);
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" if depth == 0 => break,
+            ")" | "]" | "}" => depth -= 1,
+            "," if depth == 0 && found < starts.len() => {
+                starts[found] = tokens.get(at + 1).map(|token| token.start);
+                found += 1;
+            }
+            _ => {}
+        }
+    }
+    starts
 }
 
 fn is_name(word: &str) -> bool {
@@ -94,10 +124,22 @@ mod tests {
     fn calls_come_in_order() {
         let text = "sum by (a, b) (rate(x[5m] @ start())) * on (c) abs(y)";
         let mut positions = Positions::scan(text);
-        assert_eq!(positions.claim("sum"), Some(CallPosition { name: 0, argument: 15 }));
-        assert_eq!(positions.claim("rate"), Some(CallPosition { name: 15, argument: 20 }));
-        assert_eq!(positions.claim("abs"), Some(CallPosition { name: 47, argument: 51 }));
+        let mut check = |name: &str, expected: (usize, usize)| {
+            let position = positions.claim(name).unwrap();
+            assert_eq!((position.name, position.argument), expected);
+        };
+        check("sum", (0, 15));
+        check("rate", (15, 20));
+        check("abs", (47, 51));
         assert_eq!(positions.claim("abs"), None);
+    }
+
+    #[test]
+    fn arguments_are_found() {
+        let text = "f(a{b=\"1\", c=\"2\"}, g(1, 2)[5m:1m], 3, 4) + h(5)";
+        let position = Positions::scan(text).claim("f").unwrap();
+        let at = |argument: usize| &text[position.argument_at(argument)..][..1];
+        assert_eq!((at(0), at(1), at(2), at(3)), ("a", "g", "3", "a"));
     }
 
     #[test]

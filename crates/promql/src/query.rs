@@ -59,7 +59,8 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
 
 /// The parser's tree. The parser panics at durations that it cannot hold, as in `up offset 1e400`; that ends here.
 pub(crate) fn parse_tree(text: &str) -> Result<promql_parser::parser::Expr, ParseError> {
-    let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(text));
+    let plain = guard::without_raw_strings(text);
+    let parsed = std::panic::catch_unwind(|| promql_parser::parser::parse(&plain));
     let result = parsed.unwrap_or_else(|_| {
         Err("the query holds a duration or a time that is too large; write one like 5m or 30d"
             .into())

@@ -1,4 +1,4 @@
-//! Sums, means and quantiles exactly as Prometheus computes them.
+//! Sums, means, variances and quantiles exactly as Prometheus computes them.
 //!
 //! Sums are compensated (Kahan's method with Neumaier's improvement), so that the order of values and
 //! their sizes do not matter; means fall back to a running mean where the sum would overflow.
@@ -22,6 +22,13 @@ impl CompensatedSum {
             self.compensation += (value - total) + self.sum;
         }
         self.sum = total;
+    }
+
+    /// The sum of this one and another.
+    pub(crate) fn join(mut self, other: Self) -> Self {
+        self.add(other.sum);
+        self.compensation += other.compensation;
+        self
     }
 
     /// The sum of all values added.
@@ -64,6 +71,22 @@ impl Mean {
         self.sum.add(value / self.count);
     }
 
+    /// The mean of the values of this one and another, neither of them empty.
+    pub(crate) fn join(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if !self.incremental && !other.incremental {
+            let sum = self.sum.join(other.sum);
+            if !sum.sum.is_infinite() {
+                return Self { count, sum, incremental: false };
+            }
+        }
+        let mut sum = CompensatedSum::default();
+        for part in [self, other] {
+            sum.add(part.mean() * (part.count / count));
+        }
+        Self { count, sum, incremental: true }
+    }
+
     /// The mean of all values added; NaN for none.
     pub(crate) fn mean(self) -> f64 {
         if self.incremental {
@@ -71,6 +94,46 @@ impl Mean {
         } else {
             self.sum.sum / self.count + self.sum.compensation / self.count
         }
+    }
+}
+
+/// How far values lie from their mean: Welford's running mean and sum of squares.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    /// Adds a value.
+    pub(crate) fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+
+    /// The spread of the values of this one and another, neither of them empty (by the method of Chan and others).
+    pub(crate) fn join(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let delta = other.mean - self.mean;
+        // Between infinite means no distance is defined.
+        let between = if delta.is_finite() {
+            delta * delta * (self.count * other.count / count)
+        } else {
+            f64::NAN
+        };
+        Self {
+            count,
+            mean: self.mean + delta * (other.count / count),
+            squares: self.squares + other.squares + between,
+        }
+    }
+
+    /// The variance of the population of all values added.
+    pub(crate) fn variance(self) -> f64 {
+        self.squares / self.count
     }
 }
 
@@ -119,6 +182,54 @@ mod tests {
         check(&[2.0, 8.0, 1e100, -1e100], 10.0, 2.5);
         check(&[1e308, 1e308], f64::INFINITY, 1e308);
         check(&[f64::INFINITY, 1.0], f64::INFINITY, f64::INFINITY);
+    }
+
+    /// Whatever the place where they are parted, two parts joined are as good as the whole.
+    #[track_caller]
+    fn check_joins(values: &[f64]) {
+        fn all<T: Default>(values: &[f64], add: fn(&mut T, f64)) -> T {
+            let mut state = T::default();
+            for &value in values {
+                add(&mut state, value);
+            }
+            state
+        }
+        let near = |a: f64, b: f64| {
+            let equal = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            assert!(equal || (a - b).abs() <= 1e-12 * a.abs().max(b.abs()), "{a} {b}");
+        };
+        let (sum, mean) = (all(values, CompensatedSum::add), all(values, Mean::add));
+        let spread: Spread = all(values, Spread::add);
+        for at in 1..values.len() {
+            let (a, b) = values.split_at(at);
+            let joined = all(a, CompensatedSum::add).join(all(b, CompensatedSum::add));
+            near(joined.total(), sum.total());
+            near(all(a, Mean::add).join(all(b, Mean::add)).mean(), mean.mean());
+            let joined: Spread = all(a, Spread::add).join(all(b, Spread::add));
+            near(joined.variance(), spread.variance());
+        }
+    }
+
+    #[test]
+    fn parts_join_to_the_whole() {
+        check_joins(&[1.0, 2.5, -3.0, 8.0, 1e6]);
+        check_joins(&[0.1, 1e16, -1e16, 0.2]);
+        check_joins(&[1.0, f64::INFINITY, 2.0]);
+        check_joins(&[1.0, f64::NAN, 2.0]);
+        check_joins(&[5.0, 5.0, 5.0]);
+        let mean = |values: &[f64]| {
+            let mut mean = Mean::default();
+            for &value in values {
+                mean.add(value);
+            }
+            mean
+        };
+        near_bits(mean(&[1e308]).join(mean(&[1e308, 1e308])).mean(), 1e308);
+    }
+
+    #[track_caller]
+    fn near_bits(a: f64, b: f64) {
+        assert!((a / b - 1.0).abs() < 1e-15, "{a} {b}");
     }
 
     #[test]

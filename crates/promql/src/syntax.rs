@@ -289,6 +289,7 @@ fn can_be_continued(beginning: &str) -> bool {
         CONTINUATIONS.iter().flat_map(|more| ENDINGS.iter().map(move |end| (more, end)));
     attempts.any(|(more, end)| {
         let attempt = format!("{beginning} {more}{closing}{end}");
+        let attempt = guard::without_raw_strings(&attempt);
         std::panic::catch_unwind(|| promql_parser::parser::parse(&attempt))
             .is_ok_and(|parsed| parsed.err().is_none_or(|message| !is_syntax(&message)))
     })
@@ -326,6 +327,7 @@ mod tests {
         check_place("1 + $ 2", 4, "1:5: parse error: unexpected character: '$'");
         check_place("up{a=\"b}", 5, "1:6: parse error: unterminated quoted string \"");
         check_place("sum(rate(up[5m])", 16, "1:17: parse error: the expression ends too early");
+        check_place("up{a=~`\\d`} up", 12, "1:13: parse error: unexpected \"up\"");
         check_place("up{}}", 4, "1:5: parse error: unexpected right brace '}'");
     }
 

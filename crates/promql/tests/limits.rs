@@ -1,10 +1,11 @@
 //! Queries of death end in errors, soon: deep nesting, huge expressions, giant ranges, too many samples.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use muster_promql::{
-    EvaluateError, Options, SeriesSource, SourceError, evaluate_instant, evaluate_range, parse,
+    EvaluateError, Options, SelectHints, Selected, SeriesPart, SeriesSource, SourceError,
+    evaluate_instant, evaluate_range, parse,
 };
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
 use proptest::prelude::*;
@@ -112,9 +113,12 @@ fn samples_are_counted_as_they_are_held() {
         let options = Options { max_samples, ..Options::default() };
         evaluate_range(&Hour, &parse(text).unwrap(), 0, 3_599_000, 60_000, &options)
     };
-    // 100 series of 3,600 samples are loaded, and 60 steps of each made of them.
-    assert!(evaluate("sum(rate(m[1h]))", 360_000).is_err());
-    assert!(evaluate("sum(rate(m[1h]))", 380_000).is_ok());
+    // 100 series of 3,541 samples are loaded, and 60 steps made of them: of each if they are kept, of one
+    // a thread and of the sum if they are not.
+    assert!(evaluate("rate(m[1h])", 360_000).is_err());
+    assert!(evaluate("rate(m[1h])", 361_000).is_ok());
+    assert!(evaluate("sum(rate(m[1h]))", 354_100).is_err());
+    assert!(evaluate("sum(rate(m[1h]))", 354_800).is_ok());
     // What an operand needed while it was computed is free again for the next.
     assert!(evaluate("sum(rate(m[1h])) + sum(rate(m[1h])) + sum(rate(m[1h]))", 380_000).is_ok());
     assert!(evaluate("m + m", 380_000).is_ok());
@@ -159,6 +163,55 @@ fn a_cancelled_query_stops() {
         Options { cancelled: Some(Arc::new(AtomicBool::new(true))), ..Options::default() };
     let result = evaluate_instant(&Hour, &parse("1 + sum(m)").unwrap(), 0, &options);
     assert!(matches!(result, Err(EvaluateError::Cancelled)));
+}
+
+/// A thousand series of an hour, each made only when its turn comes; counts how often it is asked.
+struct Lazy(AtomicUsize);
+
+impl SeriesSource for Lazy {
+    fn select(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<SeriesColumns>, SourceError> {
+        Err(SourceError::new("evaluations read in parts"))
+    }
+
+    fn select_parts(
+        &self,
+        _: &[Matcher],
+        range: TimeRange,
+        _: &SelectHints,
+    ) -> Result<Selected<'_>, SourceError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let part = |from: usize| -> SeriesPart<'static> {
+            Box::new((from..from + 500).map(move |n| {
+                let timestamps: Vec<i64> =
+                    (0..3_600_000).step_by(1000).filter(|&time| range.contains(time)).collect();
+                let values = timestamps.iter().map(|&time| time as f64 + n as f64).collect();
+                let labels = Labels::empty().with("__name__", "m").with("n", &n.to_string());
+                Ok(SeriesColumns { labels, timestamps, values })
+            }))
+        };
+        Ok(Selected { parts: vec![part(0), part(500)], held_samples: 0 })
+    }
+}
+
+#[test]
+fn a_sum_over_many_series_does_not_hold_them() {
+    let evaluate = |text: &str, max_samples: usize| {
+        let source = Lazy(AtomicUsize::new(0));
+        let options = Options { max_samples, ..Options::default() };
+        let query = parse(text).unwrap();
+        evaluate_range(&source, &query, 0, 3_600_000, 60_000, &options)?;
+        Ok::<usize, EvaluateError>(source.0.into_inner())
+    };
+    // Of the 3.6 million samples, two threads hold one series each.
+    assert_eq!(evaluate("sum(rate(m[5m]))", 10_000).unwrap(), 1);
+    assert_eq!(evaluate("max(abs(m) * 2 > 1)", 10_000).unwrap(), 1);
+    assert_eq!(evaluate("absent(m)", 10_000).unwrap(), 1);
+    assert!(evaluate("rate(m[5m])", 10_000).is_err());
+    // Equal selectors are read once, and what they read is kept.
+    let text = "sum(rate(m[5m])) / sum(increase(m[5m]))";
+    assert_eq!(evaluate(text, 4_000_000).unwrap(), 1);
+    assert!(evaluate(text, 1_000_000).is_err());
+    assert_eq!(evaluate("sum(m) / sum(m offset 1m)", 10_000).unwrap(), 2);
 }
 
 /// Cancels the query that reads from it.

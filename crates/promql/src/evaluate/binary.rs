@@ -1,29 +1,23 @@
-//! Arithmetic and comparisons: of scalars, of a vector and a scalar, and (in `matching`) of two vectors.
+//! Arithmetic and comparisons: of scalars, of a series and scalars, and (in `matching`) of two vectors.
 
 use super::matching;
-use super::{ABSENT, Budget, EvaluateError, Operand, StepSeries, Steps};
+use super::{ABSENT, Budget, EvaluateError, Operand, Steps};
 use crate::plan::{Arithmetic, Binary, BinaryOp, Comparison};
 
-/// Combines two operands by an operator that is no set operator.
+/// Combines two scalars, or two vectors, by an operator that is no set operator.
 pub(super) fn combine(
     binary: &Binary,
-    left: Operand,
-    right: Operand,
+    left: &Operand,
+    right: &Operand,
     steps: &Steps,
-    budget: &mut Budget<'_>,
+    budget: &Budget<'_>,
 ) -> Result<Operand, EvaluateError> {
     Ok(match (left, right) {
         (Operand::Scalar(left), Operand::Scalar(right)) => Operand::Scalar(
-            left.iter().zip(&right).map(|(&l, &r)| scalar(binary.op, l, r)).collect(),
+            left.iter().zip(right).map(|(&l, &r)| scalar(binary.op, l, r)).collect(),
         ),
-        (Operand::Vector(series), Operand::Scalar(scalars)) => {
-            Operand::Vector(with_scalar(binary, series, &scalars, false))
-        }
-        (Operand::Scalar(scalars), Operand::Vector(series)) => {
-            Operand::Vector(with_scalar(binary, series, &scalars, true))
-        }
         (Operand::Vector(left), Operand::Vector(right)) => {
-            Operand::Vector(matching::combine(binary, &left, &right, steps, budget)?)
+            Operand::Vector(matching::combine(binary, left, right, steps, budget)?)
         }
         _ => return Err(EvaluateError::Execution("a string is no operand".into())),
     })
@@ -37,25 +31,20 @@ fn scalar(op: BinaryOp, left: f64, right: f64) -> f64 {
     }
 }
 
-fn with_scalar(
-    binary: &Binary,
-    mut series: Vec<StepSeries>,
+/// Combines each value of a series with the scalar of its step.
+pub(super) fn with_scalars(
+    op: BinaryOp,
+    returns_bool: bool,
+    values: &mut [f64],
     scalars: &[f64],
     scalar_first: bool,
-) -> Vec<StepSeries> {
-    let drops_name = binary.returns_bool || matches!(binary.op, BinaryOp::Arithmetic(_));
-    for one in &mut series {
-        one.drops_name |= drops_name;
-        for (value, &scalar) in one.values.iter_mut().zip(scalars) {
-            if super::is_absent(*value) {
-                continue;
-            }
+) {
+    for (value, &scalar) in values.iter_mut().zip(scalars) {
+        if !super::is_absent(*value) {
             let (left, right) = if scalar_first { (scalar, *value) } else { (*value, scalar) };
-            *value = outcome(apply(binary.op, left, right), binary.returns_bool, *value);
+            *value = outcome(apply(op, left, right), returns_bool, *value);
         }
     }
-    series.retain(StepSeries::has_values);
-    series
 }
 
 /// What an operator says about two numbers.

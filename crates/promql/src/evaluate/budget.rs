@@ -1,6 +1,6 @@
 //! What an evaluation may still use.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use muster_series::Labels;
 
@@ -13,43 +13,66 @@ const BYTES_PER_SAMPLE: usize = 8;
 /// Bytes that a label takes besides its texts: two pointers with lengths, and what the allocator keeps of each.
 const BYTES_PER_LABEL: usize = 64;
 
-/// Counts the samples held in memory, and looks whether the query was cancelled as it does so.
+/// Counts the samples held in memory, by all threads of a query, and looks whether it was cancelled as it does so.
 ///
-/// Label sets that the query itself makes count too, and are never given back: they live on in
-/// every later set of labels that is made from them.
+/// Some are never given back: label sets that the query itself makes, which live on in every later set
+/// made from them, and samples that several parts of the query share.
 pub(crate) struct Budget<'a> {
-    held: usize,
-    /// The label sets made, in samples.
-    labels: usize,
+    held: AtomicUsize,
+    /// What is never given back, in samples.
+    kept: AtomicUsize,
     limit: usize,
     cancelled: Option<&'a AtomicBool>,
 }
 
 impl<'a> Budget<'a> {
     pub(crate) fn new(limit: usize, cancelled: Option<&'a AtomicBool>) -> Self {
-        Self { held: 0, labels: 0, limit, cancelled }
+        Self { held: AtomicUsize::new(0), kept: AtomicUsize::new(0), limit, cancelled }
     }
 
     /// Samples held now.
     pub(crate) fn held(&self) -> usize {
-        self.held
+        self.held.load(Ordering::Relaxed)
     }
 
-    /// Takes `samples` more; call it before they are made.
-    pub(crate) fn charge(&mut self, samples: usize) -> Result<(), EvaluateError> {
+    /// Whether the query may go on.
+    pub(crate) fn check(&self) -> Result<(), EvaluateError> {
         if self.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(EvaluateError::Cancelled);
         }
-        self.held = self.held.saturating_add(samples);
-        if self.held.saturating_add(self.labels) > self.limit {
+        Ok(())
+    }
+
+    /// Takes `samples` more; call it before they are made.
+    pub(crate) fn charge(&self, samples: usize) -> Result<(), EvaluateError> {
+        self.check()?;
+        let samples = samples.min(self.limit.saturating_add(1));
+        let held = self.held.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
+        if held.saturating_add(self.kept.load(Ordering::Relaxed)) > self.limit {
             return Err(EvaluateError::TooManySamples { limit: self.limit });
         }
         Ok(())
     }
 
+    /// Takes `samples` more for as long as the query runs.
+    pub(crate) fn keep(&self, samples: usize) -> Result<(), EvaluateError> {
+        self.kept.fetch_add(samples.min(self.limit.saturating_add(1)), Ordering::Relaxed);
+        self.charge(0)
+    }
+
+    /// Gives back `samples` that were taken.
+    pub(crate) fn release(&self, samples: usize) {
+        self.held.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    /// Says how many samples are held, after some were given up and while no other thread runs.
+    pub(crate) fn settle(&self, held: usize) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
     /// `labels` with `name` set to `value`, where `function` asks for it.
     pub(crate) fn relabel(
-        &mut self,
+        &self,
         labels: &Labels,
         name: &str,
         value: &str,
@@ -65,13 +88,7 @@ impl<'a> Budget<'a> {
         let made = labels.with(name, value);
         let bytes: usize =
             made.iter().map(|(name, value)| name.len() + value.len() + BYTES_PER_LABEL).sum();
-        self.labels = self.labels.saturating_add(bytes.div_ceil(BYTES_PER_SAMPLE));
-        self.charge(0)?;
+        self.keep(bytes.div_ceil(BYTES_PER_SAMPLE))?;
         Ok(made)
-    }
-
-    /// Says how many samples are held, after some were given up.
-    pub(crate) fn settle(&mut self, held: usize) {
-        self.held = held;
     }
 }

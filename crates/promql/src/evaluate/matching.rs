@@ -1,15 +1,18 @@
 //! Operators between two vectors: which series meet, and what the result is called.
 //!
 //! 1. Each series gets the number of its group: the labels that must agree.
-//! 2. At each step, each group has at most one sample on the "one" side; a second one is an error.
-//! 3. Each sample of the other side meets that of its group; the pair's series is made at its first use.
+//! 2. Where each group has at most one series on the "one" side, and each result is named differently,
+//!    pairs are combined column by column. That is so for nearly all queries.
+//! 3. Else, at each step: each group has at most one sample on the "one" side; a second one is an error.
+//!    Each sample of the other side meets that of its group; the pair's series is made at its first use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use muster_series::{Labels, METRIC_NAME};
 
 use super::binary::{Applied, apply, outcome};
-use super::{Budget, EvaluateError, StepSeries, Steps, is_absent};
+use super::projection::GroupIndex;
+use super::{ABSENT, Budget, EvaluateError, StepSeries, Steps, is_absent};
 use crate::plan::{Binary, BinaryOp, Cardinality};
 
 /// Combines two vectors, matched as the query says.
@@ -18,17 +21,13 @@ pub(super) fn combine(
     left: &[StepSeries],
     right: &[StepSeries],
     steps: &Steps,
-    budget: &mut Budget<'_>,
+    budget: &Budget<'_>,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     let swapped = binary.matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let mut groups = HashMap::new();
-    let mut number = |series: &StepSeries| {
-        let next = groups.len();
-        *groups.entry(binary.matching.signature(&series.labels)).or_insert(next)
-    };
-    let many_groups: Vec<usize> = many.iter().map(&mut number).collect();
-    let one_groups: Vec<usize> = one.iter().map(&mut number).collect();
+    let mut groups = GroupIndex::new(&binary.matching.by);
+    let many_groups: Vec<usize> = many.iter().map(|s| groups.number(&s.labels)).collect();
+    let one_groups: Vec<usize> = one.iter().map(|s| groups.number(&s.labels)).collect();
     let mut matcher = Matcher {
         binary,
         many,
@@ -41,7 +40,16 @@ pub(super) fn combine(
         results: Vec::new(),
         results_at: Vec::new(),
     };
+    if let Some(pairs) = matcher.plain_pairs(&many_groups, &one_groups) {
+        return matcher.combine_pairs(pairs, steps, budget);
+    }
     for step in 0..steps.count {
+        budget.check()?;
+        // Where a side is empty nothing can match, and duplicates of the other side do not matter.
+        let any = |side: &[StepSeries]| side.iter().any(|series| !is_absent(series.values[step]));
+        if !any(many) || !any(one) {
+            continue;
+        }
         matcher.find_partners(step, &one_groups)?;
         for (at, series) in many.iter().enumerate() {
             let group = many_groups[at];
@@ -56,6 +64,14 @@ pub(super) fn combine(
     }
     matcher.results.retain(StepSeries::has_values);
     Ok(matcher.results)
+}
+
+/// Two series that meet, and what their result is called.
+struct Pair {
+    many: usize,
+    one: usize,
+    labels: Labels,
+    drops_name: bool,
 }
 
 struct Matcher<'a> {
@@ -78,6 +94,61 @@ struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
+    /// The pairs of series that meet, if no step can hold a duplicate or two results of the same name.
+    fn plain_pairs(&self, many_groups: &[usize], one_groups: &[usize]) -> Option<Vec<Pair>> {
+        let mut partners: Vec<Option<usize>> = vec![None; self.partners.len()];
+        for (at, &group) in one_groups.iter().enumerate() {
+            if partners[group].replace(at).is_some() {
+                return None;
+            }
+        }
+        let one_to_one = self.binary.matching.cardinality == Cardinality::OneToOne;
+        let mut used = vec![false; partners.len()];
+        let mut names: HashSet<(Labels, bool)> = HashSet::new();
+        let mut pairs = Vec::new();
+        for (many, &group) in many_groups.iter().enumerate() {
+            let Some(one) = partners[group] else {
+                continue;
+            };
+            if std::mem::replace(&mut used[group], true) && one_to_one {
+                return None;
+            }
+            let labels = self.result_labels(&self.many[many].labels, &self.one[one].labels);
+            let drops_name = self.drops_name(many);
+            if !names.insert((labels.clone(), drops_name)) {
+                return None;
+            }
+            pairs.push(Pair { many, one, labels, drops_name });
+        }
+        Some(pairs)
+    }
+
+    fn combine_pairs(
+        &self,
+        pairs: Vec<Pair>,
+        steps: &Steps,
+        budget: &Budget<'_>,
+    ) -> Result<Vec<StepSeries>, EvaluateError> {
+        let mut results = Vec::with_capacity(pairs.len());
+        for Pair { many, one, labels, drops_name } in pairs {
+            budget.charge(steps.count)?;
+            let columns = self.many[many].values.iter().zip(&self.one[one].values);
+            let combine = |(&many, &one): (&f64, &f64)| {
+                if is_absent(many) || is_absent(one) {
+                    return ABSENT;
+                }
+                let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+                let applied = apply(self.binary.op, left, right);
+                outcome(applied, self.binary.returns_bool, left)
+            };
+            let result = StepSeries { labels, drops_name, values: columns.map(combine).collect() };
+            if result.has_values() {
+                results.push(result);
+            }
+        }
+        Ok(results)
+    }
+
     fn find_partners(&mut self, step: usize, groups: &[usize]) -> Result<(), EvaluateError> {
         self.partners.fill(None);
         self.matched.fill(false);
@@ -137,8 +208,7 @@ impl Matcher<'_> {
             return place;
         }
         let labels = self.result_labels(&self.many[many].labels, &self.one[one].labels);
-        let takes_name = self.binary.matching.include.iter().any(|name| name == METRIC_NAME);
-        let drops_name = self.binary.returns_bool || (self.many[many].drops_name && !takes_name);
+        let drops_name = self.drops_name(many);
         let next = self.results.len();
         let place = *self.places.entry((labels.clone(), drops_name)).or_insert(next);
         if place == next {
@@ -149,13 +219,18 @@ impl Matcher<'_> {
         place
     }
 
+    fn drops_name(&self, many: usize) -> bool {
+        let takes_name = self.binary.matching.include.iter().any(|name| name == METRIC_NAME);
+        self.binary.returns_bool || (self.many[many].drops_name && !takes_name)
+    }
+
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let matching = &self.binary.matching;
-        let named = |name: &str| matching.labels.iter().any(|label| label == name);
+        let named = |name: &str| matching.by.names.iter().any(|label| label == name);
         let drops_name = matches!(self.binary.op, BinaryOp::Arithmetic(_));
         let one_to_one = matching.cardinality == Cardinality::OneToOne;
         let mut labels = many.filtered(|name| {
-            let kept = !one_to_one || named(name) == matching.on;
+            let kept = !one_to_one || named(name) == matching.by.only;
             kept && !(drops_name && name == METRIC_NAME)
         });
         for name in &matching.include {
@@ -168,7 +243,7 @@ impl Matcher<'_> {
     fn duplicate(&self, first: usize, second: usize) -> EvaluateError {
         let side = if self.swapped { "left" } else { "right" };
         let matching = &self.binary.matching;
-        let group = plain(&matching.signature(&self.one[second].labels));
+        let group = plain(&matching.by.of(&self.one[second].labels));
         let mut pair = [plain(&self.one[first].labels), plain(&self.one[second].labels)];
         pair.sort();
         EvaluateError::Execution(format!(

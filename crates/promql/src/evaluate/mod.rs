@@ -1,34 +1,44 @@
 //! Evaluation: a query over all steps of a range at once, one node after another.
 //!
-//! 1. A selector loads its series once, for all steps, and looks up or windows them in one pass.
-//! 2. Each node yields one value per series and step; "no sample" is the stale marker, which cannot
+//! 1. Where series do not meet each other, they pass a pipeline one by one: read at all steps in one pass
+//!    over their samples, changed, and taken in by an aggregation or kept.
+//! 2. Other nodes yield one value per series and step; "no sample" is the stale marker, which cannot
 //!    come out of arithmetic because it is a signalling NaN.
 //! 3. At the end metric names are dropped where an operation asked for it, and the result is shaped.
 
 mod aggregate;
 mod binary;
 mod budget;
+mod build;
 mod error;
 mod fold;
+mod frame;
 mod matching;
 mod notes;
 mod pick;
+mod pipeline;
+mod projection;
 mod result;
 mod select;
 mod sets;
+mod slide;
 mod steps;
 mod windows;
+mod worker;
 
 pub use error::EvaluateError;
 
 pub(crate) use budget::Budget;
-pub(crate) use notes::Notes;
+pub(crate) use frame::{Frame, Samples, Window};
+pub(crate) use notes::{Notes, format_general, format_value};
+pub(crate) use pipeline::{Rollup, Sink};
+pub(crate) use slide::{Aggregate as SlidingAggregate, slide, slide_over};
 pub(crate) use steps::{ABSENT, Operand, StepSeries, Steps, is_absent, merge_same_labels};
-pub(crate) use windows::{Window, Windows};
 
+use self::select::SharedLoads;
 use crate::functions;
 use crate::options::Options;
-use crate::plan::{Aggregation, BinaryOp, Node};
+use crate::plan::{Aggregation, BinaryOp, Call, Node};
 use crate::query::Query;
 use crate::source::SeriesSource;
 use crate::value::{Evaluated, Value};
@@ -44,7 +54,10 @@ pub fn evaluate_instant(
     let steps = Steps { first_ms: at_ms, step_ms: 1, count: 1 };
     let mut evaluator = Evaluator::new(source, query, steps, options);
     let value = match query.root() {
-        Node::Range(range) => Value::Matrix(result::window(&evaluator.windows(range, &steps)?)?),
+        Node::Range(range) => {
+            let (input, frame) = evaluator.open_windows(range, &steps, "")?;
+            Value::Matrix(result::window(input, &frame, &evaluator.budget)?)
+        }
         node => result::instant(evaluator.evaluate(node, &steps)?, at_ms)?,
     };
     Ok(evaluator.notes.finish(value))
@@ -117,6 +130,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) query_steps: Steps,
     pub(crate) budget: Budget<'a>,
     pub(crate) notes: Notes<'a>,
+    shared: SharedLoads,
 }
 
 impl<'a> Evaluator<'a> {
@@ -126,13 +140,16 @@ impl<'a> Evaluator<'a> {
         query_steps: Steps,
         options: &'a Options,
     ) -> Self {
-        Self {
+        let mut evaluator = Self {
             source,
             options,
             query_steps,
             budget: Budget::new(options.max_samples, options.cancelled.as_deref()),
             notes: Notes::new(query.text()),
-        }
+            shared: SharedLoads::default(),
+        };
+        evaluator.find_shared(query.root());
+        evaluator
     }
 
     /// The value of a node at each step. What the node needed on the way is given back to the budget.
@@ -149,55 +166,85 @@ impl<'a> Evaluator<'a> {
     }
 
     fn evaluate_node(&mut self, node: &Node, steps: &Steps) -> Result<Operand, EvaluateError> {
+        if build::streams(node) {
+            return self.collect(node, steps);
+        }
         match node {
             Node::Number(number) => Ok(Operand::Scalar(vec![*number; steps.count])),
             Node::Text(text) => Ok(Operand::Text(text.clone())),
-            Node::Selector(selector) => Ok(Operand::Vector(self.select(selector, steps)?)),
-            Node::Range(_) => {
+            Node::Selector(_) | Node::Range(_) => {
                 Err(EvaluateError::Execution("a range vector is not allowed here".into()))
             }
-            Node::Negate(inner) => Ok(negate(self.evaluate(inner, steps)?)),
+            Node::Negate(inner) => {
+                let numbers = self.evaluate(inner, steps)?.into_scalar()?;
+                Ok(Operand::Scalar(numbers.into_iter().map(|number| -number).collect()))
+            }
             Node::Binary(binary) => {
                 let left = self.evaluate(&binary.left, steps)?;
                 let right = self.evaluate(&binary.right, steps)?;
                 match binary.op {
                     BinaryOp::Set(op) => {
                         let (left, right) = (left.into_vector()?, right.into_vector()?);
-                        let series = sets::combine(op, &binary.matching, left, right, steps)?;
+                        let series = sets::combine(op, &binary.matching.by, left, right, steps)?;
                         Ok(Operand::Vector(series))
                     }
                     BinaryOp::Arithmetic(_) | BinaryOp::Comparison(_) => {
-                        binary::combine(binary, left, right, steps, &mut self.budget)
+                        binary::combine(binary, &left, &right, steps, &self.budget)
                     }
                 }
             }
             Node::Aggregate(aggregate) => {
                 let parameter =
                     aggregate.parameter.as_ref().map(|p| self.evaluate(p, steps)).transpose()?;
-                let operand = self.evaluate(&aggregate.operand, steps)?.into_vector()?;
                 let series = match aggregate.op {
+                    Aggregation::Fold(fold) => aggregate::fold(self, aggregate, fold, steps)?,
                     Aggregation::Pick(pick) => {
+                        let operand = self.evaluate(&aggregate.operand, steps)?.into_vector()?;
                         pick::pick(self, aggregate, pick, parameter, operand)?
                     }
-                    _ => aggregate::aggregate(self, aggregate, parameter, &operand, steps)?,
+                    Aggregation::Quantile | Aggregation::CountValues => {
+                        let operand = self.evaluate(&aggregate.operand, steps)?.into_vector()?;
+                        aggregate::aggregate(self, aggregate, parameter, &operand, steps)?
+                    }
                 };
                 Ok(Operand::Vector(series))
             }
             Node::Call(call) => functions::call(self, call, steps),
         }
     }
-}
 
-fn negate(operand: Operand) -> Operand {
-    match operand {
-        Operand::Scalar(values) => Operand::Scalar(values.into_iter().map(|v| -v).collect()),
-        Operand::Vector(mut series) => {
-            for one in &mut series {
-                one.map(|value| -value);
-                one.drops_name = true;
-            }
-            Operand::Vector(series)
+    /// The series that come out of a pipeline, by labels where they come from the source.
+    fn collect(&mut self, node: &Node, steps: &Steps) -> Result<Operand, EvaluateError> {
+        let pipeline = self.pipeline(node, steps)?;
+        let unordered = pipeline.is_unordered();
+        let mut series: Vec<StepSeries> =
+            pipeline.run(self.options.threads, &self.budget, &mut self.notes, Vec::new)?;
+        if unordered && !series.is_sorted_by(|a, b| a.labels <= b.labels) {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
-        text @ Operand::Text(_) => text,
+        Ok(Operand::Vector(series))
+    }
+
+    /// Carries the series of an instant vector into a sink, without holding them all.
+    pub(crate) fn stream<S: Sink>(
+        &mut self,
+        node: &Node,
+        steps: &Steps,
+        sink: impl Fn() -> S,
+    ) -> Result<S, EvaluateError> {
+        let pipeline = self.pipeline(node, steps)?;
+        pipeline.run(self.options.threads, &self.budget, &mut self.notes, sink)
+    }
+
+    /// As [`Self::stream`], of a function of the range vector among the arguments of a call.
+    pub(crate) fn stream_windows<S: Sink>(
+        &mut self,
+        call: &Call,
+        steps: &Steps,
+        function: fn(&Window<'_>) -> f64,
+        sink: impl Fn() -> S,
+    ) -> Result<S, EvaluateError> {
+        let pipeline = self.windows(call, steps, Rollup::Each(function), false, None)?;
+        pipeline.run(self.options.threads, &self.budget, &mut self.notes, sink)
     }
 }

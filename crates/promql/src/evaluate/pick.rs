@@ -1,7 +1,7 @@
 //! Aggregations that keep some series as they are: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
 use super::aggregate::{Group, groups};
-use super::notes::format_value;
+use super::notes::{format_general, format_value};
 use super::{ABSENT, EvaluateError, Evaluator, Operand, StepSeries, is_absent};
 use crate::plan::{Aggregate, Pick};
 
@@ -20,8 +20,8 @@ pub(super) fn pick(
     check_parameters(evaluator, aggregate, pick, &parameters)?;
     let groups = groups(aggregate, &series);
     for group in &groups {
-        evaluator.budget.charge(0)?;
         for (step, &parameter) in parameters.iter().enumerate() {
+            evaluator.budget.check()?;
             drop_unpicked(pick, parameter, group, &mut series, step);
         }
     }
@@ -46,7 +46,7 @@ fn check_parameters(
                 return fail("Ratio value is NaN".into());
             }
             if parameter.abs() > 1.0 {
-                let (got, cap) = (format_value(parameter), parameter.signum());
+                let (got, cap) = (format_general(parameter, None), parameter.signum());
                 let message =
                     format!("ratio value should be between -1 and 1, got {got}, capping to {cap}");
                 evaluator.notes.warn(&message, position);
@@ -80,10 +80,18 @@ fn drop_unpicked(
     }
     let mut present: Vec<usize> = group.members.clone();
     present.retain(|&member| !is_absent(series[member].values[step]));
-    if pick != Pick::Limit {
-        present.sort_by(|&a, &b| rank(pick, series[a].values[step], series[b].values[step]));
+    let kept = parameter.max(0.0) as usize;
+    if kept >= present.len() {
+        return;
     }
-    for &member in present.iter().skip(parameter.max(0.0) as usize) {
+    if pick != Pick::Limit && kept > 0 {
+        // Among equal values, the first series is the better one.
+        let order = |&a: &usize, &b: &usize| {
+            rank(pick, series[a].values[step], series[b].values[step]).then(a.cmp(&b))
+        };
+        present.select_nth_unstable_by(kept - 1, order);
+    }
+    for &member in &present[kept..] {
         series[member].values[step] = ABSENT;
     }
 }

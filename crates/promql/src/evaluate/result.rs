@@ -2,7 +2,10 @@
 
 use muster_series::SeriesColumns;
 
-use super::{EvaluateError, Operand, StepSeries, Steps, Windows, is_absent, merge_same_labels};
+use super::pipeline::Input;
+use super::{
+    Budget, EvaluateError, Frame, Operand, StepSeries, Steps, is_absent, merge_same_labels,
+};
 use crate::value::{InstantSample, Value};
 
 /// The result of an instant query; vectors keep their order.
@@ -43,25 +46,52 @@ pub(super) fn range(operand: Operand, steps: &Steps) -> Result<Vec<SeriesColumns
     Ok(columns)
 }
 
-/// The result of an instant query for a range vector: the samples of its window.
-pub(super) fn window(windows: &Windows) -> Result<Vec<SeriesColumns>, EvaluateError> {
-    let mut columns: Vec<SeriesColumns> = windows
-        .series
-        .iter()
-        .filter_map(|series| {
-            let window = windows.slide(series).next()?;
-            (!window.values.is_empty()).then(|| SeriesColumns {
-                labels: series.final_labels(),
-                timestamps: window.timestamps.to_vec(),
-                values: window.values.to_vec(),
-            })
-        })
-        .collect();
+/// The result of an instant query for a range vector: the samples of its window, without stale markers.
+pub(super) fn window(
+    input: Input<'_>,
+    frame: &Frame,
+    budget: &Budget<'_>,
+) -> Result<Vec<SeriesColumns>, EvaluateError> {
+    let mut columns = Vec::new();
+    match input {
+        Input::Parts { parts, held } => {
+            for part in parts.into_iter().flatten() {
+                let one = part?;
+                budget.charge(if held { 0 } else { one.len() })?;
+                columns.extend(cut(one, frame));
+            }
+        }
+        Input::Shared(series) => {
+            columns.extend(series.iter().filter_map(|one| cut(one.clone(), frame)));
+        }
+        Input::Windows(series) => {
+            for (mut one, drops_name) in series {
+                if drops_name {
+                    one.labels = one.labels.without_metric_name();
+                }
+                columns.extend(cut(one, frame));
+            }
+        }
+        Input::Steps(_) => {}
+    }
     columns.sort_by(|a, b| a.labels.cmp(&b.labels));
     if columns.windows(2).any(|two| two[0].labels == two[1].labels) {
         return Err(EvaluateError::same_labels());
     }
     Ok(columns)
+}
+
+/// The samples of a series in the only window of the frame.
+fn cut(columns: SeriesColumns, frame: &Frame) -> Option<SeriesColumns> {
+    let place = frame.cuts(&columns.timestamps).next()?;
+    let mut window = SeriesColumns::new(columns.labels);
+    for at in place.from..place.to {
+        if !is_absent(columns.values[at]) {
+            window.timestamps.push(columns.timestamps[at]);
+            window.values.push(columns.values[at]);
+        }
+    }
+    (!window.is_empty()).then_some(window)
 }
 
 /// Drops the metric names that are to be dropped, and joins what then has the same labels.
@@ -76,6 +106,10 @@ fn named(mut series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvaluateError> 
 impl StepSeries {
     /// The values there are, with their times.
     pub(super) fn into_columns(self, steps: &Steps) -> SeriesColumns {
+        if !self.values.iter().any(|&value| is_absent(value)) {
+            let timestamps = steps.times().take(self.values.len()).collect();
+            return SeriesColumns { labels: self.labels, timestamps, values: self.values };
+        }
         let mut columns = SeriesColumns::new(self.labels);
         for (time, value) in steps.times().zip(self.values) {
             if !is_absent(value) {

@@ -1,23 +1,22 @@
 //! The set operators `and`, `or` and `unless`: they keep or drop samples by what the other side has.
 
-use std::collections::HashMap;
-
+use super::projection::GroupIndex;
 use super::{ABSENT, EvaluateError, StepSeries, Steps, is_absent, merge_same_labels};
-use crate::plan::{Matching, SetOp};
+use crate::plan::{Projection, SetOp};
 
 /// Combines two vectors by a set operator.
 pub(super) fn combine(
     op: SetOp,
-    matching: &Matching,
+    by: &Projection,
     mut left: Vec<StepSeries>,
     mut right: Vec<StepSeries>,
     steps: &Steps,
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     match op {
-        SetOp::And => retain(&mut left, &right, matching, steps, true),
-        SetOp::Unless => retain(&mut left, &right, matching, steps, false),
+        SetOp::And => retain(&mut left, &right, by, steps, true),
+        SetOp::Unless => retain(&mut left, &right, by, steps, false),
         SetOp::Or => {
-            retain(&mut right, &left, matching, steps, false);
+            retain(&mut right, &left, by, steps, false);
             left.append(&mut right);
         }
     }
@@ -29,14 +28,14 @@ pub(super) fn combine(
 fn retain(
     series: &mut [StepSeries],
     other: &[StepSeries],
-    matching: &Matching,
+    by: &Projection,
     steps: &Steps,
     kept_if_present: bool,
 ) {
-    let mut groups = HashMap::new();
+    let mut groups = GroupIndex::new(by);
     let mut present: Vec<Vec<bool>> = Vec::new();
     for one in other {
-        let group = *groups.entry(matching.signature(&one.labels)).or_insert(present.len());
+        let group = groups.number(&one.labels);
         if group == present.len() {
             present.push(vec![false; steps.count]);
         }
@@ -46,8 +45,7 @@ fn retain(
     }
     let nowhere = vec![false; steps.count];
     for one in series {
-        let group = groups.get(&matching.signature(&one.labels));
-        let flags = group.map_or(&nowhere, |&group| &present[group]);
+        let flags = groups.find(&one.labels).map_or(&nowhere, |group| &present[group]);
         for (value, &flag) in one.values.iter_mut().zip(flags) {
             if flag != kept_if_present {
                 *value = ABSENT;

@@ -2,8 +2,10 @@
 
 use muster_series::{Labels, METRIC_NAME, MatchOp, Matcher};
 
-use super::{argument, vector_argument};
-use crate::evaluate::{ABSENT, EvaluateError, Evaluator, Operand, StepSeries, Steps, is_absent};
+use super::{argument, over_time};
+use crate::evaluate::{
+    ABSENT, Budget, EvaluateError, Evaluator, Operand, Sink, StepSeries, Steps, is_absent,
+};
 use crate::plan::{Call, Node, Range};
 
 pub(super) fn absent(
@@ -11,13 +13,9 @@ pub(super) fn absent(
     call: &Call,
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
-    let mut present = vec![false; steps.count];
-    for series in vector_argument(evaluator, call, 0, steps)? {
-        for (flag, &value) in present.iter_mut().zip(&series.values) {
-            *flag |= !is_absent(value);
-        }
-    }
-    Ok(where_absent(argument(call, 0)?, &present))
+    let node = argument(call, 0)?;
+    let found = evaluator.stream(node, steps, || Found(vec![false; steps.count]))?;
+    Ok(where_absent(node, &found.0))
 }
 
 pub(super) fn absent_over_time(
@@ -26,17 +24,28 @@ pub(super) fn absent_over_time(
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
     let node = argument(call, 0)?;
-    let Node::Range(range) = node else {
-        return Err(EvaluateError::Execution("expected a range vector".into()));
-    };
-    let windows = evaluator.windows(range, steps)?;
-    let mut present = vec![false; steps.count];
-    for series in &windows.series {
-        for (flag, window) in present.iter_mut().zip(windows.slide(series)) {
-            *flag |= !window.values.is_empty();
+    let found = evaluator
+        .stream_windows(call, steps, over_time::present, || Found(vec![false; steps.count]))?;
+    Ok(where_absent(node, &found.0))
+}
+
+/// At which steps any series has a value.
+struct Found(Vec<bool>);
+
+impl Sink for Found {
+    fn add(&mut self, series: StepSeries, _: &Budget<'_>) -> Result<(), EvaluateError> {
+        for (found, &value) in self.0.iter_mut().zip(&series.values) {
+            *found |= !is_absent(value);
         }
+        Ok(())
     }
-    Ok(where_absent(node, &present))
+
+    fn join(&mut self, next: Self, _: &Budget<'_>) -> Result<(), EvaluateError> {
+        for (found, other) in self.0.iter_mut().zip(next.0) {
+            *found |= other;
+        }
+        Ok(())
+    }
 }
 
 fn where_absent(node: &Node, present: &[bool]) -> Operand {

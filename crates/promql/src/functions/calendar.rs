@@ -53,6 +53,18 @@ impl Date {
     }
 }
 
+/// A time in milliseconds as RFC 3339 writes it, to the second.
+pub(crate) fn rfc3339(time_ms: i64) -> String {
+    let seconds = time_ms / 1000;
+    let second = seconds.rem_euclid(60);
+    match Date::at(seconds as f64) {
+        Some(Date { year, month, day, hour, minute, .. }) => {
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        }
+        None => format!("{seconds} s"),
+    }
+}
+
 fn month_lengths(year: i64) -> [u8; 12] {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     [31, 28 + u8::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]

@@ -10,32 +10,33 @@ mod rates;
 mod sorting;
 mod trends;
 
+use std::f64::consts::PI;
+
 use self::Function as F;
+use self::Rollup as R;
 use self::Special as S;
-use crate::evaluate::{
-    ABSENT, EvaluateError, Evaluator, Operand, StepSeries, Steps, Window, is_absent,
-};
+use crate::evaluate::{EvaluateError, Evaluator, Operand, Rollup, StepSeries, Steps};
 use crate::plan::{Call, Node};
+
+pub(crate) use calendar::Date;
+pub(crate) use over_time::quantile_of as quantile_over_time;
+pub(crate) use trends::{check_smoothing, smooth};
 
 /// How a function is computed.
 #[derive(Clone, Copy)]
 pub(crate) enum Function {
     /// From the value of each sample.
     Map(fn(f64) -> f64),
-    /// From the value of each sample and one scalar a step for each further argument; may be [`ABSENT`].
+    /// From the value of each sample and one scalar a step for each further argument; may be [`ABSENT`](crate::evaluate::ABSENT).
     MapWith(fn(f64, &[f64]) -> f64),
     /// From each sample taken as seconds since 1970, or the step's own time without argument.
-    Calendar(fn(calendar::Date) -> f64),
-    /// From the samples of a window, at least one.
-    Window(fn(&Window<'_>) -> f64),
+    Calendar(fn(Date) -> f64),
+    /// From the samples of a window, and one scalar a step for each other argument.
+    Window(Rollup),
     /// As [`Self::Window`], and the series keeps its name.
-    NamedWindow(fn(&Window<'_>) -> f64),
-    /// From the samples of a window, if they are enough.
-    Change(fn(&Window<'_>) -> Option<f64>),
-    /// From the samples of a window that should be those of a counter.
-    CounterWindow(fn(&Window<'_>) -> Option<f64>),
-    /// From the samples of a window and one scalar a step for each other argument.
-    WindowWith(fn(&Window<'_>, &[f64]) -> Option<f64>),
+    NamedWindow(Rollup),
+    /// As [`Self::Window`], of samples that should be those of a counter.
+    CounterWindow(Rollup),
     /// In its own way.
     Special(Special),
 }
@@ -49,8 +50,11 @@ pub(crate) enum Special {
     End,
     HistogramFraction,
     HistogramQuantile,
+    HistogramQuantiles,
     LabelJoin,
     LabelReplace,
+    MaxOf,
+    MinOf,
     Pi,
     QuantileOverTime,
     Range,
@@ -77,13 +81,13 @@ static TABLE: &[(&str, Function)] = &[
     ("ceil", F::Map(f64::ceil)),
     ("cos", F::Map(f64::cos)),
     ("cosh", F::Map(f64::cosh)),
-    ("deg", F::Map(f64::to_degrees)),
+    ("deg", F::Map(|value| value * 180.0 / PI)),
     ("exp", F::Map(f64::exp)),
     ("floor", F::Map(f64::floor)),
     ("ln", F::Map(f64::ln)),
     ("log10", F::Map(f64::log10)),
     ("log2", F::Map(f64::log2)),
-    ("rad", F::Map(f64::to_radians)),
+    ("rad", F::Map(|value| value * PI / 180.0)),
     ("sgn", F::Map(numbers::sign)),
     ("sin", F::Map(f64::sin)),
     ("sinh", F::Map(f64::sinh)),
@@ -102,39 +106,42 @@ static TABLE: &[(&str, Function)] = &[
     ("minute", F::Calendar(|date| f64::from(date.minute))),
     ("month", F::Calendar(|date| f64::from(date.month))),
     ("year", F::Calendar(|date| date.year as f64)),
-    ("increase", F::CounterWindow(rates::increase)),
-    ("rate", F::CounterWindow(rates::rate)),
-    ("changes", F::Window(rates::changes)),
-    ("delta", F::Change(rates::delta)),
-    ("idelta", F::Change(rates::idelta)),
-    ("irate", F::Change(rates::irate)),
-    ("resets", F::Window(rates::resets)),
-    ("deriv", F::Change(trends::deriv)),
-    ("predict_linear", F::WindowWith(trends::predict_linear)),
+    ("increase", F::CounterWindow(R::Column(rates::increase))),
+    ("rate", F::CounterWindow(R::Column(rates::rate))),
+    ("changes", F::Window(R::Column(rates::changes))),
+    ("delta", F::Window(R::Column(rates::delta))),
+    ("idelta", F::Window(R::Each(rates::idelta))),
+    ("irate", F::Window(R::Each(rates::irate))),
+    ("resets", F::Window(R::Column(rates::resets))),
+    ("deriv", F::Window(R::Each(trends::deriv))),
+    ("predict_linear", F::Window(R::EachWith(trends::predict_linear))),
     ("double_exponential_smoothing", F::Special(S::DoubleExponentialSmoothing)),
-    ("avg_over_time", F::Window(over_time::avg)),
-    ("count_over_time", F::Window(over_time::count)),
-    ("first_over_time", F::NamedWindow(over_time::first)),
-    ("last_over_time", F::NamedWindow(over_time::last)),
-    ("mad_over_time", F::Window(over_time::mad)),
-    ("max_over_time", F::Window(over_time::max)),
-    ("min_over_time", F::Window(over_time::min)),
-    ("present_over_time", F::Window(over_time::present)),
+    ("avg_over_time", F::Window(R::Sliding(over_time::avg, over_time::slide_avg))),
+    ("count_over_time", F::Window(R::Each(over_time::count))),
+    ("first_over_time", F::NamedWindow(R::Each(over_time::first))),
+    ("last_over_time", F::NamedWindow(R::Each(over_time::last))),
+    ("mad_over_time", F::Window(R::EachWith(over_time::mad))),
+    ("max_over_time", F::Window(R::Sliding(over_time::max, over_time::slide_max))),
+    ("min_over_time", F::Window(R::Sliding(over_time::min, over_time::slide_min))),
+    ("present_over_time", F::Window(R::Each(over_time::present))),
     ("quantile_over_time", F::Special(S::QuantileOverTime)),
-    ("stddev_over_time", F::Window(over_time::stddev)),
-    ("stdvar_over_time", F::Window(over_time::stdvar)),
-    ("sum_over_time", F::Window(over_time::sum)),
-    ("ts_of_first_over_time", F::Window(over_time::ts_of_first)),
-    ("ts_of_last_over_time", F::Window(over_time::ts_of_last)),
-    ("ts_of_max_over_time", F::Window(over_time::ts_of_max)),
-    ("ts_of_min_over_time", F::Window(over_time::ts_of_min)),
+    ("stddev_over_time", F::Window(R::Sliding(over_time::stddev, over_time::slide_stddev))),
+    ("stdvar_over_time", F::Window(R::Sliding(over_time::stdvar, over_time::slide_stdvar))),
+    ("sum_over_time", F::Window(R::Sliding(over_time::sum, over_time::slide_sum))),
+    ("ts_of_first_over_time", F::Window(R::Each(over_time::ts_of_first))),
+    ("ts_of_last_over_time", F::Window(R::Each(over_time::ts_of_last))),
+    ("ts_of_max_over_time", F::Window(R::Sliding(over_time::ts_of_max, over_time::slide_ts_of_max))),
+    ("ts_of_min_over_time", F::Window(R::Sliding(over_time::ts_of_min, over_time::slide_ts_of_min))),
     ("absent", F::Special(S::Absent)),
     ("absent_over_time", F::Special(S::AbsentOverTime)),
     ("end", F::Special(S::End)),
     ("histogram_fraction", F::Special(S::HistogramFraction)),
     ("histogram_quantile", F::Special(S::HistogramQuantile)),
+    ("histogram_quantiles", F::Special(S::HistogramQuantiles)),
     ("label_join", F::Special(S::LabelJoin)),
     ("label_replace", F::Special(S::LabelReplace)),
+    ("max_of", F::Special(S::MaxOf)),
+    ("min_of", F::Special(S::MinOf)),
     ("pi", F::Special(S::Pi)),
     ("range", F::Special(S::Range)),
     ("scalar", F::Special(S::Scalar)),
@@ -149,37 +156,42 @@ static TABLE: &[(&str, Function)] = &[
     ("vector", F::Special(S::Vector)),
 ];
 
+impl Function {
+    /// Whether it yields one number a step and no vector.
+    pub(crate) fn yields_scalar(self) -> bool {
+        let Self::Special(special) = self else {
+            return false;
+        };
+        matches!(
+            special,
+            S::End
+                | S::MaxOf
+                | S::MinOf
+                | S::Pi
+                | S::Range
+                | S::Scalar
+                | S::Start
+                | S::Step
+                | S::Time
+        )
+    }
+}
+
 /// The function of that name, if it is implemented.
 pub(crate) fn find(name: &str) -> Option<Function> {
     TABLE.iter().find(|(known, _)| *known == name).map(|&(_, function)| function)
 }
 
-/// Evaluates a call at all steps.
+/// Evaluates a call, of a function whose series do not pass it each on its own, at all steps.
 pub(crate) fn call(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
     match call.function {
-        Function::Map(compute) => map(evaluator, call, steps, |value, _| compute(value)),
-        Function::MapWith(compute) => map(evaluator, call, steps, compute),
-        Function::Calendar(part) => calendar_part(evaluator, call, steps, part),
-        Function::Window(compute) => {
-            window(evaluator, call, steps, false, |window, _| Some(compute(window)))
-        }
-        Function::NamedWindow(compute) => {
-            window(evaluator, call, steps, true, |window, _| Some(compute(window)))
-        }
-        Function::Change(compute) => {
-            window(evaluator, call, steps, false, |window, _| compute(window))
-        }
-        Function::CounterWindow(compute) => {
-            let operand = window(evaluator, call, steps, false, |window, _| compute(window))?;
-            rates::note_non_counters(evaluator, call, &operand);
-            Ok(operand)
-        }
-        Function::WindowWith(compute) => window(evaluator, call, steps, false, compute),
+        Function::Calendar(part) => Ok(calendar_of_steps(steps, part)),
         Function::Special(special) => special_call(evaluator, call, special, steps),
+        _ => Err(EvaluateError::Execution(format!("{} lacks its vector", call.name))),
     }
 }
 
@@ -194,14 +206,15 @@ fn special_call(
     match special {
         Special::Absent => absent::absent(evaluator, call, steps),
         Special::AbsentOverTime => absent::absent_over_time(evaluator, call, steps),
-        Special::DoubleExponentialSmoothing => trends::smoothing(evaluator, call, steps),
         Special::End => same(query.last_ms() as f64 / 1000.0),
         Special::HistogramFraction => histogram::fractions(evaluator, call, steps),
         Special::HistogramQuantile => histogram::quantiles(evaluator, call, steps),
+        Special::HistogramQuantiles => histogram::many_quantiles(evaluator, call, steps),
         Special::LabelJoin => labels::join(evaluator, call, steps),
         Special::LabelReplace => labels::replace(evaluator, call, steps),
-        Special::Pi => same(std::f64::consts::PI),
-        Special::QuantileOverTime => over_time::quantiles(evaluator, call, steps),
+        Special::MaxOf => numbers::of_two(evaluator, call, steps, numbers::greater),
+        Special::MinOf => numbers::of_two(evaluator, call, steps, numbers::lesser),
+        Special::Pi => same(PI),
         Special::Range => same((query.last_ms() - query.first_ms) as f64 / 1000.0),
         Special::Scalar => numbers::scalar(evaluator, call, steps),
         Special::Sort(by) => sorting::sort(evaluator, call, by, steps),
@@ -209,18 +222,20 @@ fn special_call(
         Special::Step if query.count > 1 => same(query.step_ms as f64 / 1000.0),
         Special::Step => same(0.0),
         Special::Time => Ok(Operand::Scalar(seconds(steps))),
-        Special::Timestamp => numbers::timestamp(evaluator, call, steps),
         Special::Vector => numbers::vector(evaluator, call, steps),
+        Special::DoubleExponentialSmoothing | Special::QuantileOverTime | Special::Timestamp => {
+            Err(EvaluateError::Execution(format!("{} lacks its vector", call.name)))
+        }
     }
 }
 
 /// The time of each step, in seconds.
-fn seconds(steps: &Steps) -> Vec<f64> {
+pub(crate) fn seconds(steps: &Steps) -> Vec<f64> {
     steps.times().map(|time| time as f64 / 1000.0).collect()
 }
 
 /// The argument at `at`; the parser has checked that it is there.
-fn argument(call: &Call, at: usize) -> Result<&Node, EvaluateError> {
+pub(crate) fn argument(call: &Call, at: usize) -> Result<&Node, EvaluateError> {
     call.args.get(at).ok_or_else(|| {
         EvaluateError::Execution(format!("{} lacks its argument {}", call.name, at + 1))
     })
@@ -235,7 +250,8 @@ fn vector_argument(
     evaluator.evaluate(argument(call, at)?, steps)?.into_vector()
 }
 
-fn scalar_argument(
+/// One number a step: the argument at `at`.
+pub(crate) fn scalar_argument(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     at: usize,
@@ -253,90 +269,9 @@ fn text_argument(
     evaluator.evaluate(argument(call, at)?, steps)?.into_text()
 }
 
-/// Computes each sample of the first argument, with the scalars of the others at that step.
-fn map(
-    evaluator: &mut Evaluator<'_>,
-    call: &Call,
-    steps: &Steps,
-    compute: impl Fn(f64, &[f64]) -> f64,
-) -> Result<Operand, EvaluateError> {
-    let mut series = vector_argument(evaluator, call, 0, steps)?;
-    let scalars = (1..call.args.len())
-        .map(|at| scalar_argument(evaluator, call, at, steps))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut at_step = vec![0.0; scalars.len()];
-    for one in &mut series {
-        one.drops_name = true;
-        for (step, value) in one.values.iter_mut().enumerate() {
-            if is_absent(*value) {
-                continue;
-            }
-            gather(&scalars, step, &mut at_step);
-            *value = compute(*value, &at_step);
-        }
-    }
-    series.retain(StepSeries::has_values);
-    Ok(Operand::Vector(series))
-}
-
-fn gather(scalars: &[Vec<f64>], step: usize, at_step: &mut [f64]) {
-    for (scalar, values) in at_step.iter_mut().zip(scalars) {
-        *scalar = values[step];
-    }
-}
-
-fn calendar_part(
-    evaluator: &mut Evaluator<'_>,
-    call: &Call,
-    steps: &Steps,
-    part: fn(calendar::Date) -> f64,
-) -> Result<Operand, EvaluateError> {
-    let read = |seconds: f64| calendar::Date::at(seconds).map_or(f64::NAN, part);
-    if !call.args.is_empty() {
-        return map(evaluator, call, steps, |value, _| read(value));
-    }
+fn calendar_of_steps(steps: &Steps, part: fn(Date) -> f64) -> Operand {
+    let read = |seconds: f64| Date::at(seconds).map_or(f64::NAN, part);
     let values = seconds(steps).into_iter().map(read).collect();
     let labels = muster_series::Labels::empty();
-    Ok(Operand::Vector(vec![StepSeries { labels, drops_name: false, values }]))
-}
-
-/// Computes each window of the range vector among the arguments, with the scalars of the others.
-fn window(
-    evaluator: &mut Evaluator<'_>,
-    call: &Call,
-    steps: &Steps,
-    keeps_name: bool,
-    compute: impl Fn(&Window<'_>, &[f64]) -> Option<f64>,
-) -> Result<Operand, EvaluateError> {
-    let mut range = None;
-    let mut scalars = Vec::new();
-    for arg in &call.args {
-        match arg {
-            Node::Range(node) => range = Some(node),
-            other => scalars.push(evaluator.evaluate(other, steps)?.into_scalar()?),
-        }
-    }
-    let range = range
-        .ok_or_else(|| EvaluateError::Execution(format!("{} lacks its range vector", call.name)))?;
-    let windows = evaluator.windows(range, steps)?;
-    let mut at_step = vec![0.0; scalars.len()];
-    let mut results = Vec::with_capacity(windows.series.len());
-    for series in &windows.series {
-        evaluator.budget.charge(steps.count)?;
-        let mut values = Vec::with_capacity(steps.count);
-        for (step, window) in windows.slide(series).enumerate() {
-            // Long windows at many steps take long without holding more: look for a cancellation.
-            evaluator.budget.charge(0)?;
-            gather(&scalars, step, &mut at_step);
-            let value = if window.values.is_empty() { None } else { compute(&window, &at_step) };
-            values.push(value.unwrap_or(ABSENT));
-        }
-        let labels = series.columns.labels.clone();
-        let drops_name = series.drops_name || !keeps_name;
-        let result = StepSeries { labels, drops_name, values };
-        if result.has_values() {
-            results.push(result);
-        }
-    }
-    Ok(Operand::Vector(results))
+    Operand::Vector(vec![StepSeries { labels, drops_name: false, values }])
 }

@@ -2,9 +2,9 @@
 
 use muster_series::Labels;
 
-use super::{scalar_argument, seconds, vector_argument};
+use super::{scalar_argument, vector_argument};
 use crate::evaluate::{ABSENT, EvaluateError, Evaluator, Operand, StepSeries, Steps, is_absent};
-use crate::plan::{Call, Node};
+use crate::plan::Call;
 
 /// -1, 0 or 1; NaN stays NaN.
 pub(super) fn sign(value: f64) -> f64 {
@@ -27,22 +27,28 @@ pub(super) fn clamp(value: f64, bounds: &[f64]) -> f64 {
 
 /// At most the bound.
 pub(super) fn clamp_max(value: f64, bounds: &[f64]) -> f64 {
-    bounds.iter().fold(value, |value, &bound| lesser(bound, value))
+    bounds.first().map_or(value, |&upper| clamp(value, &[f64::NEG_INFINITY, upper]))
 }
 
 /// At least the bound.
 pub(super) fn clamp_min(value: f64, bounds: &[f64]) -> f64 {
-    bounds.iter().fold(value, |value, &bound| greater(bound, value))
+    bounds.first().map_or(value, |&lower| clamp(value, &[lower, f64::INFINITY]))
 }
 
-/// The greater one; NaN if one is NaN, unlike [`f64::max`].
-fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+/// The greater one; NaN if one is NaN, unlike [`f64::max`], unless the other is infinite (as in Go).
+pub(super) fn greater(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
-/// The lesser one; NaN if one is NaN, unlike [`f64::min`].
-fn lesser(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+/// The lesser one; NaN if one is NaN, unlike [`f64::min`], unless the other is infinite (as in Go).
+pub(super) fn lesser(a: f64, b: f64) -> f64 {
+    -greater(-a, -b)
 }
 
 /// To the nearest multiple, halves up; of 1 without a second argument.
@@ -80,29 +86,16 @@ pub(super) fn vector(
     Ok(Operand::Vector(vec![StepSeries { labels: Labels::empty(), drops_name: false, values }]))
 }
 
-/// When a sample was taken, in seconds: only a selector has samples older than the step itself.
-pub(super) fn timestamp(
+/// `max_of` and `min_of`: one of two scalars, at each step.
+pub(super) fn of_two(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     steps: &Steps,
+    choose: fn(f64, f64) -> f64,
 ) -> Result<Operand, EvaluateError> {
-    let mut series = if let Some(Node::Selector(selector)) = call.args.first() {
-        evaluator.select_timestamps(selector, steps)?
-    } else {
-        let mut series = vector_argument(evaluator, call, 0, steps)?;
-        for one in &mut series {
-            for (value, second) in one.values.iter_mut().zip(seconds(steps)) {
-                if !is_absent(*value) {
-                    *value = second;
-                }
-            }
-        }
-        series
-    };
-    for one in &mut series {
-        one.drops_name = true;
-    }
-    Ok(Operand::Vector(series))
+    let first = scalar_argument(evaluator, call, 0, steps)?;
+    let second = scalar_argument(evaluator, call, 1, steps)?;
+    Ok(Operand::Scalar(first.into_iter().zip(second).map(|(a, b)| choose(a, b)).collect()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The `…_over_time` functions: from the samples of a window, at least one, to one value.
+//!
+//! Those that slide stand here twice: of a window alone, computed as Prometheus does, and of all windows
+//! of a series, by aggregates of runs of samples that are joined.
 
-use super::window;
-use crate::evaluate::{EvaluateError, Evaluator, Operand, Steps, Window};
-use crate::plan::Call;
-use crate::sums::{CompensatedSum, Mean, quantile};
+use crate::evaluate::{ABSENT, Frame, Samples, SlidingAggregate, Window, slide};
+use crate::sums::{CompensatedSum, Mean, Spread, quantile};
 
 pub(super) fn avg(window: &Window<'_>) -> f64 {
     let mut mean = Mean::default();
@@ -13,56 +14,98 @@ pub(super) fn avg(window: &Window<'_>) -> f64 {
     mean.mean()
 }
 
+pub(super) fn slide_avg(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Mean>(frame, samples, out);
+}
+
+impl SlidingAggregate for Mean {
+    fn of(_: i64, value: f64) -> Self {
+        let mut mean = Self::default();
+        mean.add(value);
+        mean
+    }
+
+    fn join(self, next: Self) -> Self {
+        Self::join(self, next)
+    }
+
+    fn value(self) -> f64 {
+        self.mean()
+    }
+}
+
 pub(super) fn count(window: &Window<'_>) -> f64 {
     window.values.len() as f64
 }
 
 pub(super) fn first(window: &Window<'_>) -> f64 {
-    window.values[0]
+    window.values.first().copied().unwrap_or(ABSENT)
 }
 
 pub(super) fn last(window: &Window<'_>) -> f64 {
-    window.values[window.values.len() - 1]
+    window.values.last().copied().unwrap_or(ABSENT)
 }
 
-/// Median of the distances from the median.
-pub(super) fn mad(window: &Window<'_>) -> f64 {
-    let mut values = window.values.to_vec();
-    let median = quantile(0.5, &mut values);
-    for value in &mut values {
+/// Median of the distances from the median; NaN if any value is.
+pub(super) fn mad(window: &Window<'_>, _: &[f64], work: &mut Vec<f64>) -> f64 {
+    if window.values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    work.clear();
+    work.extend_from_slice(window.values);
+    let median = quantile(0.5, work);
+    for value in work.iter_mut() {
         *value = (*value - median).abs();
     }
-    quantile(0.5, &mut values)
+    quantile(0.5, work)
 }
 
 pub(super) fn max(window: &Window<'_>) -> f64 {
-    window.values[greatest(window)]
+    let greater = |best: f64, &value: &f64| if value > best { value } else { best };
+    best_of(window.values, f64::NEG_INFINITY, greater)
 }
 
 pub(super) fn min(window: &Window<'_>) -> f64 {
-    window.values[least(window)]
+    let lesser = |best: f64, &value: &f64| if value < best { value } else { best };
+    best_of(window.values, f64::INFINITY, lesser)
 }
 
-/// Index of the first greatest value; NaN only if all are.
-fn greatest(window: &Window<'_>) -> usize {
-    let better = |best: f64, value: f64| value > best || best.is_nan();
-    extreme(window.values, better)
+/// Folds from the worst value there is; where only that comes out, all values are it or NaN.
+fn best_of(values: &[f64], worst: f64, better: impl Fn(f64, &f64) -> f64) -> f64 {
+    let best = values.iter().fold(worst, better);
+    if best == worst && !values.contains(&worst) { f64::NAN } else { best }
 }
 
-/// Index of the first least value; NaN only if all are.
-fn least(window: &Window<'_>) -> usize {
-    let better = |best: f64, value: f64| value < best || best.is_nan();
-    extreme(window.values, better)
+pub(super) fn slide_max(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Extreme<true, false>>(frame, samples, out);
 }
 
-fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> usize {
-    let mut best = 0;
-    for at in 1..values.len() {
-        if better(values[best], values[at]) {
-            best = at;
-        }
+pub(super) fn slide_min(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Extreme<false, false>>(frame, samples, out);
+}
+
+/// The greatest or least value and the last time of it; NaN only if all values are.
+#[derive(Clone, Copy)]
+struct Extreme<const GREATEST: bool, const YIELDS_TIME: bool> {
+    time_ms: i64,
+    value: f64,
+}
+
+impl<const GREATEST: bool, const YIELDS_TIME: bool> SlidingAggregate
+    for Extreme<GREATEST, YIELDS_TIME>
+{
+    fn of(time_ms: i64, value: f64) -> Self {
+        Self { time_ms, value }
     }
-    best
+
+    fn join(self, next: Self) -> Self {
+        let better = if GREATEST { next.value >= self.value } else { next.value <= self.value };
+        if better || self.value.is_nan() { next } else { self }
+    }
+
+    fn value(self) -> f64 {
+        if YIELDS_TIME { self.time_ms as f64 / 1000.0 } else { self.value }
+    }
 }
 
 pub(super) fn present(_: &Window<'_>) -> f64 {
@@ -87,6 +130,48 @@ pub(super) fn stdvar(window: &Window<'_>) -> f64 {
     squares.total() / count
 }
 
+pub(super) fn slide_stdvar(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Spread>(frame, samples, out);
+}
+
+pub(super) fn slide_stddev(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Deviation>(frame, samples, out);
+}
+
+impl SlidingAggregate for Spread {
+    fn of(_: i64, value: f64) -> Self {
+        let mut spread = Self::default();
+        spread.add(value);
+        spread
+    }
+
+    fn join(self, next: Self) -> Self {
+        Self::join(self, next)
+    }
+
+    fn value(self) -> f64 {
+        self.variance()
+    }
+}
+
+/// A spread that yields its root.
+#[derive(Clone, Copy)]
+struct Deviation(Spread);
+
+impl SlidingAggregate for Deviation {
+    fn of(time_ms: i64, value: f64) -> Self {
+        Self(<Spread as SlidingAggregate>::of(time_ms, value))
+    }
+
+    fn join(self, next: Self) -> Self {
+        Self(self.0.join(next.0))
+    }
+
+    fn value(self) -> f64 {
+        self.0.variance().sqrt()
+    }
+}
+
 pub(super) fn sum(window: &Window<'_>) -> f64 {
     let mut sum = CompensatedSum::default();
     for &value in window.values {
@@ -95,41 +180,61 @@ pub(super) fn sum(window: &Window<'_>) -> f64 {
     sum.total()
 }
 
+pub(super) fn slide_sum(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<CompensatedSum>(frame, samples, out);
+}
+
+impl SlidingAggregate for CompensatedSum {
+    fn of(_: i64, value: f64) -> Self {
+        let mut sum = Self::default();
+        sum.add(value);
+        sum
+    }
+
+    fn join(self, next: Self) -> Self {
+        Self::join(self, next)
+    }
+
+    fn value(self) -> f64 {
+        self.total()
+    }
+}
+
 pub(super) fn ts_of_first(window: &Window<'_>) -> f64 {
-    window.timestamps[0] as f64 / 1000.0
+    window.timestamps.first().map_or(ABSENT, |&time| time as f64 / 1000.0)
 }
 
 pub(super) fn ts_of_last(window: &Window<'_>) -> f64 {
-    window.timestamps[window.timestamps.len() - 1] as f64 / 1000.0
+    window.timestamps.last().map_or(ABSENT, |&time| time as f64 / 1000.0)
 }
 
 /// Time of the last sample that is the greatest.
 pub(super) fn ts_of_max(window: &Window<'_>) -> f64 {
-    let better = |best: f64, value: f64| value >= best || best.is_nan();
-    window.timestamps[extreme(window.values, better)] as f64 / 1000.0
+    alone::<Extreme<true, true>>(window)
 }
 
 /// Time of the last sample that is the least.
 pub(super) fn ts_of_min(window: &Window<'_>) -> f64 {
-    let better = |best: f64, value: f64| value <= best || best.is_nan();
-    window.timestamps[extreme(window.values, better)] as f64 / 1000.0
+    alone::<Extreme<false, true>>(window)
 }
 
-/// `quantile_over_time`, which warns of a quantile that is none.
-pub(super) fn quantiles(
-    evaluator: &mut Evaluator<'_>,
-    call: &Call,
-    steps: &Steps,
-) -> Result<Operand, EvaluateError> {
-    let checked = super::scalar_argument(evaluator, call, 0, steps)?;
-    let operand = window(evaluator, call, steps, false, |window, scalars| {
-        let mut values = window.values.to_vec();
-        Some(quantile(*scalars.first()?, &mut values))
-    })?;
-    if operand.samples() > 0 {
-        for q in checked {
-            evaluator.notes.check_quantile(q, call.position.map(|p| p.argument));
-        }
-    }
-    Ok(operand)
+fn alone<A: SlidingAggregate>(window: &Window<'_>) -> f64 {
+    let samples = window.timestamps.iter().zip(window.values);
+    let whole = samples.map(|(&time, &value)| A::of(time, value)).reduce(A::join);
+    whole.map_or(f64::NAN, A::value)
+}
+
+pub(super) fn slide_ts_of_max(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Extreme<true, true>>(frame, samples, out);
+}
+
+pub(super) fn slide_ts_of_min(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Extreme<false, true>>(frame, samples, out);
+}
+
+/// `quantile_over_time`.
+pub(crate) fn quantile_of(window: &Window<'_>, scalars: &[f64], work: &mut Vec<f64>) -> f64 {
+    work.clear();
+    work.extend_from_slice(window.values);
+    scalars.first().map_or(ABSENT, |&q| quantile(q, work))
 }

@@ -1,26 +1,27 @@
 //! Functions of trend: linear regression and double exponential smoothing.
 
-use super::{argument, window};
-use crate::evaluate::{EvaluateError, Evaluator, Operand, Steps, Window};
+use super::scalar_argument;
+use crate::evaluate::{ABSENT, EvaluateError, Evaluator, Steps, Window};
 use crate::plan::Call;
 use crate::sums::CompensatedSum;
 
 /// Slope per second.
-pub(super) fn deriv(window: &Window<'_>) -> Option<f64> {
-    if window.values.len() < 2 {
-        return None;
+pub(super) fn deriv(window: &Window<'_>) -> f64 {
+    match window.timestamps {
+        [first_ms, _, ..] => regression(window, *first_ms).slope,
+        _ => ABSENT,
     }
-    let line = regression(window, *window.timestamps.first()?);
-    Some(line.slope)
 }
 
 /// Value of the regression line so many seconds after the step.
-pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64]) -> Option<f64> {
-    if window.values.len() < 2 {
-        return None;
+pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64], _: &mut Vec<f64>) -> f64 {
+    match scalars {
+        [seconds] if window.values.len() > 1 => {
+            let line = regression(window, window.step_ms);
+            line.slope * seconds + line.intercept
+        }
+        _ => ABSENT,
     }
-    let line = regression(window, window.step_ms);
-    Some(line.slope * scalars.first()? + line.intercept)
 }
 
 struct Line {
@@ -59,30 +60,27 @@ fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
     Line { slope, intercept: y_sum / count - slope * x_sum / count }
 }
 
-/// `double_exponential_smoothing`, whose factors must lie between 0 and 1.
-pub(super) fn smoothing(
+/// Refuses factors of `double_exponential_smoothing` that do not lie between 0 and 1.
+pub(crate) fn check_smoothing(
     evaluator: &mut Evaluator<'_>,
     call: &Call,
     steps: &Steps,
-) -> Result<Operand, EvaluateError> {
+) -> Result<(), EvaluateError> {
     for (at, kind, symbol) in [(1, "smoothing", "sf"), (2, "trend", "tf")] {
-        let factors = evaluator.evaluate(argument(call, at)?, steps)?.into_scalar()?;
+        let factors = scalar_argument(evaluator, call, at, steps)?;
         if let Some(bad) = factors.iter().find(|&&factor| factor <= 0.0 || factor >= 1.0) {
             return Err(EvaluateError::Execution(format!(
                 "invalid {kind} factor. Expected: 0 < {symbol} < 1, got: {bad:.6}"
             )));
         }
     }
-    window(evaluator, call, steps, false, smooth)
+    Ok(())
 }
 
 /// Holt's method; starts from the first value and the first difference.
-fn smooth(window: &Window<'_>, factors: &[f64]) -> Option<f64> {
-    let [level_factor, trend_factor] = *factors else {
-        return None;
-    };
-    let [first, second, ..] = *window.values else {
-        return None;
+pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> f64 {
+    let (&[level_factor, trend_factor], &[first, second, ..]) = (factors, window.values) else {
+        return ABSENT;
     };
     let mut before = 0.0;
     let mut level = first;
@@ -95,5 +93,5 @@ fn smooth(window: &Window<'_>, factors: &[f64]) -> Option<f64> {
         before = level;
         level = next;
     }
-    Some(level)
+    level
 }
