@@ -208,7 +208,9 @@ struct Reading<'a> {
 impl ReplaySink for Reading<'_> {
     fn series(&mut self, series: &[(u32, Labels)]) {
         self.found.series += series.len() as u64;
-        series.iter().for_each(|(_, labels)| (self.visit)(labels));
+        for (_, labels) in series {
+            (self.visit)(labels);
+        }
     }
 
     fn samples(&mut self, samples: &[SeriesSample]) {

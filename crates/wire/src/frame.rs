@@ -52,8 +52,9 @@ pub(crate) fn decode(frame: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
 /// a frame of a few bytes cannot ask for the whole limit without even claiming to fill it.
 fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
     match zstd::zstd_safe::get_frame_content_size(payload) {
-        Ok(Some(size)) if size <= limit as u64 => unpack(payload, size as usize)
-            .map_err(|error| WireError::Decompress(error.to_string())),
+        Ok(Some(size)) if size <= limit as u64 => {
+            unpack(payload, size as usize).map_err(|error| WireError::Decompress(error.to_string()))
+        }
         Ok(Some(_)) => Err(WireError::FrameTooLarge { limit }),
         Ok(None) => Err(WireError::Decompress("it does not say its size".into())),
         Err(_) => Err(WireError::Decompress("it is no zstd frame".into())),
