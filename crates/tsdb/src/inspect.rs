@@ -164,11 +164,11 @@ fn read_block(
     for number in 0..number_of_series {
         let series = block.series(number, &cache)?;
         visit(&block.labels(&series)?);
-        let read = block.samples(&series, TimeRange::ALL, &cache)?;
+        let read = block.columns(&series, TimeRange::ALL, &cache)?;
         if read.damaged_chunks > 0 {
             return Err(corrupt("a chunk does not decode"));
         }
-        samples += read.samples.len() as u64;
+        samples += read.times.len() as u64;
     }
     if samples != block.meta.samples {
         return Err(corrupt("it does not hold as many samples as it says"));

@@ -12,13 +12,6 @@ use crate::TsdbError;
 use crate::codec::column;
 use crate::codec::varint::Malformed;
 
-/// The samples of one series, and how many of its chunks could not be read.
-#[derive(Debug, Default)]
-pub(crate) struct SamplesRead {
-    pub(crate) samples: Vec<(i64, f64)>,
-    pub(crate) damaged_chunks: u64,
-}
-
 /// The samples of one series as columns of one length, and how many of its chunks could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct ColumnsRead {
@@ -58,21 +51,16 @@ impl SeriesAt {
     }
 }
 
+#[cfg(test)]
+impl ColumnsRead {
+    pub(crate) fn samples(&self) -> Vec<(i64, f64)> {
+        self.times.iter().copied().zip(self.values.iter().copied()).collect()
+    }
+}
+
 impl Block {
     /// The samples of a series in the range, in time order. A chunk that is damaged is left out and counted;
     /// an error is one of the system.
-    pub(crate) fn samples(
-        &self,
-        series: &SeriesAt,
-        range: TimeRange,
-        cache: &PageCache,
-    ) -> Result<SamplesRead, TsdbError> {
-        let read = self.columns(series, range, cache)?;
-        let samples = read.times.into_iter().zip(read.values).collect();
-        Ok(SamplesRead { samples, damaged_chunks: read.damaged_chunks })
-    }
-
-    /// The same as [`Block::samples`], as columns.
     pub(crate) fn columns(
         &self,
         series: &SeriesAt,

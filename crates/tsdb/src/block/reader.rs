@@ -386,8 +386,8 @@ mod tests {
         for number in found {
             let series = block.series(number, &cache).unwrap();
             assert_eq!(block.labels(&series).unwrap(), labels(number));
-            let read = block.samples(&series, range, &cache).unwrap();
-            assert_eq!(read.samples, samples(number)[239..=241]);
+            let read = block.columns(&series, range, &cache).unwrap();
+            assert_eq!(read.samples(), samples(number)[239..=241]);
         }
     }
 
@@ -404,8 +404,8 @@ mod tests {
             let host = format!("web-{number:04}");
             let found = resolve(&block.index(&cache), &[Matcher::equal("host", &host)]).unwrap();
             let series = block.series(found.min().unwrap(), &cache).unwrap();
-            let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
-            assert_eq!(read.samples, golden_samples(number));
+            let read = block.columns(&series, TimeRange::ALL, &cache).unwrap();
+            assert_eq!(read.samples(), golden_samples(number));
         }
     }
 
@@ -489,8 +489,8 @@ mod tests {
                     continue;
                 };
                 assert_eq!(block.labels(&series).unwrap(), labels(number));
-                let read = block.samples(&series, TimeRange::ALL, &cache).unwrap();
-                assert!(read.samples == samples(number) || read.damaged_chunks > 0, "byte {at}");
+                let read = block.columns(&series, TimeRange::ALL, &cache).unwrap();
+                assert!(read.samples() == samples(number) || read.damaged_chunks > 0, "byte {at}");
             }
         }
     }
