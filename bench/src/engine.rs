@@ -102,8 +102,9 @@ fn ingest(
 
 fn agent_session(options: &Options, last_ms: i64) -> anyhow::Result<f64> {
     let server = Server::start(Product::Muster, &options.muster)?;
-    let mut agents = Agents::join(&server)?;
+    // The server gives agents up that say nothing for long, so they join only now.
     let before = server.rest(options.quiet())?;
+    let mut agents = Agents::join(&server)?;
     let first_ms = last_ms - options.scaled(AGENT_SCRAPES) * INTERVAL_MS;
     let samples = agents.write(first_ms, last_ms)?;
     rate(options, &server, samples, before)

@@ -14,6 +14,9 @@ use super::prometheus_reply::{PromFailure, data_reply};
 use crate::app::App;
 use crate::store::MetricStore;
 
+/// Selectors of one deletion; each costs every query something until the blocks are written anew.
+const MOST_SELECTORS: usize = 100;
+
 /// What a snapshot is called, below the folder of snapshots.
 #[derive(Serialize)]
 struct SnapshotName {
@@ -41,6 +44,11 @@ pub(crate) async fn delete_series(
     params: Params,
 ) -> Result<StatusCode, PromFailure> {
     let (sets, range) = (params.required_selectors()?, params.range()?);
+    if sets.len() > MOST_SELECTORS {
+        return Err(PromFailure::bad_data(&format!(
+            "at most {MOST_SELECTORS} match[] may be given at once; join some of them as regular expressions"
+        )));
+    }
     let (by, start_ms, end_ms) = (who.name, range.start_ms, range.end_ms);
     tracing::warn!(by, ?sets, start_ms, end_ms, "series are deleted");
     work(app, move |store| store.delete_series(&sets, range)).await?;

@@ -204,6 +204,19 @@ impl Db {
         }
     }
 
+    /// Writes all samples acknowledged so far into blocks, and does no other maintenance.
+    fn write_heads(&self) -> Result<(), TsdbError> {
+        let shared = &self.inner.shared;
+        loop {
+            shared.check_stopping()?;
+            shared.write_cut_head(&mut shared.manifest.lock())?;
+            let cut = shared.queue.request_cut()?.recv().map_err(|_| TsdbError::Closed)?;
+            if cut {
+                return shared.write_cut_head(&mut shared.manifest.lock());
+            }
+        }
+    }
+
     /// Deletes the samples in the range of all series that pass one of the sets of matchers; no set deletes nothing. When this
     /// returns without an error, no query sees what was acknowledged before, and a crash does not bring it back. Samples written
     /// afterwards are untouched, also for the same series and times. The room on disk is free after a while, or by [`Db::clean_tombstones`].
@@ -215,7 +228,7 @@ impl Db {
         if matcher_sets.is_empty() {
             return Ok(());
         }
-        self.flush()?;
+        self.write_heads()?;
         self.inner.shared.add_tombstones(matcher_sets, range)
     }
 
@@ -231,7 +244,7 @@ impl Db {
     /// are copied where not; so it takes no room and little time. After an error the folder is not whole and of no use.
     pub fn snapshot(&self, to: &Path, with_head: bool) -> Result<SnapshotReport, TsdbError> {
         if with_head {
-            self.flush()?;
+            self.write_heads()?;
         }
         self.inner.shared.snapshot_blocks(to)
     }

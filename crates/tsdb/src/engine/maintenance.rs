@@ -163,7 +163,9 @@ impl Shared {
     ) -> Result<(), TsdbError> {
         let ids = cut.head.series();
         self.registry.read().touch(ids.iter().copied(), self.now_s());
-        let order = self.registry.read().order_keys(ids.into_iter()).sorted();
+        // In two steps, so that nobody waits for the registry while its series are sorted.
+        let keys = self.registry.read().order_keys(ids.into_iter());
+        let order = keys.sorted();
         let (number, sequence) = (manifest.next_head, manifest.next_sequence);
         let range = cut.head.range();
         let mut new = Vec::new();

@@ -11,6 +11,7 @@ use muster_series::{Matcher, TimeRange};
 use parking_lot::MutexGuard;
 use roaring::RoaringBitmap;
 
+use super::inventory::has_extension;
 use super::{Shared, View};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, ColumnsRead, PageCache};
@@ -108,7 +109,10 @@ impl Shared {
     ) -> Result<(), TsdbError> {
         let mut manifest = self.manifest.lock();
         if manifest.tombstones.len() + matcher_sets.len() > MOST_TOMBSTONES {
-            self.clean(&mut manifest)?;
+            // What cannot be cleaned stays hidden, and is no reason to refuse this.
+            if let Err(error) = self.clean(&mut manifest) {
+                tracing::warn!(%error, "deleted samples stay on the disk, hidden");
+            }
         }
         let created_ms = self.clock.now_ms();
         let sequence = manifest.next_sequence;
@@ -211,7 +215,8 @@ impl Shared {
         self.disk.sync_dir(folder).map_err(failed)?;
         let named: Vec<String> = manifest.blocks.iter().map(BlockMeta::file_name).collect();
         let files = self.disk.list(folder).map_err(failed)?;
-        if let Some(left) = files.iter().find(|file| !named.contains(&file.name)) {
+        let is_left = |name: &String| has_extension(name, "blk") && !named.contains(name);
+        if let Some(left) = files.iter().find(|file| is_left(&file.name)) {
             let path = folder.join(&left.name);
             let reason = "a file of the store that is of no use is still there";
             return Err(TsdbError::io("remove", &path, std::io::Error::other(reason)));

@@ -31,13 +31,27 @@ pub(super) struct Pushed {
     pub(super) bytes: isize,
 }
 
+/// Late samples of one series.
+#[derive(Debug)]
+struct Late {
+    samples: Vec<(i64, f64)>,
+    /// From the oldest to the newest of them; empty if there is none.
+    range: TimeRange,
+}
+
+impl Default for Late {
+    fn default() -> Self {
+        Self { samples: Vec::new(), range: TimeRange::new(i64::MAX, i64::MIN) }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Page {
     series: Vec<HeadSeries>,
     lanes: Vec<Lane>,
     store: Store,
     /// By series that had one: samples not newer than its newest when they came, in the order of their coming.
-    late: Vec<Vec<(i64, f64)>>,
+    late: Vec<Late>,
     late_samples: usize,
     /// Instants of all lanes.
     instants: usize,
@@ -127,7 +141,7 @@ impl Page {
         }
         let repeated = timestamp == newest
             && value.to_bits() == series.bits
-            && self.late_of(at).iter().all(|late| late.0 != newest);
+            && self.late_range(at).end_ms != newest;
         if !repeated {
             self.push_late(at, timestamp, value);
         }
@@ -137,20 +151,31 @@ impl Page {
     fn late_of(&self, at: usize) -> &[(i64, f64)] {
         match self.series[at].late {
             0 => &[],
-            number => &self.late[number as usize - 1],
+            number => &self.late[number as usize - 1].samples,
+        }
+    }
+
+    /// From the oldest to the newest late sample of a series; empty if there is none.
+    fn late_range(&self, at: usize) -> TimeRange {
+        match self.series[at].late {
+            0 => Late::default().range,
+            number => self.late[number as usize - 1].range,
         }
     }
 
     fn push_late(&mut self, at: usize, timestamp: i64, value: f64) {
         let series = &mut self.series[at];
         if series.late == 0 {
-            self.late.push(Vec::new());
+            self.late.push(Late::default());
             series.late = self.late.len() as u32;
         }
         let late = &mut self.late[series.late as usize - 1];
-        late.push((timestamp, value));
+        late.samples.push((timestamp, value));
+        let range = &mut late.range;
+        (range.start_ms, range.end_ms) =
+            (range.start_ms.min(timestamp), range.end_ms.max(timestamp));
         self.late_samples += 1;
-        if late.len() > LATE_LEAST.max(series.count as usize / 4) {
+        if late.samples.len() > LATE_LEAST.max(series.count as usize / 4) {
             self.merge_late(at);
         }
     }
@@ -159,7 +184,7 @@ impl Page {
     fn merge_late(&mut self, at: usize) {
         let samples = self.samples(at, TimeRange::ALL);
         let series = &mut self.series[at];
-        self.late_samples -= std::mem::take(&mut self.late[series.late as usize - 1]).len();
+        self.late_samples -= std::mem::take(&mut self.late[series.late as usize - 1]).samples.len();
         self.store.cells.give_back(series.first_cell);
         let lane = &mut self.lanes[usize::from(series.lane)];
         let before = lane.instants().len();
@@ -224,7 +249,7 @@ impl Page {
         let series = self.series.get(at).filter(|series| series.count > 0)?;
         let lane = &self.lanes[usize::from(series.lane)];
         let first = lane.instant(series.first_tick);
-        let oldest = self.late_of(at).iter().map(|sample| sample.0).fold(first, i64::min);
+        let oldest = first.min(self.late_range(at).start_ms);
         Some(TimeRange::new(oldest, lane.instant(series.tick)))
     }
 

@@ -53,6 +53,8 @@ impl SampleEncoder {
     pub(super) fn start_segment(&mut self) {
         self.start_stretch();
         self.first_of_segment = self.stretch;
+        // Numbers of series that have ended never come again, and must not stay for ever.
+        self.series = SeriesTable::default();
     }
 
     /// Series of the stretch so far.
@@ -301,6 +303,16 @@ mod tests {
                 (0..).zip(values).map(row).collect::<Vec<_>>()
             });
         proptest::collection::vec(run, 0..12).prop_map(|runs| rows(&runs.concat()))
+    }
+
+    #[test]
+    fn what_a_segment_told_is_forgotten_with_it() {
+        let mut encoder = SampleEncoder::default();
+        for round in 0..50_u32 {
+            encoder.start_segment();
+            encoder.add(&rows(&[(round * 10_000, 0, 1.0)]), &mut Vec::new());
+            assert_eq!(encoder.series.pages(), 1);
+        }
     }
 
     proptest! {

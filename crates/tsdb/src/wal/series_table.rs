@@ -29,6 +29,14 @@ impl<T: Clone + Copy + Default> SeriesTable<T> {
 }
 
 #[cfg(test)]
+impl<T> SeriesTable<T> {
+    /// How many pages were made.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.iter().flatten().count()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

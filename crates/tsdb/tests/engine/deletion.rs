@@ -26,6 +26,8 @@ fn store(disk: &MemoryDisk) -> Db {
             db.flush().unwrap();
         }
     }
+    // Merged as far as it goes, so that later merges take nothing out that a test looks at.
+    db.flush().unwrap();
     db
 }
 
