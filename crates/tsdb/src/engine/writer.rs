@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::queue::{Done, Pending};
+use super::queue::{Done, Pending, Queue};
 use super::{CutHead, Shared, View};
 use crate::head::Head;
 use crate::plan::{head_is_full, head_is_old, oldest_kept};
@@ -35,9 +35,25 @@ impl Bounds {
     }
 }
 
+/// Closes the queue when it is dropped.
+struct CloseQueue<'a>(&'a Queue);
+
+impl Drop for CloseQueue<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "the thread that writes samples panicked; nothing is stored until a restart"
+            );
+        }
+        self.0.close();
+    }
+}
+
 impl Shared {
     /// Takes what is queued until the queue ends.
     pub(super) fn run_writer(&self, mut wal: WalWriter) {
+        // Whatever ends this thread, nobody must wait for it afterwards.
+        let _closing = CloseQueue(&self.queue);
         loop {
             let work = self.queue.take(self.options.maintenance_interval);
             if work.ended {
