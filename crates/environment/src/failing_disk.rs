@@ -1,9 +1,12 @@
-//! A disk that fails on request: at the nth operation, from it on, or as a full disk does.
+//! A disk that fails on request: at the nth operation, from it on, as a full disk does, or where a file cannot be read.
 
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::disk::{DirEntry, DirLock, Disk, DiskSpace, LockError, ReadFile, WriteFile};
 
@@ -14,6 +17,15 @@ struct Faults {
     fail_at: AtomicU64,
     fail_all_after: AtomicBool,
     full: AtomicBool,
+    unreadable: Mutex<Vec<Unreadable>>,
+}
+
+/// Bytes of a file that the medium does not give back.
+#[derive(Debug)]
+struct Unreadable {
+    path: PathBuf,
+    bytes: Range<u64>,
+    os_error: i32,
 }
 
 /// What an operation does to the disk, which decides whether a full disk refuses it.
@@ -38,6 +50,17 @@ impl Faults {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
+    }
+
+    /// Says whether these bytes can be read.
+    fn pass_reading(&self, path: &Path, bytes: &Range<u64>) -> io::Result<()> {
+        let overlaps = |fault: &Unreadable| {
+            fault.path == path && fault.bytes.start < bytes.end && bytes.start < fault.bytes.end
+        };
+        match self.unreadable.lock().iter().find(|fault| overlaps(fault)) {
+            Some(fault) => Err(io::Error::from_raw_os_error(fault.os_error)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -76,10 +99,23 @@ impl<D: Disk> FailingDisk<D> {
     pub fn set_full(&self, full: bool) {
         self.faults.full.store(full, Ordering::SeqCst);
     }
+
+    /// From now on reading any of these bytes of the file fails with this error of the system. Whoever opened the file under
+    /// this name meets it also after the file got another.
+    pub fn fail_reads(&self, path: &Path, bytes: Range<u64>, os_error: i32) {
+        self.faults.unreadable.lock().push(Unreadable { path: path.into(), bytes, os_error });
+    }
+
+    /// From now on all can be read again.
+    pub fn let_read(&self) {
+        self.faults.unreadable.lock().clear();
+    }
 }
 
 struct FailingFile<F: ?Sized> {
     faults: Arc<Faults>,
+    /// The name under which it was opened.
+    path: PathBuf,
     inner: Box<F>,
 }
 
@@ -90,6 +126,8 @@ impl ReadFile for FailingFile<dyn ReadFile> {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.faults.pass(Effect::NeedsNone)?;
+        let end = offset.saturating_add(buffer.len() as u64);
+        self.faults.pass_reading(&self.path, &(offset..end))?;
         self.inner.read_exact_at(buffer, offset)
     }
 }
@@ -129,13 +167,13 @@ impl<D: Disk> Disk for FailingDisk<D> {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         self.faults.pass(Effect::NeedsNone)?;
         let inner = self.inner.open(path)?;
-        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), inner }))
+        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), path: path.into(), inner }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         self.faults.pass(Effect::NeedsRoom)?;
         let inner = self.inner.create(path)?;
-        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), inner }))
+        Ok(Box::new(FailingFile { faults: Arc::clone(&self.faults), path: path.into(), inner }))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -202,5 +240,20 @@ mod tests {
         disk.set_full(false);
         file.write_all(b"56").unwrap();
         assert_eq!(crate::read_all(&disk, Path::new("/d/f")).unwrap(), b"1256");
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_read_fail_each_reading_over_them() {
+        let disk = FailingDisk::new(MemoryDisk::new());
+        let (dir, path) = (Path::new("/d"), Path::new("/d/f"));
+        disk.create_dir_all(dir).unwrap();
+        disk.create(path).unwrap().write_all(b"123456").unwrap();
+        disk.fail_reads(path, 2..4, 5);
+        let file = disk.open(path).unwrap();
+        let read = |offset| {
+            let error = file.read_exact_at(&mut [0; 2], offset).err();
+            error.and_then(|error| error.raw_os_error())
+        };
+        assert_eq!([0, 1, 3, 4].map(read), [None, Some(5), Some(5), None]);
     }
 }

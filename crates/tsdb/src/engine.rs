@@ -21,7 +21,7 @@ mod stats;
 mod tombstones;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -98,8 +98,8 @@ struct Shared {
     scrub_times: Mutex<ScrubTimes>,
     /// When the store was opened, in milliseconds since 1970.
     opened_ms: i64,
-    /// Files of blocks that were too large to be merged with each other.
-    unmergeable: Mutex<BTreeSet<String>>,
+    /// Files of blocks that could not be merged with each other, and until when, by the monotonic clock, that is not tried again.
+    unmergeable: Mutex<BTreeMap<String, i64>>,
     /// Whether it was told that the clock is too far ahead of the samples to drop any by it.
     clock_doubted: AtomicBool,
     /// Tells the maintenance thread to look for work, now.

@@ -4,6 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The numbers by which Linux says that a medium or its file system does not give back what was written: EIO, EBADMSG, EUCLEAN.
+const UNREADABLE: [i32; 3] = [5, 74, 117];
+
 /// Why an operation of the engine failed. Cheap to clone: one failed sync fails many appends.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TsdbError {
@@ -130,5 +133,14 @@ impl TsdbError {
             return Self::DiskFull { path: path.into(), available: 0, needed: 0 };
         }
         Self::Io { action, path: path.into(), source: Arc::new(source) }
+    }
+
+    /// Why bytes of a file could not be read. Where the medium is at fault they are damaged, which costs no more than what
+    /// they hold; all else is an error of the system, and may pass.
+    pub(crate) fn reading(path: &Path, offset: u64, source: io::Error) -> Self {
+        if cfg!(unix) && source.raw_os_error().is_some_and(|code| UNREADABLE.contains(&code)) {
+            return Self::Corrupt { path: path.into(), offset, reason: "the disk cannot read it" };
+        }
+        Self::io("read", path, source)
     }
 }

@@ -75,15 +75,15 @@ pub(crate) struct SeriesAt {
 impl Block {
     /// Opens a block and checks its table of contents. `number` must be new in this process.
     pub(crate) fn open(disk: &dyn Disk, path: &Path, number: u64) -> Result<Self, TsdbError> {
-        let failed = |error| TsdbError::io("read", path, error);
+        let failed = |offset| move |error| TsdbError::reading(path, offset, error);
         let corrupt = |offset, reason| TsdbError::Corrupt { path: path.into(), offset, reason };
-        let file = disk.open(path).map_err(failed)?;
-        let len = file.len().map_err(failed)?;
+        let file = disk.open(path).map_err(failed(0))?;
+        let len = file.len().map_err(failed(0))?;
         let trailer_offset = len
             .checked_sub(TRAILER_LEN as u64)
             .ok_or_else(|| corrupt(0, "the file is too short"))?;
         let mut bytes = [0; TRAILER_LEN];
-        file.read_exact_at(&mut bytes, trailer_offset).map_err(failed)?;
+        file.read_exact_at(&mut bytes, trailer_offset).map_err(failed(trailer_offset))?;
         let (contents, found) = read_trailer(bytes)
             .map_err(|_| corrupt(trailer_offset, "the trailer does not check"))?;
         if found != VERSION {
@@ -259,7 +259,7 @@ fn read_page(
     let mut bytes = vec![0; at.len as usize];
     file.read_exact_at(&mut bytes, at.offset).map_err(|error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => corrupt("a page lies beyond the end of the file"),
-        _ => TsdbError::io("read", path, error),
+        _ => TsdbError::reading(path, at.offset, error),
     })?;
     page::unpack(kind, &bytes).map_err(|fault| match fault {
         PageFault::Damaged(reason) => corrupt(reason),

@@ -2,10 +2,11 @@
 //!
 //! 1. A block that the manifest names is served if its contents check; else it is set aside.
 //! 2. A block that it does not name is removed if the last change meant to and its samples are in one that is named. So
-//!    the leftovers of a merge go.
+//!    the leftovers of a merge go. It is also removed if a crash left it of a rewriting: it is newer than the manifest, and
+//!    made of blocks that are named and can all be opened.
 //! 3. Any other is adopted if all of it checks and no named block was made of the same heads. So a block restored from a backup
 //!    is served, and what a crash left between block and manifest does no harm: samples that are there twice are read once.
-//! 4. What is left is set aside. A file that can be opened is never deleted.
+//! 4. What is left is set aside. No other file that can be opened is deleted.
 //!
 //! A manifest that is lost names nothing, so all blocks come to step 3, those of most heads first.
 
@@ -47,7 +48,7 @@ impl<'a> Inventory<'a> {
                 blocks.push(Arc::new(block));
             }
         }
-        for block in self.unnamed_blocks(&manifest, &before.removed)? {
+        for block in self.unnamed_blocks(&manifest, &before)? {
             self.adopt(block, &mut manifest, &mut blocks)?;
         }
         if self.manifest_is_new || manifest != before {
@@ -103,11 +104,12 @@ impl<'a> Inventory<'a> {
         Ok(None)
     }
 
-    /// The blocks that can be opened and are not in the manifest, of most heads first. What a crash left is removed.
+    /// The blocks that can be opened and are not in the manifest, of most heads first. What a crash left is removed. `before` is
+    /// the manifest as it was found, with the blocks that cannot be opened.
     fn unnamed_blocks(
         &mut self,
         manifest: &Manifest,
-        removed: &[String],
+        before: &Manifest,
     ) -> Result<Vec<Block>, TsdbError> {
         let named: Vec<String> = manifest.blocks.iter().map(BlockMeta::file_name).collect();
         let mut found = Vec::new();
@@ -129,7 +131,14 @@ impl<'a> Inventory<'a> {
                             && other.first_head <= block.meta.first_head
                             && block.meta.last_head <= other.last_head
                     };
-                    if removed.contains(&name) && manifest.blocks.iter().any(covers) {
+                    let is_input = before.removed.contains(&name);
+                    if is_input && manifest.blocks.iter().any(covers) {
+                        let _ = self.disk.remove(&self.folders.blocks.join(&name));
+                    } else if is_left_of_rewriting(&block.meta, manifest, before) {
+                        tracing::info!(
+                            block = name,
+                            "what a crash left of a merge is removed; what it was made of is served"
+                        );
                         let _ = self.disk.remove(&self.folders.blocks.join(&name));
                     } else {
                         found.push(block);
@@ -187,6 +196,18 @@ impl<'a> Inventory<'a> {
         self.report.quarantine(name.into(), reason);
         Ok(())
     }
+}
+
+/// Whether a block that is not named is what a merge wrote before a crash kept it from the manifest. All that it was made of
+/// must be there: blocks of the manifest `before` that can be opened, and so are in `manifest`.
+fn is_left_of_rewriting(meta: &BlockMeta, manifest: &Manifest, before: &Manifest) -> bool {
+    let inputs: Vec<&BlockMeta> =
+        before.blocks.iter().filter(|other| other.overlaps_heads(meta)).collect();
+    let first = inputs.iter().map(|input| input.first_head).min();
+    let last = inputs.iter().map(|input| input.last_head).max();
+    meta.sequence >= before.next_sequence
+        && (first, last) == (Some(meta.first_head), Some(meta.last_head))
+        && inputs.iter().all(|input| manifest.blocks.contains(input))
 }
 
 /// A path in quarantine that no file has.

@@ -40,7 +40,12 @@ impl Shared {
                 }
                 *woken = false;
             }
-            match self.maintain().and_then(|()| self.scrub()) {
+            let done = match self.maintain() {
+                Err(TsdbError::Closed) => Err(TsdbError::Closed),
+                // What fails in one place must not keep damage in another from being found.
+                maintained => maintained.and(self.scrub()),
+            };
+            match done {
                 Ok(()) | Err(TsdbError::Closed) => {}
                 Err(error) => {
                     self.counters.maintenance_failures.add(1);
@@ -61,7 +66,7 @@ impl Shared {
         }
     }
 
-    /// Does all that is due now.
+    /// Does all that is due now. Where a merge fails, the rest is done all the same, and the first failure is returned.
     pub(super) fn maintain(&self) -> Result<(), TsdbError> {
         let mut manifest = self.manifest.lock();
         self.write_cut_head(&mut manifest)?;
@@ -69,13 +74,18 @@ impl Shared {
         self.retain(&mut manifest, now_ms)?;
         self.retain_by_size(&mut manifest, now_ms)?;
         self.forget_idle()?;
+        let mut merged = Ok(());
         loop {
             self.set_damaged_aside(&mut manifest)?;
-            if !self.compact(&mut manifest, now_ms)? {
-                break;
+            match self.compact(&mut manifest, now_ms) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(TsdbError::Closed) => return Err(TsdbError::Closed),
+                // The next plan is another, since the blocks of this one are left alone for a while.
+                failed => merged = merged.and(failed.map(|_| ())),
             }
         }
-        self.clean_if_due(&mut manifest, now_ms)
+        merged.and(self.clean_if_due(&mut manifest, now_ms))
     }
 
     /// Turns the head that is cut into blocks, if there is one.

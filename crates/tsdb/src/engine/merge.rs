@@ -1,12 +1,13 @@
 //! Merges blocks of one partition into one, series by series.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_series::{Labels, TimeRange};
 use parking_lot::MutexGuard;
 
 use super::Shared;
-use super::tombstones::Deleted;
+use super::tombstones::{Deleted, RETRY_MS};
 use crate::TsdbError;
 use crate::block::{Block, BlockMeta, BlockWriter, Chunk, ColumnsRead, PageCache, SeriesAt};
 use crate::codec::column::Effort;
@@ -73,28 +74,47 @@ struct Source<'a> {
 }
 
 impl Shared {
-    /// Does the next merge, if one is due, and tells whether there was one. Blocks that would be too large together are
-    /// left as they are from then on, so that they do not hold up the others.
+    /// Does the next merge, if one is due, and tells whether there was one. Blocks whose merge fails are left as they are for a
+    /// while, those that would be too large together from then on, so that they do not hold up the others.
     pub(super) fn compact(
         &self,
         manifest: &mut MutexGuard<'_, Manifest>,
         now_ms: i64,
     ) -> Result<bool, TsdbError> {
-        let plan = plan_compaction(&manifest.blocks, now_ms, &self.unmergeable.lock());
-        let Some(compaction) = plan else {
+        let Some(compaction) = plan_compaction(&manifest.blocks, now_ms, &self.left_alone()) else {
             return Ok(false);
         };
-        match self.merge(manifest, &compaction) {
-            Err(error @ TsdbError::TooLarge { .. }) => {
-                let names: Vec<String> =
-                    compaction.inputs.iter().map(BlockMeta::file_name).collect();
-                tracing::error!(%error, blocks = ?names, "blocks are too large to be merged and stay apart");
-                self.counters.maintenance_failures.add(1);
-                self.unmergeable.lock().extend(names);
+        let error = match self.merge(manifest, &compaction) {
+            Ok(()) => return Ok(true),
+            Err(TsdbError::Closed) => return Err(TsdbError::Closed),
+            // It is put aside before the next plan, which does without it.
+            Err(TsdbError::Corrupt { .. }) if !self.damaged_blocks.lock().is_empty() => {
+                return Ok(true);
             }
-            merged => merged?,
+            Err(error) => error,
+        };
+        let names: Vec<String> = compaction.inputs.iter().map(BlockMeta::file_name).collect();
+        tracing::error!(%error, blocks = ?names, "blocks cannot be merged and stay apart");
+        let is_too_large = matches!(error, TsdbError::TooLarge { .. });
+        let until_ms = if is_too_large {
+            i64::MAX
+        } else {
+            self.clock.monotonic_ms().saturating_add(RETRY_MS)
+        };
+        self.unmergeable.lock().extend(names.into_iter().map(|name| (name, until_ms)));
+        if !is_too_large {
+            return Err(error);
         }
+        self.counters.maintenance_failures.add(1);
         Ok(true)
+    }
+
+    /// The files of blocks that are not merged now, since that failed.
+    fn left_alone(&self) -> BTreeSet<String> {
+        let now_ms = self.clock.monotonic_ms();
+        let mut unmergeable = self.unmergeable.lock();
+        unmergeable.retain(|_, until_ms| now_ms < *until_ms);
+        unmergeable.keys().cloned().collect()
     }
 
     /// Merges blocks and replaces them by the result.

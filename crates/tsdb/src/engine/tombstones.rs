@@ -24,7 +24,7 @@ use crate::tombstone::Tombstone;
 /// With more tombstones than this every query would be slow: blocks are written anew at once.
 const MOST_TOMBSTONES: usize = 200;
 /// How long after a failure blocks are not written anew by themselves, in milliseconds.
-const RETRY_MS: i64 = 600_000;
+pub(super) const RETRY_MS: i64 = 600_000;
 
 /// What of one block is deleted.
 pub(super) struct Deleted(Vec<(RoaringBitmap, TimeRange)>);

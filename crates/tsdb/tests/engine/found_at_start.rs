@@ -1,10 +1,12 @@
 //! What is there at a start and should not be, and what should be there and is not: adopted, set aside or told.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use muster_environment::{Disk, MemoryDisk, read_all};
+use muster_environment::{Crash, Disk, ManualClock, MemoryDisk, read_all};
+use muster_tsdb::Db;
 
-use crate::harness::{DIR, NOW_MS, append, contents, open, try_open};
+use crate::harness::{DIR, NOW_MS, append, contents, open, options, try_open};
 
 fn blocks(disk: &MemoryDisk) -> Vec<PathBuf> {
     let blocks = Path::new(DIR).join("blocks");
@@ -59,7 +61,7 @@ fn a_restored_block_that_is_damaged_or_in_the_way_is_set_aside_and_kept() {
     let path = blocks(&other).remove(0);
     let bytes = read_all(&other, &path).unwrap();
     // Another store's block of head 0, which is in the merged one by its number only.
-    let renamed = disk.crash_image(muster_environment::Crash::KeepUnsynced);
+    let renamed = disk.crash_image(Crash::KeepUnsynced);
     put(&renamed, &path.with_file_name("1_1-1.blk"), &bytes);
     let (db, report) = try_open(renamed.clone()).unwrap();
     assert_eq!((report.quarantined.len(), contents(&db).len()), (1, 8));
@@ -98,6 +100,39 @@ fn inputs_of_a_merge_that_a_crash_left_go_and_others_of_their_heads_are_kept() {
     let (db, report) = try_open(disk.clone()).unwrap();
     assert_eq!((report.quarantined.len(), contents(&db).len()), (7, 8));
     assert_eq!((blocks(&disk).len(), set_aside(&disk)), (1, 7));
+}
+
+/// What a crash leaves between the merged block of a day that is over and the manifest: seven blocks, named, and theirs.
+fn store_with_merged_block() -> (MemoryDisk, PathBuf) {
+    let disk = store(7);
+    let merged = disk.crash_image(Crash::KeepUnsynced);
+    let clock = Arc::new(ManualClock::at(NOW_MS + 2 * 86_400_000));
+    let (db, _) = Db::open(Path::new(DIR), Arc::new(merged.clone()), clock, options()).unwrap();
+    db.flush().unwrap();
+    db.close().unwrap();
+    let path = blocks(&merged).remove(0);
+    assert!(blocks(&merged).len() == 1 && !blocks(&disk).contains(&path));
+    put(&disk, &path, &read_all(&merged, &path).unwrap());
+    (disk, path)
+}
+
+#[test]
+fn a_merged_block_that_a_crash_left_goes() {
+    let (disk, path) = store_with_merged_block();
+    let (db, report) = try_open(disk.clone()).unwrap();
+    assert_eq!((report.quarantined, report.blocks, contents(&db).len()), (vec![], 7, 7));
+    assert!(!blocks(&disk).contains(&path) && set_aside(&disk) == 0);
+}
+
+#[test]
+fn a_merged_block_is_kept_where_one_that_it_was_made_of_is_lost() {
+    for place in [0, 3, 6] {
+        let (disk, merged) = store_with_merged_block();
+        let lost = blocks(&disk).into_iter().filter(|path| *path != merged).nth(place).unwrap();
+        disk.remove(&lost).unwrap();
+        let (_, report) = try_open(disk.clone()).unwrap();
+        assert_eq!((report.blocks, report.quarantined.len(), set_aside(&disk)), (6, 2, 1));
+    }
 }
 
 #[test]

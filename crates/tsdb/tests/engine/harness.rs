@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_environment::{Disk, ManualClock};
 use muster_series::{Labels, Matcher, TimeRange};
-use muster_tsdb::{Appended, Db, OpenReport, Options, SelectLimits, TsdbError, WriteBatch};
+use muster_tsdb::{Appended, Db, OpenReport, Options, SelectLimits, Stats, TsdbError, WriteBatch};
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 pub(crate) const DIR: &str = "/data";
@@ -69,4 +69,14 @@ pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(La
             samples.map(|s| (series.labels.clone(), s.timestamp_ms, s.value.to_bits()))
         })
         .collect()
+}
+
+/// Looks at the store until it is as wanted.
+#[track_caller]
+pub(crate) fn wait_for(db: &Db, wanted: impl Fn(&Stats) -> bool) {
+    let started = Instant::now();
+    while !wanted(&db.stats()) {
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", db.stats());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

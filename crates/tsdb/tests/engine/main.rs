@@ -21,3 +21,4 @@ mod model;
 mod scrub;
 mod size;
 mod snapshot;
+mod unreadable;

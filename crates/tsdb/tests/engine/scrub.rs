@@ -2,25 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_environment::{ManualClock, MemoryDisk};
 use muster_series::{Matcher, TimeRange};
-use muster_tsdb::{Db, Options, Stats};
+use muster_tsdb::{Db, Options};
 
-use crate::harness::{DIR, NOW_MS, append, contents, options, select};
+use crate::harness::{DIR, NOW_MS, append, contents, options, select, wait_for};
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Looks at the store until it is as wanted.
-#[track_caller]
-fn wait_for(db: &Db, wanted: impl Fn(&Stats) -> bool) {
-    let started = Instant::now();
-    while !wanted(&db.stats()) {
-        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", db.stats());
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// A store of three days, reopened with a clock to turn.
 fn store(disk: &MemoryDisk) -> (Db, Arc<ManualClock>) {
