@@ -26,6 +26,12 @@ pub enum DecodeError {
         /// The field's number.
         field: u32,
     },
+    /// A text that is not UTF-8.
+    #[error("the text in field {field} of the message is not UTF-8")]
+    NotUtf8 {
+        /// The field's number.
+        field: u32,
+    },
     /// The first symbol of a remote write 2.0 request is not the empty text.
     #[error("the first symbol of the request must be the empty text")]
     FirstSymbol,

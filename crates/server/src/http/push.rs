@@ -173,6 +173,7 @@ fn text_answer(outcome: &Result<Stored, PushError>) -> Response {
 fn status_of(error: &PushError) -> (StatusCode, Option<u32>) {
     match error {
         PushError::Malformed(_) => (StatusCode::BAD_REQUEST, None),
+        PushError::Silent => (StatusCode::REQUEST_TIMEOUT, None),
         PushError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
         PushError::NoMemory | PushError::Store(TsdbError::Busy) => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(2))

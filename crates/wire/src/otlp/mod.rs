@@ -50,8 +50,10 @@ pub enum PointProblem {
          (OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram)"
     )]
     ExponentialHistogram,
-    /// Its parts do not fit together, or there are none.
-    #[error("a data point has no value, or buckets that do not fit their bounds")]
+    /// Its parts do not fit together, or there are none, or they are no text.
+    #[error(
+        "a data point has no name or value, buckets that do not fit their bounds, or text that is not UTF-8"
+    )]
     Malformed,
     /// More attributes, text or buckets than one point may have.
     #[error("a data point has more than 64 attributes, 32 KiB of their text or 1,000 buckets")]

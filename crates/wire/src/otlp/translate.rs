@@ -37,10 +37,12 @@ struct Resource<'a> {
     identity: Vec<OtlpLabel<'a>>,
     /// Everything else.
     info: Vec<OtlpLabel<'a>>,
+    /// Whether it has text that is not UTF-8, so that nobody knows whose points these are.
+    damaged: bool,
 }
 
 impl<'a> Resource<'a> {
-    fn new(attributes: Vec<Attribute<'a>>) -> Self {
+    fn new(attributes: Vec<Attribute<'a>>, damaged: bool) -> Self {
         let find = |key: &str| attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v.clone());
         let job = find(SERVICE_NAME).map(|name| match find(SERVICE_NAMESPACE) {
             Some(namespace) => Cow::Owned(format!("{namespace}/{name}")),
@@ -51,7 +53,7 @@ impl<'a> Resource<'a> {
         let identity: Vec<OtlpLabel<'a>> = identity.collect();
         let identifying = [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_INSTANCE];
         let others = attributes.into_iter().filter(|(key, _)| !identifying.contains(key));
-        Self { identity, info: labels_of(others.collect()) }
+        Self { identity, info: labels_of(others.collect()), damaged }
     }
 }
 
@@ -95,11 +97,15 @@ impl<'v, V: PointVisitor> Translator<'v, V> {
 
     fn resource(&mut self, resource_metrics: &[u8]) -> Result<(), DecodeError> {
         let mut attributes = Vec::new();
-        each(resource_metrics, 1, |resource| {
+        let read = each(resource_metrics, 1, |resource| {
             attributes.extend(resource_attributes(resource)?);
             Ok(())
-        })?;
-        let resource = Resource::new(attributes);
+        });
+        let damaged = match read {
+            Err(DecodeError::NotUtf8 { .. }) => true,
+            other => other.map(|()| false)?,
+        };
+        let resource = Resource::new(attributes, damaged);
         self.newest_ms = None;
         each(resource_metrics, 2, |scope_metrics| {
             each(scope_metrics, 2, |metric| match Metric::read(metric)? {
@@ -123,6 +129,7 @@ impl<'v, V: PointVisitor> Translator<'v, V> {
     fn metric(&mut self, metric: &Metric<'_>, resource: &Resource<'_>) -> Result<(), DecodeError> {
         let name = metric_name(metric.name, metric.unit, metric.kind);
         let problem = match metric.kind {
+            _ if resource.damaged || metric.name.is_empty() => Some(PointProblem::Malformed),
             Kind::ExponentialHistogram => Some(PointProblem::ExponentialHistogram),
             Kind::Sum { cumulative: false, .. } | Kind::Histogram { cumulative: false } => {
                 Some(PointProblem::Delta)
@@ -136,9 +143,16 @@ impl<'v, V: PointVisitor> Translator<'v, V> {
                 return Ok(());
             }
             let point = match metric.kind {
-                Kind::Histogram { .. } => Point::histogram(message)?,
-                Kind::Summary => Point::summary(message)?,
-                _ => Point::number(message)?,
+                Kind::Histogram { .. } => Point::histogram(message),
+                Kind::Summary => Point::summary(message),
+                _ => Point::number(message),
+            };
+            let point = match point {
+                Err(DecodeError::NotUtf8 { .. }) => {
+                    self.visitor.refused(PointProblem::Malformed);
+                    return Ok(());
+                }
+                other => other?,
             };
             if is_too_large(&name, &point, resource) {
                 self.visitor.refused(PointProblem::TooLarge);

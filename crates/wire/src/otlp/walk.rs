@@ -50,8 +50,8 @@ impl<'a> Metric<'a> {
         let mut fields = Fields::new(message);
         while let Some((field, value)) = fields.next()? {
             match field {
-                1 => name = text(value.as_bytes(field)?),
-                3 => unit = text(value.as_bytes(field)?),
+                1 => name = text_or_empty(field, value)?,
+                3 => unit = text_or_empty(field, value)?,
                 5 | 7 | 9 | 10 | 11 => found = Some((field, value.as_bytes(field)?)),
                 _ => {}
             }
@@ -214,7 +214,7 @@ fn attribute(message: &[u8]) -> Result<Option<Attribute<'_>>, DecodeError> {
     }
     let Some((field, value)) = any_value(value)? else { return Ok(None) };
     if field == 1 {
-        return Ok(Some((key, Cow::Borrowed(text(value.as_bytes(field)?)))));
+        return Ok(Some((key, Cow::Borrowed(text(field, value)?))));
     }
     let mut written = String::new();
     write_value(&mut written, field, value, 0)?;
@@ -226,7 +226,7 @@ fn key_value(message: &[u8]) -> Result<(&str, &[u8]), DecodeError> {
     let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
         match field {
-            1 => key = text(value.as_bytes(field)?),
+            1 => key = text(field, value)?,
             2 => any = value.as_bytes(field)?,
             _ => {}
         }
@@ -255,7 +255,7 @@ fn write_value(
 ) -> Result<(), DecodeError> {
     // A string takes all, so writing to it cannot fail.
     let _ = match field {
-        1 => write!(out, "{:?}", text(value.as_bytes(field)?)),
+        1 => write!(out, "{:?}", text(field, value)?),
         2 => write!(out, "{}", value.as_varint(field)? != 0),
         3 => write!(out, "{}", value.as_varint(field)? as i64),
         4 => write!(out, "{}", value.as_double(field)?),
@@ -298,7 +298,15 @@ fn write_nested(
     Ok(())
 }
 
-/// Protobuf's texts are UTF-8; one that is not is left empty.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
+/// Protobuf's texts are UTF-8; one that is not would make one series of several if it were mended.
+fn text(field: u32, value: Value<'_>) -> Result<&str, DecodeError> {
+    std::str::from_utf8(value.as_bytes(field)?).map_err(|_| DecodeError::NotUtf8 { field })
+}
+
+/// A metric's text that is not UTF-8 is left empty, and no metric may have an empty name.
+fn text_or_empty(field: u32, value: Value<'_>) -> Result<&str, DecodeError> {
+    match text(field, value) {
+        Err(DecodeError::NotUtf8 { .. }) => Ok(""),
+        other => other,
+    }
 }

@@ -146,6 +146,32 @@ fn histograms_are_cumulative_in_the_end() {
     );
 }
 
+/// The request with every `~` in its texts as a byte that no text in UTF-8 has.
+fn damaged(export: &Export) -> Vec<String> {
+    let mut request = export.encode_to_vec();
+    for byte in request.iter_mut().filter(|byte| **byte == b'~') {
+        *byte = 0xff;
+    }
+    let mut told = Told::default();
+    decode_otlp(&request, 1_000, &mut told).unwrap();
+    told.lines
+}
+
+#[test]
+fn points_with_text_that_is_not_utf8_are_refused_and_the_others_read() {
+    let point = |attributes| number(NumberValue::Whole(1), attributes);
+    let gauges = |points| vec![metric("m", "", gauge(points))];
+    let points = vec![point(&[("a", "x~")]), point(&[("a", "y")]), point(&[("a~", "x")])];
+    let told = damaged(&export(&[("service.name", "shop")], gauges(points)));
+    let good = r#"m{a="y", job="shop"} 1 @1500"#;
+    assert_eq!(told, ["Malformed", good, "Malformed"]);
+    let nobody = damaged(&export(&[("service.name", "shop~")], gauges(vec![point(&[])])));
+    assert_eq!(nobody, ["Malformed"]);
+    let mut metrics = vec![metric("m~", "", gauge(vec![point(&[])]))];
+    metrics.extend(gauges(vec![point(&[])]));
+    assert_eq!(damaged(&export(&[], metrics)), ["Malformed", "m 1 @1500"]);
+}
+
 #[test]
 fn summaries_have_quantiles() {
     let quantiles = vec![Quantile { quantile: 0.99, value: 3.0 }];

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use muster_series::Labels;
 use muster_tsdb::{Appended, TsdbError, WriteBatch};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
@@ -63,6 +64,19 @@ impl Push {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).ok()?;
         Arc::clone(&self.memory).try_acquire_many_owned(kib).ok()
     }
+
+    /// Makes memory that was reserved before enough for so many bytes.
+    pub(crate) fn extend(
+        &self,
+        memory: &mut OwnedSemaphorePermit,
+        bytes: usize,
+    ) -> Result<(), PushError> {
+        let held = memory.num_permits() << 10;
+        if bytes > held {
+            memory.merge(self.reserve(bytes - held).ok_or(PushError::NoMemory)?);
+        }
+        Ok(())
+    }
 }
 
 /// What came of a request.
@@ -87,6 +101,9 @@ pub(crate) enum PushError {
     /// It is over a limit.
     #[error("{0}")]
     TooLarge(String),
+    /// Its sender fell silent.
+    #[error("no more of the body came for 10 s; send it again")]
+    Silent,
     /// Too much is under way.
     #[error("the server has too many large requests under way; send it again")]
     NoMemory,
@@ -98,18 +115,25 @@ pub(crate) enum PushError {
     Defect,
 }
 
+/// A request that is worked on and the memory that this takes.
+struct Work {
+    payload: Payload,
+    memory: Mutex<OwnedSemaphorePermit>,
+}
+
 /// Stores what a request holds. When this returns, what was stored is durable.
 pub(crate) async fn store(app: &Arc<App>, payload: Payload) -> Result<Stored, PushError> {
-    let _memory = app.push.reserve(payload.work_bytes()?).ok_or(PushError::NoMemory)?;
-    let payload = Arc::new(payload);
+    let memory = app.push.reserve(payload.work_bytes()?).ok_or(PushError::NoMemory)?;
+    let protocol = payload.format.protocol();
+    let work = Arc::new(Work { payload, memory: Mutex::new(memory) });
     // Once, so that samples without a time have the same one if they are sent again.
     let now_ms = app.clock.now_ms();
     let stored = attempt(
-        |known| gather(Arc::clone(app), Arc::clone(&payload), known, now_ms),
+        |known| gather(Arc::clone(app), Arc::clone(&work), known, now_ms),
         |batch| append(Arc::clone(app), batch),
     )
     .await?;
-    app.push.counts.note(payload.format.protocol(), &stored);
+    app.push.counts.note(protocol, &stored);
     Ok(stored)
 }
 
@@ -134,28 +158,24 @@ where
 
 async fn gather(
     app: Arc<App>,
-    payload: Arc<Payload>,
+    work: Arc<Work>,
     known: Known,
     now_ms: i64,
 ) -> Result<Gathered, PushError> {
-    if payload.body.len() <= INLINE_BYTES {
-        return gather_now(&app, &payload, known, now_ms);
+    if work.payload.body.len() <= INLINE_BYTES {
+        return gather_now(&app, &work, known, now_ms);
     }
-    let work = tokio::task::spawn_blocking(move || gather_now(&app, &payload, known, now_ms));
-    work.await.map_err(|_| PushError::Defect)?
+    let gathering = tokio::task::spawn_blocking(move || gather_now(&app, &work, known, now_ms));
+    gathering.await.map_err(|_| PushError::Defect)?
 }
 
-fn gather_now(
-    app: &App,
-    payload: &Payload,
-    known: Known,
-    now_ms: i64,
-) -> Result<Gathered, PushError> {
+fn gather_now(app: &App, work: &Work, known: Known, now_ms: i64) -> Result<Gathered, PushError> {
     let Push { table, keys, buffers, .. } = &app.push;
     let register = |labels: &Labels| app.store.series(labels);
+    let cover = |bytes| app.push.extend(&mut work.memory.lock(), bytes);
     buffers.with(|buffer| {
-        let plain = payload.decompress(buffer)?;
-        gather::gather((table, keys), &register, &payload.format, plain, known, now_ms)
+        let plain = work.payload.decompress(buffer, cover)?;
+        gather::gather((table, keys), &register, &work.payload.format, plain, known, now_ms)
     })
 }
 
