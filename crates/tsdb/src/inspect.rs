@@ -177,8 +177,8 @@ fn read_block(
     Ok(BlockInspection { range, series, samples, bytes })
 }
 
-/// Reads a segment of the log from start to end. Damage is told in the result; an error is one of the system or of a version that is
-/// not known.
+/// Reads a segment of the log from start to end. Damage is told in the result, but for [`TsdbError::Corrupt`] where the disk cannot
+/// read it; any other error is one of the system or of a version that is not known.
 pub fn inspect_segment(disk: &dyn Disk, path: &Path) -> Result<SegmentInspection, TsdbError> {
     read_segment(disk, path, &mut |_| {})
 }
@@ -188,7 +188,7 @@ fn read_segment(
     path: &Path,
     visit: &mut dyn FnMut(&Labels),
 ) -> Result<SegmentInspection, TsdbError> {
-    let failed = |error| TsdbError::io("read", path, error);
+    let failed = |error| TsdbError::reading(path, 0, error);
     let bytes = disk.open(path).and_then(|file| file.len()).map_err(failed)?;
     let mut reading =
         Reading { found: SegmentInspection { bytes, ..SegmentInspection::default() }, visit };
@@ -334,6 +334,11 @@ impl Look<'_> {
                 Ok(segment) => segment,
                 // Its samples are in a block since; the manifest says so by now.
                 Err(error) if error.is_missing_file() => continue,
+                Err(error @ TsdbError::Corrupt { .. }) => {
+                    let (file, reason) = (format!("wal/{}", file.name), error.to_string());
+                    found.damage.push(Damage { file, reason });
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let damage = segment.damage.iter().map(|reason| Damage {

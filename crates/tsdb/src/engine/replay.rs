@@ -102,7 +102,15 @@ impl Shared {
                 segment: file.name.clone(),
                 report: &mut *report,
             };
-            let replayed = replay_segment(&*self.disk, &path, &mut sink)?;
+            let replayed = match replay_segment(&*self.disk, &path, &mut sink) {
+                Err(error @ TsdbError::Corrupt { .. }) => {
+                    self.keep_unreadable(&path, &file.name)?;
+                    report.quarantine(format!("wal/{}", file.name), error.to_string());
+                    self.bound_replay(number + 1);
+                    continue;
+                }
+                replayed => replayed?,
+            };
             report.replayed_records += replayed.records;
             if let Some(cut) = replayed.cut {
                 // Only the last segment may have been in the making when the machine stopped.
@@ -119,6 +127,17 @@ impl Shared {
             tracing::error!(samples, "samples of the log are lost: the names of their series are");
         }
         Ok(expected.unwrap_or(first))
+    }
+
+    /// Gives a segment of which the disk cannot read all a second name in quarantine. It stays in the log as well, for what could
+    /// be read, until that is in blocks.
+    fn keep_unreadable(&self, path: &Path, name: &str) -> Result<(), TsdbError> {
+        let aside = self.folders.quarantine.join(name);
+        let kept = self
+            .disk
+            .exists(&aside)
+            .and_then(|is_kept| if is_kept { Ok(()) } else { self.disk.hard_link(path, &aside) });
+        kept.map_err(|error| TsdbError::io("set aside", path, error))
     }
 
     /// Cuts a segment so that the next start finds nothing wrong with it.

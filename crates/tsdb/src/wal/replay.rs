@@ -71,7 +71,7 @@ pub(crate) fn replay_segment(
     path: &Path,
     sink: &mut dyn ReplaySink,
 ) -> Result<SegmentReplay, TsdbError> {
-    let failed = |error| TsdbError::io("read", path, error);
+    let failed = |error| TsdbError::reading(path, 0, error);
     let file = disk.open(path).map_err(failed)?;
     let len = file.len().map_err(failed)?;
     let mut replay = SegmentReplay::default();

@@ -1,10 +1,10 @@
-//! The medium does not give a block back: that costs what is in it and no more. What may pass by itself stays an error.
+//! The medium does not give a file back: that costs what is in it and no more. What may pass by itself stays an error.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use muster_environment::{FailingDisk, ManualClock, MemoryDisk};
+use muster_environment::{FailingDisk, ManualClock, MemoryDisk, read_all};
 use muster_series::{Matcher, TimeRange};
 use muster_tsdb::{Db, SelectLimits, TsdbError, inspect};
 
@@ -161,4 +161,27 @@ fn a_merge_that_fails_holds_up_nothing_else() {
     clock.advance(600_000);
     db.flush().unwrap();
     assert_eq!((db.stats().blocks, contents(&db).len()), (2, 10));
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_to_its_end_is_replayed_so_far_and_kept() {
+    let (memory, disk, _) = store();
+    let wal = Path::new(DIR).join("wal");
+    let segment = memory.files().into_iter().find(|path| path.starts_with(&wal)).unwrap();
+    let len = read_all(&memory, &segment).unwrap().len() as u64;
+    disk.fail_reads(&segment, len - 1..len, EIO);
+    assert_eq!(inspect(&disk, Path::new(DIR)).unwrap().damage.len(), 1);
+    for _ in 0..2 {
+        let (db, report) = try_open(disk.clone()).unwrap();
+        assert_eq!((report.quarantined.len(), report.replayed_samples), (1, 4));
+        assert_eq!(contents(&db).len(), 24);
+        db.close().unwrap();
+    }
+    let db = open(disk.clone());
+    db.flush().unwrap();
+    db.close().unwrap();
+    let aside = Path::new(DIR).join("quarantine").join(segment.file_name().unwrap());
+    assert!(memory.files().contains(&aside) && !memory.files().contains(&segment));
+    let (db, report) = try_open(disk).unwrap();
+    assert_eq!((report.quarantined, contents(&db).len()), (vec![], 24));
 }
