@@ -173,9 +173,9 @@ fn text_answer(outcome: &Result<Stored, PushError>) -> Response {
 fn status_of(error: &PushError) -> (StatusCode, Option<u32>) {
     match error {
         PushError::Malformed(_) => (StatusCode::BAD_REQUEST, None),
-        PushError::Silent => (StatusCode::REQUEST_TIMEOUT, None),
         PushError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-        PushError::NoMemory | PushError::Store(TsdbError::Busy) => {
+        // Senders come again after a 5xx only, and a link that broke is no reason to drop samples.
+        PushError::Silent | PushError::NoMemory | PushError::Store(TsdbError::Busy) => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(2))
         }
         PushError::Store(TsdbError::DiskFull { .. }) => (StatusCode::SERVICE_UNAVAILABLE, Some(30)),

@@ -162,7 +162,8 @@ async fn gather(
     known: Known,
     now_ms: i64,
 ) -> Result<Gathered, PushError> {
-    if work.payload.body.len() <= INLINE_BYTES {
+    // A small body may hide a large text; what it takes without compression is what keeps others waiting.
+    if work.payload.body.len() <= INLINE_BYTES && work.payload.work_bytes()? <= 8 * INLINE_BYTES {
         return gather_now(&app, &work, known, now_ms);
     }
     let gathering = tokio::task::spawn_blocking(move || gather_now(&app, &work, known, now_ms));
