@@ -36,6 +36,9 @@ const SUSTAINED: &str = "2,000 samples a request, one a series, 100k series, 40 
 const DAY: &str = "day: 24 h at 15 s, 10k series";
 const START: &str = "start after kill -9 with 1 M series";
 
+/// A measurement of one product that fills its rows.
+type Measurement = fn(&Options, Product, i64, &mut Tables) -> anyhow::Result<()>;
+
 /// The tables of a run.
 struct Tables {
     ingest: Table,
@@ -68,15 +71,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<String> {
         }
     }
     // These take minutes each and hardly vary: one round.
-    for &product in &products {
-        if options.wants(MEMORY) {
-            memory(options, product, last_ms, &mut tables)?;
-        }
-        if options.wants(DAY) {
-            day(options, product, last_ms, &mut tables)?;
-        }
-        if options.wants(START) {
-            start(options, product, last_ms, &mut tables.start)?;
+    let long = [(MEMORY, memory as Measurement), (DAY, day), (START, start)];
+    for (name, measurement) in long.into_iter().filter(|one| options.wants(one.0)) {
+        for &product in &products {
+            match measurement(options, product, last_ms, &mut tables) {
+                // What a peer cannot do is told, and no reason to lose what was measured.
+                Err(error) if product != Product::Muster => {
+                    crate::progress(&format!("{name}: {} failed: {error:#}", product.name()));
+                }
+                measured => measured?,
+            }
         }
     }
     let Tables { ingest, bytes, memory, start } = tables;
@@ -167,8 +171,9 @@ fn start(
     options: &Options,
     product: Product,
     last_ms: i64,
-    table: &mut Table,
+    tables: &mut Tables,
 ) -> anyhow::Result<()> {
+    let table = &mut tables.start;
     let mut server = Server::start(product, &options.muster)?;
     let hosts = hosts_of(options.scaled(1_000_000) as u64);
     let mut load = Load::new("node", hosts, SCRAPES);

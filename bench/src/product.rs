@@ -16,8 +16,8 @@ const START_PATIENCE: Duration = Duration::from_mins(10);
 const TICK: Duration = Duration::from_millis(10);
 /// The password of an administrator whom nobody meets.
 const PASSWORD: &str = "a-benchmark-on-loopback";
-/// Prometheus takes what is up to an hour behind, so that several connections need not wait for each other.
-const PROMETHEUS_SETTINGS: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 1h\n";
+/// Prometheus takes what is up to two days behind, so that several connections need not wait for each other.
+const PROMETHEUS_SETTINGS: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 2d\n";
 
 /// One of the compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

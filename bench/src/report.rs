@@ -69,6 +69,7 @@ impl Table {
             for peer in compared {
                 let ratio =
                     figure(Product::Muster).zip(figure(*peer)).map(|(own, peer)| own / peer);
+                let ratio = ratio.filter(|ratio| ratio.is_finite());
                 let ratio = ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"));
                 let _ = write!(text, " {ratio} |");
             }
