@@ -79,7 +79,7 @@ impl Db {
     }
 
     /// The number of a series, which becomes known if it was not. A series without samples is forgotten after a while, and the
-    /// number then means nothing; see [`Db::generation`].
+    /// number then means nothing; samples under it are refused as [`crate::Refused::unknown_series`].
     ///
     /// An error if there are too many series ([`TsdbError::SeriesLimit`]), too many labels ([`TsdbError::TooManyLabels`]), or
     /// too much text ([`TsdbError::TooLarge`], [`TsdbError::LabelMemory`]).
@@ -105,13 +105,6 @@ impl Db {
             shared.counters.series_refused.add(1);
         }
         inserted
-    }
-
-    /// Rises whenever series were forgotten, as they had no sample for [`Options::forget_after_ms`]. Whoever keeps numbers of
-    /// series is to drop those that it has not used for long; samples under a number that is forgotten are refused as
-    /// [`crate::Refused::unknown_series`].
-    pub fn generation(&self) -> u64 {
-        self.inner.shared.forgetting.generation()
     }
 
     /// Queues a batch and returns at once. `done` is called, on a thread of the engine, when the batch survives a loss of power and

@@ -4,7 +4,7 @@
 //! time, so that nobody waits for long. No number is forgotten that a batch under way names: the writer's thread holds
 //! [`Forgetting::keep_all`] from looking at a batch until its samples are in the head, and a series in a head is kept.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -23,7 +23,6 @@ const GATHER_AT_ONCE: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Forgetting {
     commits: Mutex<()>,
-    generation: AtomicU64,
     looked_ms: AtomicI64,
 }
 
@@ -31,11 +30,6 @@ impl Forgetting {
     /// While this is held no series is forgotten.
     pub(super) fn keep_all(&self) -> MutexGuard<'_, ()> {
         self.commits.lock()
-    }
-
-    /// Rises whenever series were forgotten.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
     }
 }
 
@@ -94,7 +88,6 @@ impl Shared {
             return Some(0);
         }
         registry.forget(&forgotten);
-        self.forgetting.generation.fetch_add(1, Ordering::Release);
         let count = forgotten.len() as u64;
         self.counters.series_forgotten.add(count);
         Some(count)
