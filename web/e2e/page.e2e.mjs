@@ -167,7 +167,7 @@ test('a server that falls silent is told, and its return too', { skip }, async (
   await page.getByText('Live', { exact: true }).waitFor();
   server.freeze();
   try {
-    await page.getByText(/Stale for/).waitFor({ timeout: 40_000 });
+    await page.getByText(/Stale for/).waitFor({ timeout: 60_000 });
   } finally {
     server.thaw();
   }
@@ -179,7 +179,7 @@ test('a server that falls silent is told, and its return too', { skip }, async (
 async function charted(page) {
   for (const name of ['CPU by mode', 'Memory']) {
     const chart = page.getByRole('region', { name });
-    await chart.getByRole('cell').filter({ hasText: /\d/ }).first().waitFor({ timeout: 8_000 });
+    await chart.getByRole('cell').filter({ hasText: /\d/ }).first().waitFor();
   }
 }
 
@@ -216,13 +216,13 @@ test('a server that is away is told on both screens', { skip }, async () => {
   await charted(page);
   server.freeze();
   try {
-    await page.getByText(/No connection to the server since/).waitFor({ timeout: 40_000 });
+    await page.getByText(/No connection to the server since/).waitFor({ timeout: 60_000 });
     await page.getByText('State unknown').waitFor();
     await charted(page);
   } finally {
     server.thaw();
   }
-  await page.getByText(/Reporting for/).waitFor({ timeout: 30_000 });
-  assert.equal(await page.getByText(/No connection to the server/).count(), 0);
+  await page.getByText(/Reporting for/).waitFor({ timeout: 60_000 });
+  await page.getByText(/No connection to the server/).waitFor({ state: 'hidden' });
   await close();
 });
