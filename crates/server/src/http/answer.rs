@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(read, pieces.concat());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_gives_its_room_back() {
         let shares = Shares::new(1);
         let pieces = vec![Bytes::from_static(b"x"); 5];
@@ -172,7 +172,7 @@ mod tests {
         assert!(axum::body::to_bytes(sent, usize::MAX).await.is_err());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_away_gives_its_room_back() {
         let shares = Shares::new(1);
         let pieces = vec![Bytes::from_static(b"x"); 5];
