@@ -26,7 +26,7 @@ struct Findings {
     snapshots: usize,
 }
 
-/// Looks at everything in the folder. An error if something is damaged.
+/// Looks at everything in the folder. An error if something is damaged, or the database is not there.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     let findings = look(args.data_dir.unwrap_or_else(|| state_dir("muster"))).await?;
     if args.json {
@@ -35,8 +35,15 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
         table::print(&findings.text());
     }
     let damaged = findings.store.damage.len() + findings.database_faults().len();
-    if damaged == 0 {
+    if damaged == 0 && findings.database.is_some() {
         return Ok(());
+    }
+    if damaged == 0 {
+        bail!(
+            "the metadata database, {}, is not there: without it a server that starts knows no accounts, tokens or agents and begins \
+             anew with samples alone. Copy the file from a backup while no server runs, or start the server and make them again",
+            data_paths::meta(&findings.data_dir).display()
+        );
     }
     let parts = if damaged == 1 { "part is" } else { "parts are" };
     bail!(

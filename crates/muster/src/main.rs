@@ -32,6 +32,9 @@ use rustix::fs::Mode;
 
 use cli::{Cli, Command};
 
+/// The exit status of what was done in part; 1 is a failure, and 2 a wrong command line.
+const INCOMPLETE: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Keys, tokens and samples are for this user alone.
@@ -64,6 +67,10 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<backup_command::Incomplete>() => {
+            fail(&error);
+            ExitCode::from(INCOMPLETE)
+        }
         Err(error) => fail(&error),
     }
 }

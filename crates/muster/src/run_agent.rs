@@ -149,11 +149,6 @@ impl RunningAgent {
         }
     }
 
-    /// Whether it has ended by itself.
-    pub(crate) fn is_over(&self) -> bool {
-        self.task.is_none()
-    }
-
     /// Stops it; what is not acknowledged yet stays in its spool.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);

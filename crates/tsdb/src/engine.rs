@@ -41,7 +41,7 @@ use crate::{Options, TsdbError};
 pub use db::Db;
 pub use open::{OpenReport, Quarantined};
 pub use query::SelectLimits;
-pub use snapshot::{SnapshotReport, copy_store};
+pub use snapshot::{CopyReport, SnapshotReport, Unreadable, copy_store};
 pub use stats::Stats;
 
 use forget::Forgetting;

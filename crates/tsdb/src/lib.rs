@@ -21,7 +21,10 @@ mod tombstone;
 mod wal;
 
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
-pub use engine::{Db, OpenReport, Quarantined, SelectLimits, SnapshotReport, Stats, copy_store};
+pub use engine::{
+    CopyReport, Db, OpenReport, Quarantined, SelectLimits, SnapshotReport, Stats, Unreadable,
+    copy_store,
+};
 pub use error::TsdbError;
 pub use inspect::{
     BlockInspection, Cardinality, Damage, Inspection, SegmentInspection, inspect, inspect_block,
