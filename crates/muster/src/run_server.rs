@@ -15,7 +15,8 @@ use crate::cli::ServerArgs;
 use crate::explain;
 use crate::run_agent::{LocalAgent, RunningAgent};
 use crate::settings::{Flavor, server_config};
-use crate::{client, signals, table};
+use crate::signals::Signals;
+use crate::{client, table};
 
 /// How long the token lives with which the agent of `muster up` joins, in milliseconds.
 const JOIN_MS: i64 = 600_000;
@@ -27,9 +28,11 @@ pub(crate) async fn server(args: ServerArgs) -> anyhow::Result<()> {
     let config = server_config(args, Flavor::Server)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir.clone();
-    let running = open(config, clock).await?;
+    let mut signals = Signals::listen()?;
+    let opening = open(config, clock);
+    let Some(running) = unless_stopped(opening, &mut signals).await? else { return Ok(()) };
     greet(&running);
-    signals::stop().await?;
+    signals.stop().await;
     close(running, &data_dir).await;
     Ok(())
 }
@@ -39,16 +42,18 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
     let config = server_config(args, Flavor::Up)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir.clone();
-    let running = open(config, Arc::clone(&clock)).await?;
+    let mut signals = Signals::listen()?;
+    let opening = open(config, Arc::clone(&clock));
+    let Some(running) = unless_stopped(opening, &mut signals).await? else { return Ok(()) };
     match local_agent(&running, &data_dir, clock).await {
-        Ok(agent) => attend(&running, agent).await?,
+        Ok(agent) => attend(&running, agent, &mut signals).await,
         Err(error) => {
             tracing::error!(
                 "the agent of this machine cannot start: {}; the server runs without it",
                 explain(&error)
             );
             greet(&running);
-            signals::stop().await?;
+            signals.stop().await;
         }
     }
     close(running, &data_dir).await;
@@ -56,8 +61,7 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
 }
 
 /// Lets the agent run until the process is told to stop; the server does not end with it.
-async fn attend(running: &Running, mut agent: RunningAgent) -> anyhow::Result<()> {
-    let mut stop = pin!(signals::stop());
+async fn attend(running: &Running, mut agent: RunningAgent, signals: &mut Signals) {
     let mut settled = pin!(async {
         if running.first_sign_in().is_some() {
             // Late samples keep nobody from the password.
@@ -65,22 +69,20 @@ async fn attend(running: &Running, mut agent: RunningAgent) -> anyhow::Result<()
         }
     });
     let mut told = false;
-    let stopped = loop {
+    loop {
         tokio::select! {
             () = &mut settled, if !told => {
                 greet(running);
                 told = true;
             }
             failed = agent.failed() => tell_failed(&failed),
-            stopped = &mut stop => break stopped,
+            () = signals.stop() => break,
         }
-    };
+    }
     if !told {
         greet(running);
     }
-    stopped?;
     agent.stop().await;
-    Ok(())
 }
 
 fn tell_failed(error: &anyhow::Error) {
@@ -125,6 +127,20 @@ fn raise_file_limit() {
     let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         tracing::warn!(%error, "the limit of open files stays at {:?}", now.current);
+    }
+}
+
+/// The server, or none if the process is told to stop before it is ready; what is half done then is as after a crash.
+async fn unless_stopped(
+    opening: impl Future<Output = anyhow::Result<Running>>,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<Running>> {
+    tokio::select! {
+        running = opening => running.map(Some),
+        () = signals.stop() => {
+            tracing::info!("stopped before it was ready");
+            Ok(None)
+        }
     }
 }
 

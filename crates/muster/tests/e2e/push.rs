@@ -51,7 +51,7 @@ fn prometheus_sends_what_it_scrapes() {
     let own_up = format!("up{{job=\"itself\",cluster=\"e2e\",instance=\"{own}\"}}");
     wait_for("samples of Prometheus", || (server.query(&own_up).len() == 1).then_some(()));
     wait_for("a histogram of Prometheus", || {
-        let count = "count(prometheus_http_request_duration_seconds_bucket) > 10";
+        let count = "count(prometheus_http_request_duration_seconds_bucket) >= 10";
         (server.query(count).len() == 1).then_some(())
     });
 
