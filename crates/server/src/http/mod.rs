@@ -5,6 +5,7 @@ mod agents;
 mod answer;
 mod assets;
 mod authority;
+mod bearer;
 mod failure;
 mod federate;
 mod health;
