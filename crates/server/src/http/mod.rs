@@ -15,6 +15,7 @@ mod live;
 mod openapi;
 mod prometheus;
 mod prometheus_inventory;
+mod prometheus_json;
 mod prometheus_params;
 mod prometheus_reply;
 mod prometheus_status;

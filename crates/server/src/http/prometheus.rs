@@ -9,7 +9,7 @@ use muster_promql::Value;
 use super::authority::Reader;
 use super::prometheus_params::{Params, unescape_name};
 use super::prometheus_reply::{
-    PromFailure, data_reply, write_evaluated, write_label_sets, write_texts,
+    PromFailure, data_reply, evaluated_answer, label_sets_answer, texts_answer,
 };
 use super::prometheus_work::answer;
 use crate::app::App;
@@ -25,12 +25,12 @@ pub(crate) async fn query(
 ) -> Result<Response, PromFailure> {
     let (text, limit) = (params.required("query")?.to_owned(), params.limit()?);
     let at_ms = params.time_ms("time")?.unwrap_or_else(|| app.clock.now_ms());
-    answer(&app, &who, params.allowance()?, move |store, run, out| {
+    answer(&app, &who, params.allowance()?, move |store, run| {
         let mut evaluated = store.query_instant(&text, at_ms, run)?;
         if truncate(&mut evaluated.value, limit) {
             evaluated.warnings.push(TRUNCATED.into());
         }
-        Ok(write_evaluated(out, &evaluated)?)
+        Ok(evaluated_answer(evaluated))
     })
     .await
 }
@@ -45,12 +45,12 @@ pub(crate) async fn query_range(
     params.required("start")?;
     params.required("end")?;
     let (range, step_ms) = (params.range()?, params.step_ms()?);
-    answer(&app, &who, params.allowance()?, move |store, run, out| {
+    answer(&app, &who, params.allowance()?, move |store, run| {
         let mut evaluated = store.query_range(&text, range, step_ms, run)?;
         if truncate(&mut evaluated.value, limit) {
             evaluated.warnings.push(TRUNCATED.into());
         }
-        Ok(write_evaluated(out, &evaluated)?)
+        Ok(evaluated_answer(evaluated))
     })
     .await
 }
@@ -79,9 +79,9 @@ pub(crate) async fn series(
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.required_selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let found = store.series_labels(&sets, range, limit.saturating_add(1))?;
-        Ok(write_label_sets(out, &found, limit)?)
+        Ok(label_sets_answer(found, limit))
     })
     .await
 }
@@ -93,9 +93,9 @@ pub(crate) async fn labels(
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let names = store.label_names(&sets, range, limit.saturating_add(1))?;
-        Ok(write_texts(out, &names, limit)?)
+        Ok(texts_answer(names, limit))
     })
     .await
 }
@@ -112,9 +112,9 @@ pub(crate) async fn label_values(
         return Err(PromFailure::bad_data("invalid label name: \"\""));
     }
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let values = store.label_values(&name, &sets, range, limit.saturating_add(1))?;
-        Ok(write_texts(out, &values, limit)?)
+        Ok(texts_answer(values, limit))
     })
     .await
 }
