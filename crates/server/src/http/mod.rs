@@ -18,6 +18,7 @@ mod prometheus_inventory;
 mod prometheus_json;
 mod prometheus_params;
 mod prometheus_reply;
+mod prometheus_stats;
 mod prometheus_status;
 mod prometheus_work;
 mod push;

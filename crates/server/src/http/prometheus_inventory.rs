@@ -125,8 +125,11 @@ fn meaning(name: &str) -> Option<Value> {
 }
 
 /// The rule groups: none are evaluated here.
-pub(crate) async fn rules(_: Reader) -> Response {
-    data_reply(&json!({ "groups": [] }))
+pub(crate) async fn rules(_: Reader, params: Params) -> Result<Response, PromFailure> {
+    match params.get("type") {
+        None | Some("alert" | "record") => Ok(data_reply(&json!({ "groups": [] }))),
+        Some(_) => Err(PromFailure::bad_data("invalid parameter \"type\": use alert or record")),
+    }
 }
 
 /// The alerts of these rules.

@@ -114,10 +114,14 @@ pub(crate) fn data_answer(data: &serde_json::Value) -> Answer {
 /// What every answer that is written here begins with.
 const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
 
-/// The value of an expression, with its warnings and infos.
-pub(crate) fn evaluated_answer(evaluated: Evaluated) -> Answer {
+/// The value of an expression, with its statistics, warnings and infos.
+pub(crate) fn evaluated_answer(evaluated: Evaluated, stats: Option<&serde_json::Value>) -> Answer {
     let mut begin = SUCCESS.as_bytes().to_vec();
-    let mut end = b"}".to_vec();
+    let mut end = Vec::new();
+    if let Some(stats) = stats {
+        let _ = write!(end, ",\"stats\":{stats}");
+    }
+    end.push(b'}');
     for (name, mut texts) in [("warnings", evaluated.warnings), ("infos", evaluated.infos)] {
         cut_notes(&mut texts, name);
         if !texts.is_empty() {
@@ -207,7 +211,7 @@ mod tests {
     }
 
     fn evaluated(value: Value) -> Evaluated {
-        Evaluated { value, warnings: Vec::new(), infos: Vec::new() }
+        Evaluated { value, warnings: Vec::new(), infos: Vec::new(), samples: None }
     }
 
     #[test]
@@ -219,24 +223,30 @@ mod tests {
             values: values.to_vec(),
         };
         check(
-            evaluated_answer(evaluated(Value::Matrix(vec![series(&[1.0, 2.0]), series(&[3.0])]))),
+            evaluated_answer(
+                evaluated(Value::Matrix(vec![series(&[1.0, 2.0]), series(&[3.0])])),
+                None,
+            ),
             r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[0,"1"],[0.001,"2"]]},{"metric":{"a":"b"},"values":[[0,"3"]]}]}}"#,
         );
         check(
-            evaluated_answer(evaluated(Value::Matrix(Vec::new()))),
+            evaluated_answer(evaluated(Value::Matrix(Vec::new())), None),
             r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
         );
         let one = InstantSample { labels, timestamp_ms: 1_500, value: 2.0 };
         check(
-            evaluated_answer(evaluated(Value::Vector(vec![one.clone(), one]))),
+            evaluated_answer(evaluated(Value::Vector(vec![one.clone(), one])), None),
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.500,"2"]},{"metric":{"a":"b"},"value":[1.500,"2"]}]}}"#,
         );
         check(
-            evaluated_answer(evaluated(Value::Scalar { timestamp_ms: 0, value: f64::NAN })),
+            evaluated_answer(evaluated(Value::Scalar { timestamp_ms: 0, value: f64::NAN }), None),
             r#"{"status":"success","data":{"resultType":"scalar","result":[0,"NaN"]}}"#,
         );
         check(
-            evaluated_answer(evaluated(Value::String { timestamp_ms: 0, value: "\"".into() })),
+            evaluated_answer(
+                evaluated(Value::String { timestamp_ms: 0, value: "\"".into() }),
+                None,
+            ),
             r#"{"status":"success","data":{"resultType":"string","result":[0,"\""]}}"#,
         );
     }
@@ -269,8 +279,11 @@ mod tests {
         assert_eq!(cut[10], "2 more warning annotations omitted");
         let value = Value::Scalar { timestamp_ms: 0, value: 1.0 };
         check(
-            evaluated_answer(Evaluated { value, warnings: notes(1), infos: notes(2) }),
-            r#"{"status":"success","data":{"resultType":"scalar","result":[0,"1"]},"warnings":["0"],"infos":["0","1"]}"#,
+            evaluated_answer(
+                Evaluated { value, warnings: notes(1), infos: notes(2), samples: None },
+                Some(&serde_json::json!({ "a": 1 })),
+            ),
+            r#"{"status":"success","data":{"resultType":"scalar","result":[0,"1"],"stats":{"a":1}},"warnings":["0"],"infos":["0","1"]}"#,
         );
     }
 }

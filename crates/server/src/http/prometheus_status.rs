@@ -47,7 +47,7 @@ pub(crate) async fn features(_: Reader) -> Response {
             "exclude_alerts": true,
             "label_values_match": true,
             "lifecycle": false,
-            "query_stats": false,
+            "query_stats": true,
             "query_warnings": true,
             "time_range_labels": true,
             "time_range_series": true,
