@@ -93,8 +93,9 @@ pub(crate) fn values(bytes: &[u8]) {
     let at: Vec<_> = (0..STEPS)
         .map(|step| evaluate_instant(&source, &query, FIRST_MS + step * STEP_MS, &options))
         .collect();
-    let kept = at.iter().chain([&over]).filter_map(|one| one.as_ref().ok());
-    kept.for_each(|evaluated| check_limits(evaluated, text));
+    for evaluated in at.iter().chain([&over]).flatten() {
+        check_limits(evaluated, text);
+    }
     if let Ok(over) = over
         && !OF_THE_RANGE.iter().any(|word| text.to_lowercase().contains(word))
     {

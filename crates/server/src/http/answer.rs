@@ -129,6 +129,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::shares::Shares;
@@ -197,6 +199,35 @@ mod tests {
             let first = answer.next_piece().unwrap();
             assert!(read(body(first, answer, None)).await.is_err(), "{count}");
         }
+    }
+
+    /// What a client gets on the wire of an answer of so many pieces.
+    async fn on_the_wire(count: usize, fails: bool) -> Vec<u8> {
+        let handler = move || async move {
+            let (mut answer, _) = letters(count, fails);
+            let first = answer.next_piece().unwrap();
+            body(first, answer, None)
+        };
+        let router = axum::Router::new().route("/", axum::routing::get(handler));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut got = Vec::new();
+        // A connection that is cut may say so by an error.
+        let _ = client.read_to_end(&mut got).await;
+        serving.abort();
+        got
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_has_no_end_on_the_wire() {
+        const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+        let whole = on_the_wire(5, false).await;
+        assert!(whole.starts_with(b"HTTP/1.1 200") && whole.ends_with(LAST_CHUNK));
+        let cut = on_the_wire(5, true).await;
+        assert!(cut.starts_with(b"HTTP/1.1 200") && !cut.ends_with(LAST_CHUNK));
     }
 
     #[tokio::test]
