@@ -8,9 +8,9 @@ use muster_meta::Meta;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::bearers::Bearers;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
-use crate::pushers::Pushers;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::shares::Shares;
@@ -25,7 +25,8 @@ const WAITING_SIGN_INS: usize = 32;
 pub(crate) const CONCURRENT_QUERIES: u32 = 4;
 /// How many evaluations of live charts compute at the same time, whatever the other queries do: 160 MB.
 const CONCURRENT_LIVE_QUERIES: u32 = 4;
-/// How much all answers together may take that are being sent, in KiB: 256 MiB.
+/// How much all answers together may hold that are being sent, in KiB: 256 MiB. An answer for which there is no room
+/// stays one of the computing queries until it is sent.
 const UNSENT_ANSWERS_KIB: u32 = 256 << 10;
 /// How many agents may be connected, those that have not said who they are included.
 const MAX_AGENTS: usize = 20_000;
@@ -42,8 +43,8 @@ pub(crate) struct App {
     pub(crate) meta: Meta,
     /// What pushing needs.
     pub(crate) push: Push,
-    /// Who pushed in the last seconds.
-    pub(crate) pushers: Pushers,
+    /// Who sent an `Authorization` header in the last second.
+    pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
@@ -59,7 +60,7 @@ pub(crate) struct App {
     pub(crate) waiting_sign_ins: Semaphore,
     pub(crate) queries: Shares,
     pub(crate) live_queries: Shares,
-    /// Room for answers that are being sent, in KiB.
+    /// Room for what answers hold that are being sent, in KiB.
     pub(crate) answers: Shares,
     pub(crate) agents: Arc<Semaphore>,
     pub(crate) streams: Shares,
@@ -90,7 +91,7 @@ impl App {
             store: parts.store,
             meta: parts.meta,
             push: Push::default(),
-            pushers: Pushers::new(),
+            bearers: Bearers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
             throttle: Mutex::new(Throttle::default()),

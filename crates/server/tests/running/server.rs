@@ -67,6 +67,11 @@ impl Server {
         self.client.delete(self.url(path)).header("cookie", &self.cookie)
     }
 
+    /// A GET by nobody yet.
+    pub(crate) fn ask(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
     /// A new token's secret and number.
     pub(crate) async fn token(&self, role: &str) -> (String, String) {
         let request = self.post_as_person("/api/muster/v1/tokens");
