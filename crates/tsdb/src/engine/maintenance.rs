@@ -257,6 +257,9 @@ impl Shared {
         next.store(&*self.disk, &self.folders.root)?;
         let head_is_written = next.next_head != manifest.next_head;
         **manifest = next;
+        if let (true, Some(cut)) = (head_is_written, &self.view.load().cut) {
+            self.forgetting.leave(&cut.head);
+        }
         self.view.rcu(|view| {
             let mut view = View::clone(view);
             view.blocks.retain(|block| !is_gone(&block.meta));

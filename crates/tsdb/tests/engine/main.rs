@@ -19,6 +19,7 @@ mod large;
 mod limits;
 mod lying_disk;
 mod model;
+mod parts;
 mod scrub;
 mod size;
 mod snapshot;
