@@ -35,13 +35,11 @@ export const LOOK = EditorView.theme({
   '&.cm-focused .cm-nonmatchingBracket': { backgroundColor: 'var(--critical-soft)' },
   '.cm-lintRange-error': {
     backgroundImage: 'none',
-    textDecoration: 'underline wavy var(--critical-mark) 1px',
-    textUnderlineOffset: '3px',
+    borderBottom: '2px dotted var(--critical-mark)',
   },
   '.cm-lintRange-warning, .cm-lintRange-info': {
     backgroundImage: 'none',
-    textDecoration: 'underline wavy var(--warning-mark) 1px',
-    textUnderlineOffset: '3px',
+    borderBottom: '2px dotted var(--warning-mark)',
   },
   '.cm-tooltip': {
     maxWidth: 'min(640px, 92vw)',

@@ -7,7 +7,11 @@ import {
   autocompletion,
   closeBrackets,
   closeBracketsKeymap,
+  closeCompletion,
   completionKeymap,
+  completionStatus,
+  selectedCompletion,
+  selectedCompletionIndex,
 } from '@codemirror/autocomplete';
 import {
   defaultKeymap,
@@ -17,7 +21,13 @@ import {
 } from '@codemirror/commands';
 import { bracketMatching, syntaxHighlighting } from '@codemirror/language';
 import { forceLinting, linter, lintKeymap, type Diagnostic } from '@codemirror/lint';
-import { Compartment, EditorState, Prec, type Extension } from '@codemirror/state';
+import {
+  Compartment,
+  EditorState,
+  Prec,
+  type Extension,
+  type Transaction,
+} from '@codemirror/state';
 import { EditorView, keymap, placeholder } from '@codemirror/view';
 import { PromQLExtension } from '@prometheus-io/codemirror-promql';
 
@@ -46,25 +56,43 @@ const LONGEST = 20_000;
 /** Metrics whose help is fetched for the list of completions. */
 const MOST_METADATA = 20_000;
 
+/**
+ * Whether Enter takes the completion that is selected: where a word or a bracket is unfinished, or a
+ * person has moved in the list. After a whole expression it runs, whatever the list offers.
+ */
+function wantsCompletion({ state }: EditorView): boolean {
+  if (completionStatus(state) !== 'active') return false;
+  if ((selectedCompletionIndex(state) ?? 0) > 0) return true;
+  const { from, text } = state.doc.lineAt(state.selection.main.head);
+  const before = text.slice(0, state.selection.main.head - from);
+  const word = /[\w:.]+$/.exec(before)?.[0] ?? '';
+  if (word === '') return /[({[,="!~]\s*$/.test(before);
+  return selectedCompletion(state)?.label !== word;
+}
+
 function keys(run: () => void): Extension {
+  const runs = (view: EditorView): boolean => {
+    closeCompletion(view);
+    run();
+    return true;
+  };
   const leave = (view: EditorView): boolean => {
     view.contentDOM.blur();
     return true;
   };
-  const runs = (): boolean => {
-    run();
-    return true;
-  };
   return [
-    // Enter takes a completion where a list is open, and else runs.
     Prec.highest(
       keymap.of([
+        {
+          key: 'Enter',
+          run: (view) => (wantsCompletion(view) ? acceptCompletion(view) : runs(view)),
+        },
         { key: 'Mod-Enter', run: runs },
         { key: 'Shift-Enter', run: insertNewlineAndIndent },
         { key: 'Tab', run: acceptCompletion },
+        ...completionKeymap.filter(({ key }) => key !== 'Enter'),
       ]),
     ),
-    Prec.high(keymap.of([...completionKeymap, { key: 'Enter', run: runs }])),
     keymap.of([
       ...closeBracketsKeymap,
       ...historyKeymap,
@@ -75,6 +103,24 @@ function keys(run: () => void): Extension {
     ]),
   ];
 }
+
+/**
+ * Types over a selection without the browser's help: it would carry the look of what is replaced over
+ * as inline style, which the page's policy refuses.
+ */
+const TYPE_OVER = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const text = event.data;
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== 'insertText' || text === null || empty || view.composing) return false;
+    const insert = (): Transaction =>
+      view.state.update({ ...view.state.replaceSelection(text), userEvent: 'input.type' });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handle) => handle(view, from, to, text, insert))) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
 
 /** One editor inside `host`. */
 export class PromqlEditor {
@@ -100,10 +146,11 @@ export class PromqlEditor {
         doc: content.text,
         extensions: [
           keys(events.run),
+          TYPE_OVER,
           history(),
           closeBrackets(),
           bracketMatching(),
-          autocompletion({ icons: false, maxRenderedOptions: 60 }),
+          autocompletion({ icons: false, maxRenderedOptions: 60, defaultKeymap: false }),
           this.#promql.asExtension(),
           linter((view) => this.#fromServer(view.state.doc.toString())),
           EditorView.lineWrapping,
