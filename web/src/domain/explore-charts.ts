@@ -2,7 +2,7 @@
 import { letterOf } from './explore.ts';
 import { expressionUnit } from './expression-unit.ts';
 import type { Line } from './lines.ts';
-import { seriesText, sharedText, shortNames } from './series-names.ts';
+import { seriesText, shortNames } from './series-names.ts';
 import type { Unit } from './units.ts';
 
 /** One query's lines. */
@@ -47,41 +47,52 @@ export function highest(all: readonly Line[], most: number): ReadonlySet<Line> {
   return new Set(ranked.slice(0, most).map(({ line }) => line));
 }
 
-/** The charts of all answers, with at most `most` lines together. */
+/** The charts of all answers, each with at most `most` lines. */
 export function exploreCharts(answers: readonly AnsweredLines[], most: number): ExploreChart[] {
   const told = answers.filter(({ lines }) => lines.length > 0);
-  const drawn = highest(
-    told.flatMap(({ lines }) => lines),
-    most,
+  const several = answers.length > 1;
+  const units = new Set(told.map(({ expression }) => expressionUnit(expression)));
+  return [...units].map((unit) => {
+    const group = told.filter(({ expression }) => expressionUnit(expression) === unit);
+    const all = group.flatMap(({ lines }) => lines);
+    const drawn = highest(all, most);
+    const lines = group.flatMap((answer) => namedLines(answer, drawn, several));
+    return {
+      unit,
+      title: group.map((answer) => titleOf(answer, several)).join('   '),
+      lines: lines.map((line, color) => ({ ...line, color })),
+    };
+  });
+}
+
+function titleOf({ place, expression }: AnsweredLines, several: boolean): string {
+  const flat = expression.replace(/\s+/g, ' ');
+  return several ? `${letterOf(place)}  ${flat}` : flat;
+}
+
+/** The lines of one query that are drawn, named among all that it has. */
+function namedLines(
+  { place, expression, lines }: AnsweredLines,
+  drawn: ReadonlySet<Line>,
+  several: boolean,
+): NamedLine[] {
+  const names = shortNames(
+    lines.map(({ labels }) => labels),
+    expression.replace(/\s+/g, ' '),
   );
-  const charts = new Map<Unit, { titles: string[]; lines: NamedLine[] }>();
-  for (const { place, expression, lines } of told) {
-    const unit = expressionUnit(expression);
-    const chart = charts.get(unit) ?? { titles: [], lines: [] };
-    charts.set(unit, chart);
-    const several = answers.length > 1;
-    const labels = lines.map((line) => line.labels);
-    const shared = lines.length > 1 ? sharedText(labels) : '';
-    const flat = expression.replace(/\s+/g, ' ');
-    chart.titles.push(`${several ? `${letterOf(place)}  ` : ''}${shared === '' ? flat : shared}`);
-    const names = shortNames(labels, flat);
-    lines.forEach((line, index) => {
-      if (!drawn.has(line)) return;
-      const name = names[index] ?? '';
-      chart.lines.push({
+  return lines.flatMap((line, index) => {
+    if (!drawn.has(line)) return [];
+    const name = names[index] ?? '';
+    return [
+      {
         key: line.key,
         name: several ? `${letterOf(place)}  ${name}` : name,
         full: seriesText(line.labels),
-        color: chart.lines.length,
+        color: 0,
         mirrored: false,
         times_ms: line.times_ms,
         values: line.values,
-      });
-    });
-  }
-  return [...charts].map(([unit, { titles, lines }]) => ({
-    unit,
-    title: titles.join('   '),
-    lines,
-  }));
+      },
+    ];
+  });
 }

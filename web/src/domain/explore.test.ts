@@ -16,7 +16,7 @@ import { expressionUnit } from './expression-unit.ts';
 import type { Line } from './lines.ts';
 import { historyFrom, MOST_KEPT, remembered, searched, withStar } from './query-history.ts';
 import { problemIn } from './query-problem.ts';
-import { seriesText, sharedText, shortNames, varyingLabels } from './series-names.ts';
+import { seriesText, shortNames, varyingLabels } from './series-names.ts';
 
 test('the address carries the queries, in order, with those switched off', () => {
   const queries = [
@@ -93,7 +93,6 @@ test('a series is named by what sets it apart', () => {
   const a = { __name__: 'm', job: 'node', device: 'sda' };
   const b = { __name__: 'm', job: 'node', device: 'sdb' };
   expect(shortNames([a, b], 'expr')).toEqual(['sda', 'sdb']);
-  expect(sharedText([a, b])).toBe('m job=node');
   expect(shortNames([{ ...a, cpu: '0' }, b], 'expr')).toEqual(['cpu=0 device=sda', 'device=sdb']);
   expect(shortNames([a], 'expr')).toEqual(['m{job="node", device="sda"}']);
   expect(shortNames([{}], 'a + b')).toEqual(['a + b']);

@@ -22,18 +22,6 @@ export function varyingLabels(all: readonly Labels[]): string[] {
     .sort((one, other) => (one === NAME ? -1 : other === NAME ? 1 : one < other ? -1 : 1));
 }
 
-/** The labels that all series share, as text; empty where there are none. */
-export function sharedText(all: readonly Labels[]): string {
-  const varying = varyingLabels(all);
-  const [first = {}] = all;
-  const pairs = Object.entries(first).filter(([name]) => !varying.includes(name));
-  const name = pairs.find(([label]) => label === NAME)?.[1];
-  const rest = pairs
-    .filter(([label]) => label !== NAME)
-    .map(([label, value]) => `${label}=${value}`);
-  return [...(name === undefined ? [] : [name]), ...rest].join(' ');
-}
-
 /**
  * A short name for each series of one query: the value of the one label that sets them apart, else
  * those labels with their names; `alone` for a series that nothing sets apart.
