@@ -77,6 +77,13 @@ const DAY_S = 86_400;
 /** Steps of a value axis whose units go by 1024. */
 const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
+/** Steps of a value axis of lengths of time, which go by 10, then by 60 and 24. */
+const LENGTH_STEPS = [
+  ...Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** (power - 9))),
+  [10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...Array.from({ length: 5 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power * DAY_S)),
+].flat();
+
 /**
  * The ends of the value axis: from 0, and on both sides where something is mirrored. Shares of a
  * whole end at 100 %: what two samples close together seem to have above it is no more than jitter.
@@ -181,6 +188,7 @@ function axesOf(shape: ChartShape, colors: ChartColors): uPlot.Axis[] {
       gap: 6,
       space: 30,
       ...(binary ? { incrs: BINARY_STEPS } : {}),
+      ...(shape.unit === 'seconds' ? { incrs: LENGTH_STEPS } : {}),
       values: (_plot, values) =>
         values.map((value) => axisText(shape.fitted ? value : Math.abs(value), shape.unit)),
     },

@@ -40,7 +40,7 @@ export interface Asked {
 }
 
 /** More lines than this are not asked for: no browser draws them and no eye reads them. */
-const MOST_LINES = 2_000;
+const MOST_LINES = 1_000;
 const MOST_SAMPLES = 10_000;
 /** What the server says where a limit cut the answer. */
 const CUT = 'results truncated due to limit';

@@ -1,14 +1,7 @@
 /** What came of a query, in a few words. */
-import { countText } from '../../domain/units.ts';
+import { countText, figureText } from '../../domain/units.ts';
 import type { QueryAnswer } from '../../state/explore-run.svelte.ts';
 import { language, t } from '../../state/language.svelte.ts';
-
-/** A length of waiting in ms below ten seconds, else in seconds. */
-export function takenText(taken_ms: number): string {
-  return taken_ms < 10_000
-    ? `${Math.round(taken_ms)}\u00a0ms`
-    : `${Math.round(taken_ms / 1000)}\u00a0s`;
-}
 
 /** `1,234 series · 84 ms`; empty while there is nothing to tell. */
 export function answerText(answer: QueryAnswer | null): string {
@@ -17,7 +10,7 @@ export function answerText(answer: QueryAnswer | null): string {
   if (answer.taken_ms === null) return t('explore.asking');
   const shown = countText(answer.series, language.current) + (answer.more ? '+' : '');
   const series = t('explore.series', { count: answer.series, shown });
-  return `${series} · ${takenText(answer.taken_ms)}`;
+  return `${series} · ${figureText(answer.taken_ms / 1000, 'seconds')}`;
 }
 
 /** All answers in one sentence: the screen's first line. */
