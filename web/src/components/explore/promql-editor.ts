@@ -85,7 +85,7 @@ function keys(run: () => void): Extension {
       keymap.of([
         {
           key: 'Enter',
-          run: (view) => (wantsCompletion(view) ? acceptCompletion(view) : runs(view)),
+          run: (view) => (wantsCompletion(view) && acceptCompletion(view)) || runs(view),
         },
         { key: 'Mod-Enter', run: runs },
         { key: 'Shift-Enter', run: insertNewlineAndIndent },
