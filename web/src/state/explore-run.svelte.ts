@@ -11,7 +11,7 @@ import type { Sample } from '../domain/answer-table.ts';
 import { isAsked, type ExploreQuery, type ExploreView } from '../domain/explore.ts';
 import { linesFrom, type Line } from '../domain/lines.ts';
 import { gridOf, periodOf, type Grid, type Period, type TimeRange } from '../domain/time-range.ts';
-import { pauseInSight } from './attention.ts';
+import { pauseInSight, seen } from './attention.ts';
 import { clock } from './clock.svelte.ts';
 import { connection, isAbsence } from './connection.svelte.ts';
 
@@ -188,6 +188,12 @@ export class ExploreRun {
       tell({ ...found, status: 'ready' });
     } catch (error) {
       if (signal.aborted) return;
+      if (error instanceof Error && error.name === 'AbortError') {
+        // The page was put away meanwhile; when it is returned to, the answer is still wanted.
+        await seen(signal);
+        await this.#answer(place, expression, view, grid, signal);
+        return;
+      }
       if (isAbsence(error)) connection.missed();
       // What was answered before stays while the server is away; the screen says so above.
       if (isAbsence(error) && this.answers[place]?.status === 'ready') return;

@@ -49,7 +49,7 @@ beforeEach(() => {
     (address: string, { signal }: { signal: AbortSignal }) =>
       new Promise<Response>((resolve, reject) => {
         const { pathname: path, searchParams: query } = new URL(address, 'http://muster');
-        signal.addEventListener('abort', () => reject(new Error('aborted')));
+        signal.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
         const reply = async (body: unknown, status = 200): Promise<void> => {
           resolve(Response.json(body, { status }));
           await settle();
@@ -99,6 +99,19 @@ test('a new question ends the old one, and cancelling ends all', async () => {
   expect(run.running).toBe(false);
   await vi.advanceTimersByTimeAsync(600_000);
   expect(questions).toHaveLength(2);
+});
+
+test('a page that is put away lets its questions go, and asks them when it is returned to', async () => {
+  run.again();
+  view.dispatchEvent(new Event('pagehide'));
+  await settle();
+  expect(questions[0]!.signal.aborted).toBe(true);
+  expect(questions).toHaveLength(1);
+  view.dispatchEvent(new Event('pageshow'));
+  await settle();
+  expect(questions).toHaveLength(2);
+  await questions[1]!.reply(matrix(2));
+  expect(run.answers[0]).toMatchObject({ status: 'ready', series: 2 });
 });
 
 test('a period that ends now is asked again; one that is over is not', async () => {
