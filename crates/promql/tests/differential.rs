@@ -32,18 +32,7 @@ impl SeriesSource for Memory {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let fits = |one: &&SeriesColumns| {
-            matchers.iter().all(|m| m.matches(one.labels.get(m.name()).unwrap_or("")))
-        };
-        let cut = |one: &SeriesColumns| {
-            let mut columns = SeriesColumns::new(one.labels.clone());
-            for sample in one.samples().filter(|sample| range.contains(sample.timestamp_ms)) {
-                columns.timestamps.push(sample.timestamp_ms);
-                columns.values.push(sample.value);
-            }
-            columns
-        };
-        Ok(self.0.iter().filter(fits).map(cut).collect())
+        Ok(queries::select(&self.0, matchers, range))
     }
 }
 
