@@ -108,10 +108,10 @@ export function figure(value: number | null, unit: Unit): Figure {
 
 function joined({ number, unit }: Figure): string {
   if (unit === '') return number;
-  return unit === '%' ? `${number}%` : `${number}\u00a0${unit}`;
+  return unit === '%' || unit.startsWith('/') ? number + unit : `${number}\u00a0${unit}`;
 }
 
-/** The figure as one text; a percent sign stands close, other units after a space that never breaks. */
+/** The figure as one text; a percent sign or a slash stands close, other units after a space that never breaks. */
 export function figureText(value: number | null, unit: Unit): string {
   return joined(figure(value, unit));
 }
