@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn a_child_left_behind_does_not_hold_us() {
         let started = Instant::now();
-        let outcome = shell("sleep 30 & echo done");
-        assert!(outcome.success && started.elapsed() < Duration::from_secs(20));
+        let outcome = shell("sleep 120 & echo done");
+        assert!(outcome.success && started.elapsed() < Duration::from_secs(100));
         assert_eq!(outcome.lines, ["done"]);
     }
 

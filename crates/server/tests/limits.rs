@@ -60,7 +60,7 @@ async fn signing_out_ends_the_live_streams() {
     let out = server.client.delete(session).header("cookie", &server.cookie).send().await.unwrap();
     assert_eq!(out.status(), StatusCode::NO_CONTENT);
     let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("the stream ends");
+    tokio::time::timeout(Duration::from_mins(2), ended).await.expect("the stream ends");
     server.running.stop().await;
 }
 

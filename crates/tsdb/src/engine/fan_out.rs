@@ -66,6 +66,8 @@ fn take<'a, I>(next: &AtomicUsize, parts: &[&'a [I]]) -> Option<(usize, &'a [I])
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[track_caller]
@@ -89,7 +91,12 @@ mod tests {
         let worked = AtomicUsize::new(0);
         let failed = fan_out(&items, |part| {
             worked.fetch_add(1, Ordering::Relaxed);
-            if part[0] == 0 { Err(TsdbError::Cancelled) } else { Ok(part.to_vec()) }
+            if part[0] == 0 {
+                return Err(TsdbError::Cancelled);
+            }
+            // All parts together are minutes of work, so that the thread that failed gets its turn before they are done.
+            thread::sleep(Duration::from_millis(200));
+            Ok(part.to_vec())
         });
         assert!(matches!(failed, Err(TsdbError::Cancelled)));
         assert!(worked.into_inner() < items.len() / PART);

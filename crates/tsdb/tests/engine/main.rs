@@ -13,6 +13,7 @@ mod deletion;
 mod found_at_start;
 mod full_disk;
 mod harness;
+mod hooked_disk;
 mod inspection;
 mod large;
 mod limits;
