@@ -230,7 +230,7 @@ mod tests {
         assert!(cut.starts_with(b"HTTP/1.1 200") && !cut.ends_with(LAST_CHUNK));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_gives_its_place_back() {
         let shares = Shares::new(1);
         let (mut answer, _) = letters(1_000, false);
