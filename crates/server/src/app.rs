@@ -16,6 +16,7 @@ use crate::roster::Roster;
 use crate::shares::Shares;
 use crate::store::MetricStore;
 use crate::throttle::Throttle;
+use crate::tls::Served;
 
 /// How many passwords are hashed at the same time: each takes 19 MiB and a core.
 const CONCURRENT_HASHES: usize = 2;
@@ -35,8 +36,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started_ms: i64,
     pub(crate) retention_ms: i64,
-    /// Whether the listener speaks TLS, and cookies so have to be marked.
-    pub(crate) secure: bool,
+    /// The certificate that is served; none without TLS.
+    pub(crate) certificate: Option<Arc<Served>>,
     pub(crate) ca_fingerprint: Option<String>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
@@ -69,7 +70,7 @@ pub(crate) struct App {
 pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retention_ms: i64,
-    pub(crate) secure: bool,
+    pub(crate) certificate: Option<Arc<Served>>,
     pub(crate) ca_fingerprint: Option<String>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
@@ -85,7 +86,7 @@ impl App {
             started_ms: parts.clock.now_ms(),
             clock: parts.clock,
             retention_ms: parts.retention_ms,
-            secure: parts.secure,
+            certificate: parts.certificate,
             ca_fingerprint: parts.ca_fingerprint,
             store: parts.store,
             meta: parts.meta,
@@ -107,6 +108,11 @@ impl App {
             agents: Arc::new(Semaphore::new(MAX_AGENTS)),
             streams: Shares::new(MAX_STREAMS),
         }
+    }
+
+    /// Whether the listener speaks TLS, and cookies so have to be marked.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Resolves when the server is to stop.

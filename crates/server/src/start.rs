@@ -15,12 +15,11 @@ use tokio::sync::watch;
 
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
-use crate::own_names::own_names;
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
-use crate::tls::{TlsError, format_fingerprint, prepare};
-use crate::{http, ingest, listener};
+use crate::tls::{Keeper, TlsError, format_fingerprint};
+use crate::{http, ingest, listener, tls};
 
 /// The name of the first administrator.
 const FIRST_USER: &str = "admin";
@@ -105,9 +104,10 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let address = listener
         .local_addr()
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
-    let mut names = own_names();
-    names.push(config.listen.ip().to_string());
-    let tls = prepare(&config.tls, &config.data_dir, &names, clock.now_ms())?;
+    let listen = config.listen.ip().to_string();
+    let keeper = Keeper::open(&config.tls, &config.data_dir, listen, clock.now_ms())?;
+    let served = keeper.as_ref().map(Keeper::served);
+    let tls_config = served.clone().map(tls::server_config).transpose()?;
     let store = open_store(&config, &clock).await?;
     let meta_path = data_paths::meta(&config.data_dir);
     if !meta_path.exists() && store.stats().series + store.stats().blocks > 0 {
@@ -121,11 +121,11 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let first_sign_in = ensure_administrator(&meta, config.admin_password, clock.now_ms()).await?;
 
     let (stop, stopped) = watch::channel(false);
-    let ca_fingerprint = tls.as_ref().and_then(|tls| tls.ca_fingerprint);
+    let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
     let app = Arc::new(App::new(Parts {
         clock,
         retention_ms: config.retention_ms,
-        secure: tls.is_some(),
+        certificate: served,
         ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
         store,
         meta,
@@ -135,8 +135,10 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
-    let serving =
-        listener::serve(listener, tls.map(|tls| tls.config), router, Arc::clone(&app), DRAIN);
+    if let Some(keeper) = keeper {
+        tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));
+    }
+    let serving = listener::serve(listener, tls_config, router, Arc::clone(&app), DRAIN);
     tasks.spawn("listener", serving);
     tracing::info!(%address, "listening");
     Ok(Running { app, address, first_sign_in, ca_fingerprint, stop, tasks })
@@ -150,7 +152,7 @@ impl Running {
 
     /// Whether it speaks TLS.
     pub fn is_secure(&self) -> bool {
-        self.app.secure
+        self.app.is_secure()
     }
 
     /// The fingerprint of the own CA, which agents pin.

@@ -75,7 +75,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         if let Some(token) = token(&parts.headers) {
             return by_token(app, hash_secret(&token)).await;
         }
-        let Some(secret) = session_secret(&parts.headers, app.secure) else {
+        let Some(secret) = session_secret(&parts.headers, app.is_secure()) else {
             return Err(ApiFailure::not_signed_in());
         };
         if !is_same_site(&parts.method, &parts.headers) {

@@ -111,7 +111,7 @@ async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Res
         expires_ms: Some(expires_ms),
     };
     let mut response = Json(body).into_response();
-    set_cookie(&mut response, app.secure, secret.text(), 7 * 86_400);
+    set_cookie(&mut response, app.is_secure(), secret.text(), 7 * 86_400);
     Ok(response)
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn sign_out(
     app.meta.delete_session(&session).await?;
     app.authority_changed.notify_waiters();
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set_cookie(&mut response, app.secure, "", 0);
+    set_cookie(&mut response, app.is_secure(), "", 0);
     Ok(response)
 }
 
