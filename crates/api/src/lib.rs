@@ -32,6 +32,9 @@ pub struct Failure {
     pub error: String,
     /// A word that does not change between versions, such as `bad_credentials`.
     pub code: String,
+    /// The request's number, by which the server's log tells more; also in the header `X-Request-Id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// What this server is.

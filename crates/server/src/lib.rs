@@ -48,7 +48,7 @@ mod store;
 mod tls;
 
 pub use config::{ServerConfig, data_paths};
-pub use http::openapi_document;
+pub use http::{Access, Route, openapi_document, routes};
 pub use start::{FirstSignIn, Running, StartError, start};
 pub use store::{Done, Embedded, MetricStore, QueryError, QueryRun, StopOnDrop};
 pub use tls::{TlsError, TlsMode, format_fingerprint, stored_ca_fingerprint};

@@ -1,6 +1,7 @@
 //! Authority as a value: a handler that may do something takes the permission to do it as an argument.
 //!
-//! [`Reader`] may read, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known.
+//! [`Reader`] may read, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known, [`Person`]
+//! somebody at the page.
 //! A permission comes from a session cookie or a bearer token; there is no other way to make one, and so no
 //! route that forgets to check.
 
@@ -60,6 +61,13 @@ impl SignedIn {
     }
 }
 
+/// Somebody who has signed in on the page; no token.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// The number of the session.
+    pub(crate) session: String,
+}
+
 /// Somebody who may read everything but secrets.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader(pub(crate) SignedIn);
@@ -82,6 +90,17 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             return Err(ApiFailure::forbidden("this request came from another site"));
         }
         by_session(app, hash_secret(secret)).await
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Person {
+    type Rejection = ApiFailure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
+        let who = SignedIn::from_request_parts(parts, app).await?;
+        let error = "a token cannot do this; sign in on the page";
+        let session = who.session.ok_or_else(|| ApiFailure::forbidden(error))?;
+        Ok(Self { session })
     }
 }
 

@@ -71,7 +71,11 @@ impl From<MetaError> for ApiFailure {
 
 impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
-        let body = Failure { error: self.error, code: self.code.into() };
+        let body = Failure {
+            error: self.error,
+            code: self.code.into(),
+            request_id: super::each_request::current_id(),
+        };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s
             && let Ok(value) = HeaderValue::from_str(&seconds.to_string())

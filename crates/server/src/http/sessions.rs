@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use muster_api::{Failure, Session, SignIn};
 use muster_meta::{NewSession, User};
 
-use super::authority::{SESSION_IDLE_MS, SignedIn, cookie_name, is_same_site};
+use super::authority::{Person, SESSION_IDLE_MS, SignedIn, cookie_name, is_same_site};
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
 use crate::app::App;
@@ -128,15 +128,13 @@ pub(crate) async fn show(who: SignedIn) -> Json<Session> {
 #[utoipa::path(delete, path = "/api/muster/v1/session", responses(
     (status = 204, description = "Signed out"),
     (status = 401, description = "Nobody was signed in", body = Failure),
+    (status = 403, description = "A token cannot sign out", body = Failure),
 ))]
 pub(crate) async fn sign_out(
     State(app): State<Arc<App>>,
-    who: SignedIn,
+    person: Person,
 ) -> Result<Response, ApiFailure> {
-    let Some(session) = who.session else {
-        return Err(ApiFailure::bad_request("a token cannot sign out; revoke it instead"));
-    };
-    app.meta.delete_session(&session).await?;
+    app.meta.delete_session(&person.session).await?;
     app.authority_changed.notify_waiters();
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, app.is_secure(), "", 0);

@@ -1,0 +1,8 @@
+//! Who gets in: every route for everybody, sessions, tokens, and what browsers are told to keep out.
+
+#![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
+
+mod server;
+
+mod every_route;
+mod headers;
