@@ -8,9 +8,9 @@ use muster_meta::Meta;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::bearers::Bearers;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
-use crate::pushers::Pushers;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::shares::Shares;
@@ -43,8 +43,8 @@ pub(crate) struct App {
     pub(crate) meta: Meta,
     /// What pushing needs.
     pub(crate) push: Push,
-    /// Who pushed in the last seconds.
-    pub(crate) pushers: Pushers,
+    /// Who sent an `Authorization` header in the last second.
+    pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
@@ -91,7 +91,7 @@ impl App {
             store: parts.store,
             meta: parts.meta,
             push: Push::default(),
-            pushers: Pushers::new(),
+            bearers: Bearers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
             throttle: Mutex::new(Throttle::default()),

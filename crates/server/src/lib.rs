@@ -28,6 +28,7 @@ mod config;
 mod start;
 
 mod app;
+mod bearers;
 mod connection;
 mod fleet;
 mod http;
@@ -35,7 +36,6 @@ mod ingest;
 mod latest;
 mod listener;
 mod own_names;
-mod pushers;
 mod refusals;
 mod roster;
 mod shares;

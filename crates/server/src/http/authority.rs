@@ -10,10 +10,9 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use muster_meta::{Permission, Role};
 
+use super::bearer::{Credentials, credentials, known, of_token};
 use super::failure::ApiFailure;
 use crate::app::App;
 use crate::secrets::hash_secret;
@@ -80,8 +79,10 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiFailure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
-        if let Some(token) = token(&parts.headers) {
-            return by_token(app, hash_secret(&token)).await;
+        if let Some(header) = parts.headers.get(header::AUTHORIZATION)
+            && let Some(who) = by_header(app, header.as_bytes()).await?
+        {
+            return Ok(who);
         }
         let Some(secret) = session_secret(&parts.headers, app.is_secure()) else {
             return Err(ApiFailure::not_signed_in());
@@ -130,6 +131,28 @@ impl FromRequestParts<Arc<App>> for Administrator {
     }
 }
 
+/// Whose the token in an `Authorization` header is; none if the header is of a kind that says nothing here.
+async fn by_header(app: &App, header: &[u8]) -> Result<Option<SignedIn>, ApiFailure> {
+    let proof = app.bearers.proof(header);
+    let bearer = match known(app, &proof) {
+        Some(bearer) => bearer,
+        None => match credentials(header) {
+            Some(Credentials::Token(token)) => of_token(app, proof, &token).await?,
+            Some(Credentials::Account { .. }) => return Err(ApiFailure::not_signed_in()),
+            None => return Ok(None),
+        },
+    };
+    // A password is no way to read: who signs in with it has a session.
+    let secret_hash = bearer.token_hash.ok_or_else(ApiFailure::not_signed_in)?;
+    Ok(Some(SignedIn {
+        name: bearer.name.to_string(),
+        role: bearer.role,
+        expires_ms: bearer.expires_ms,
+        session: None,
+        secret_hash,
+    }))
+}
+
 pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let found = app.meta.api_token_by_hash(&secret_hash, now_ms).await?;
@@ -170,22 +193,6 @@ async fn by_session(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFai
         session: Some(session.id),
         secret_hash,
     })
-}
-
-/// The token of `Authorization: Bearer TOKEN`, or the password of `Basic`, whatever the name before it: many clients
-/// know no other way.
-fn token(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim().to_owned());
-    }
-    let bytes = STANDARD.decode(rest.trim()).ok()?;
-    let pair = String::from_utf8(bytes).ok()?;
-    scheme
-        .eq_ignore_ascii_case("basic")
-        .then(|| pair.split_once(':'))?
-        .map(|(_, token)| token.to_owned())
 }
 
 /// The name of the session cookie.
@@ -258,17 +265,5 @@ mod tests {
         let found = headers(&[("cookie", "a=b; muster_session=abc; c=d")]);
         assert_eq!(session_secret(&found, false), Some("abc"));
         assert_eq!(session_secret(&found, true), None);
-    }
-
-    #[test]
-    fn a_token_is_taken_from_its_header_only() {
-        let taken = |value| token(&headers(&[("authorization", value)]));
-        assert_eq!(taken("bearer  x ").as_deref(), Some("x"));
-        // "grafana:x:y"
-        assert_eq!(taken("Basic Z3JhZmFuYTp4Onk=").as_deref(), Some("x:y"));
-        for value in ["Basic x", "Basic eA==", "Digest Z3JhZmFuYTp4Onk="] {
-            assert_eq!(taken(value), None, "{value}");
-        }
-        assert_eq!(token(&headers(&[("cookie", "authorization=bearer x")])), None);
     }
 }

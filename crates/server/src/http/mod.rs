@@ -5,6 +5,7 @@ mod agents;
 mod answer;
 mod assets;
 mod authority;
+mod bearer;
 mod each_request;
 mod failure;
 mod federate;

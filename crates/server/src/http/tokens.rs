@@ -58,7 +58,7 @@ pub(crate) async fn create(
     };
     match app.meta.create_api_token(new, now_ms).await {
         Ok(token) => {
-            app.pushers.forget();
+            app.bearers.forget();
             tracing::info!(by = who.name, name, "API token made");
             let token_text = secret.text().to_owned();
             Ok(Json(NewSecret {
@@ -93,7 +93,7 @@ pub(crate) async fn revoke(
         }
         Err(error) => return Err(error.into()),
     }
-    app.pushers.forget();
+    app.bearers.forget();
     app.authority_changed.notify_waiters();
     tracing::info!(by = who.name, id, "API token revoked");
     Ok(StatusCode::NO_CONTENT)

@@ -48,6 +48,11 @@ impl Server {
         self.client.post(format!("{}{path}", self.url))
     }
 
+    /// A GET by nobody yet.
+    pub(crate) fn ask(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
     /// A new token's secret and number.
     pub(crate) async fn token(&self, role: &str) -> (String, String) {
         let request = self.post("/api/muster/v1/tokens").header("cookie", &self.cookie);

@@ -1,20 +1,22 @@
-//! Who pushed in the last seconds: so that not every request asks the database for its token, nor hashes a password.
+//! Who sent an `Authorization` header in the last second: so that not every request asks the database for its token,
+//! nor hashes a password.
 //!
 //! What was found is believed for [`BELIEVED_MS`], and no longer than until a token is made or revoked in this process;
-//! commands beside the server change the database without a word, which is why it is seconds. A password that was right
-//! is not hashed again while the account's hash is the same.
+//! commands beside the server change the database without a word, which is why it is no longer. A password that was
+//! right is not hashed again while the account's hash is the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use muster_meta::Role;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::secrets::random_bytes;
 
 /// How long what was found is believed.
-const BELIEVED_MS: i64 = 5_000;
+const BELIEVED_MS: i64 = 1_000;
 /// How long a password that was right is not hashed again.
 const HASHED_MS: i64 = 3_600_000;
 /// The most credentials remembered.
@@ -32,18 +34,30 @@ pub(crate) struct RightPassword {
     pub(crate) password_hash: String,
 }
 
+/// Somebody whose credentials were right.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    /// Name of the account or token.
+    pub(crate) name: Arc<str>,
+    pub(crate) role: Role,
+    /// Until when the token is good; none if it has no end.
+    pub(crate) expires_ms: Option<i64>,
+    /// SHA-256 of the token; none for an account's password, which only lets push.
+    pub(crate) token_hash: Option<[u8; 32]>,
+}
+
 /// What is known of credentials.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// They may push; this is who they are.
-    Pusher(Arc<str>),
+    /// They are right; this is whose they are.
+    Bearer(Arc<Bearer>),
     /// They were right, and whether they still are is to be looked up.
     Perhaps(RightPassword),
     Nothing,
 }
 
 struct Known {
-    name: Arc<str>,
+    bearer: Arc<Bearer>,
     asked_ms: i64,
     hashed_ms: i64,
     password: Option<RightPassword>,
@@ -56,8 +70,8 @@ struct Memory {
     known: HashMap<Proof, Known>,
 }
 
-/// Remembers who may push. Times are milliseconds of a clock that never goes back.
-pub(crate) struct Pushers {
+/// Remembers whose credentials were right. Times are milliseconds of a clock that never goes back.
+pub(crate) struct Bearers {
     key: hmac::Key,
     memory: Mutex<Memory>,
     /// Held while a password is hashed: of many requests with one password the first does it for all.
@@ -65,7 +79,7 @@ pub(crate) struct Pushers {
     pub(crate) waiting: Semaphore,
 }
 
-impl Pushers {
+impl Bearers {
     pub(crate) fn new() -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
@@ -84,7 +98,7 @@ impl Pushers {
     pub(crate) fn find(&self, proof: &Proof, now_ms: i64) -> Found {
         match self.memory.lock().known.get(proof) {
             Some(known) if now_ms - known.asked_ms < BELIEVED_MS => {
-                Found::Pusher(Arc::clone(&known.name))
+                Found::Bearer(Arc::clone(&known.bearer))
             }
             Some(Known { password: Some(password), hashed_ms, .. })
                 if now_ms - hashed_ms < HASHED_MS =>
@@ -95,16 +109,16 @@ impl Pushers {
         }
     }
 
-    /// To be read before the database is asked, for [`Pushers::remember`].
+    /// To be read before the database is asked, for [`Bearers::remember`].
     pub(crate) fn epoch(&self) -> u64 {
         self.memory.lock().epoch
     }
 
-    /// Remembers that these credentials may push, as the database said in this epoch.
+    /// Remembers whose these credentials are, as the database said in this epoch.
     pub(crate) fn remember(
         &self,
         proof: Proof,
-        name: &Arc<str>,
+        bearer: &Arc<Bearer>,
         password: Option<RightPassword>,
         epoch: u64,
         now_ms: i64,
@@ -121,12 +135,11 @@ impl Pushers {
         }
         let before = memory.known.get(&proof).filter(|before| before.password == password);
         let hashed_ms = before.map_or(now_ms, |before| before.hashed_ms);
-        memory
-            .known
-            .insert(proof, Known { name: Arc::clone(name), asked_ms: now_ms, hashed_ms, password });
+        let bearer = Arc::clone(bearer);
+        memory.known.insert(proof, Known { bearer, asked_ms: now_ms, hashed_ms, password });
     }
 
-    /// Believes nothing any more: somebody's right to push has changed.
+    /// Believes nothing any more: somebody's rights have changed.
     pub(crate) fn forget(&self) {
         let mut memory = self.memory.lock();
         memory.epoch += 1;
@@ -142,45 +155,54 @@ mod tests {
         RightPassword { account: "ada".into(), password_hash: hash.into() }
     }
 
+    fn bearer(name: &str) -> Arc<Bearer> {
+        Arc::new(Bearer {
+            name: name.into(),
+            role: Role::Writer,
+            expires_ms: None,
+            token_hash: Some([0; 32]),
+        })
+    }
+
     #[test]
-    fn a_token_is_believed_for_seconds_and_a_password_is_hashed_once_an_hour() {
-        let (pushers, name) = (Pushers::new(), Arc::<str>::from("ada"));
-        let (token, account) = (pushers.proof(b"Bearer x"), pushers.proof(b"Basic y"));
-        assert_eq!(pushers.find(&token, 0), Found::Nothing);
-        pushers.remember(token, &name, None, pushers.epoch(), 0);
-        pushers.remember(account, &name, Some(password("1")), pushers.epoch(), 0);
+    fn a_token_is_believed_for_a_second_and_a_password_is_hashed_once_an_hour() {
+        let (bearers, bearer) = (Bearers::new(), bearer("ada"));
+        let (token, account) = (bearers.proof(b"Bearer x"), bearers.proof(b"Basic y"));
+        assert_eq!(bearers.find(&token, 0), Found::Nothing);
+        bearers.remember(token, &bearer, None, bearers.epoch(), 0);
+        bearers.remember(account, &bearer, Some(password("1")), bearers.epoch(), 0);
         for proof in [token, account] {
-            assert_eq!(pushers.find(&proof, BELIEVED_MS - 1), Found::Pusher(Arc::clone(&name)));
+            assert_eq!(bearers.find(&proof, BELIEVED_MS - 1), Found::Bearer(Arc::clone(&bearer)));
         }
-        assert_eq!(pushers.find(&token, BELIEVED_MS), Found::Nothing);
+        assert_eq!(bearers.find(&token, BELIEVED_MS), Found::Nothing);
         let right = password("1");
-        assert_eq!(pushers.find(&account, BELIEVED_MS), Found::Perhaps(right));
-        pushers.remember(account, &name, Some(password("1")), pushers.epoch(), HASHED_MS - 1);
-        assert_eq!(pushers.find(&account, HASHED_MS - 1), Found::Pusher(Arc::clone(&name)));
-        assert_eq!(pushers.find(&account, HASHED_MS + BELIEVED_MS), Found::Nothing);
-        pushers.remember(account, &name, Some(password("2")), pushers.epoch(), HASHED_MS);
-        assert!(matches!(pushers.find(&account, HASHED_MS + BELIEVED_MS), Found::Perhaps(_)));
+        assert_eq!(bearers.find(&account, BELIEVED_MS), Found::Perhaps(right));
+        bearers.remember(account, &bearer, Some(password("1")), bearers.epoch(), HASHED_MS - 1);
+        assert_eq!(bearers.find(&account, HASHED_MS - 1), Found::Bearer(Arc::clone(&bearer)));
+        assert_eq!(bearers.find(&account, HASHED_MS + BELIEVED_MS), Found::Nothing);
+        bearers.remember(account, &bearer, Some(password("2")), bearers.epoch(), HASHED_MS);
+        assert!(matches!(bearers.find(&account, HASHED_MS + BELIEVED_MS), Found::Perhaps(_)));
     }
 
     #[test]
     fn what_was_asked_before_a_change_is_not_believed_after_it() {
-        let (pushers, name) = (Pushers::new(), Arc::<str>::from("token"));
-        let proof = pushers.proof(b"Bearer x");
-        let epoch = pushers.epoch();
-        pushers.remember(proof, &name, None, epoch, 0);
-        pushers.forget();
-        assert_eq!(pushers.find(&proof, 0), Found::Nothing);
-        pushers.remember(proof, &name, None, epoch, 0);
-        assert_eq!(pushers.find(&proof, 0), Found::Nothing);
+        let (bearers, bearer) = (Bearers::new(), bearer("token"));
+        let proof = bearers.proof(b"Bearer x");
+        let epoch = bearers.epoch();
+        bearers.remember(proof, &bearer, None, epoch, 0);
+        bearers.forget();
+        assert_eq!(bearers.find(&proof, 0), Found::Nothing);
+        bearers.remember(proof, &bearer, None, epoch, 0);
+        assert_eq!(bearers.find(&proof, 0), Found::Nothing);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let (pushers, name) = (Pushers::new(), Arc::<str>::from("token"));
+        let (bearers, bearer) = (Bearers::new(), bearer("token"));
         for n in 0..3 * MOST {
-            let proof = pushers.proof(&n.to_le_bytes());
-            pushers.remember(proof, &name, None, pushers.epoch(), 0);
+            let proof = bearers.proof(&n.to_le_bytes());
+            bearers.remember(proof, &bearer, None, bearers.epoch(), 0);
         }
-        assert!(pushers.memory.lock().known.len() <= MOST);
+        assert!(bearers.memory.lock().known.len() <= MOST);
     }
 }
