@@ -10,17 +10,26 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod account;
+mod agents;
+mod audit;
 mod hosts;
 mod live;
 mod people;
+mod settings;
 mod tokens;
 
+pub use account::{
+    Account, ChangePassword, ConfirmPassword, ConfirmSecondFactor, OpenSession, OpenSessionList,
+    RecoveryCodes, SecondFactorSecret, Session, SignIn, SignInWays,
+};
+pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
-pub use people::{Session, SignIn};
-pub use tokens::{
-    Agent, AgentList, ApiToken, ApiTokenList, CreateApiToken, CreateEnrollToken, NewSecret, Role,
-};
+pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
+pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
+pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

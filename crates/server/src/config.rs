@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::oidc::OidcConfig;
 use crate::tls::TlsMode;
 
 /// Settings of one server.
@@ -20,6 +21,8 @@ pub struct ServerConfig {
     pub retention_bytes: Option<u64>,
     /// Password of the first administrator; one is made if there is none here and no account yet.
     pub admin_password: Option<String>,
+    /// The identity provider where people may sign in too.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Where things lie in a data folder.

@@ -16,6 +16,7 @@
 //!     retention_ms: 400 * 86_400_000,
 //!     retention_bytes: None,
 //!     admin_password: None,
+//!     oidc: None,
 //! };
 //! let running = start(config, Arc::new(SystemClock::new())).await?;
 //! println!("listening on {}", running.address());
@@ -35,12 +36,14 @@ mod http;
 mod ingest;
 mod latest;
 mod listener;
+mod oidc;
 mod own_names;
 mod refusals;
 mod roster;
 mod shares;
 mod tasks;
 mod throttle;
+mod totp;
 
 pub mod local;
 pub mod secrets;
@@ -49,6 +52,7 @@ mod tls;
 
 pub use config::{ServerConfig, data_paths};
 pub use http::{Access, Route, openapi_document, routes};
+pub use oidc::{OidcConfig, OidcError, TokenError};
 pub use start::{FirstSignIn, Running, StartError, start};
 pub use store::{Done, Embedded, MetricStore, QueryError, QueryRun, StopOnDrop};
 pub use tls::{TlsError, TlsMode, format_fingerprint, stored_ca_fingerprint};

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
+use crate::oidc::{OidcError, Provider};
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The metadata database cannot be opened.
     #[error("{0}")]
     Meta(#[from] MetaError),
+    /// The identity provider cannot be used.
+    #[error("{0}")]
+    Oidc(#[from] OidcError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
@@ -117,14 +121,16 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
              if this is not meant, stop the server and restore the file from a backup"
         );
     }
+    let provider = config.oidc.clone().map(Provider::new).transpose()?;
     let meta = Meta::open(&Location::Sqlite(meta_path)).await?;
-    let first_sign_in = ensure_administrator(&meta, config.admin_password, clock.now_ms()).await?;
+    let first_sign_in = ensure_administrator(&meta, config.admin_password.clone(), clock.now_ms()).await?;
 
     let (stop, stopped) = watch::channel(false);
     let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
     let app = Arc::new(App::new(Parts {
         clock,
-        retention_ms: config.retention_ms,
+        config: ServerConfig { admin_password: None, ..config },
+        provider,
         certificate: served,
         ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
         store,

@@ -48,6 +48,7 @@ impl Server {
             retention_ms: 86_400_000,
             retention_bytes: None,
             admin_password: Some("a long enough password".into()),
+            oidc: None,
         };
         let clock = Arc::new(SystemClock::new());
         let now_ms = clock.now_ms();

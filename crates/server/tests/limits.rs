@@ -30,6 +30,7 @@ impl Server {
             retention_ms: 86_400_000,
             retention_bytes: None,
             admin_password: Some(PASSWORD.into()),
+            oidc: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());

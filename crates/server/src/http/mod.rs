@@ -1,12 +1,15 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
+mod account;
 mod admin_tsdb;
 mod agents;
 mod answer;
 mod assets;
+mod audit;
 mod authority;
 mod bearer;
 mod each_request;
+mod enroll_tokens;
 mod failure;
 mod federate;
 mod health;
@@ -14,20 +17,26 @@ mod hosts;
 mod json_body;
 mod live;
 mod openapi;
+mod passwords;
+mod people;
 mod prometheus;
 mod prometheus_inventory;
 mod prometheus_params;
 mod prometheus_reply;
 mod prometheus_status;
 mod prometheus_work;
+mod provider_sign_in;
 mod push;
 mod push_authority;
 mod push_body;
 mod push_metrics;
 mod remote_read;
 mod routes;
+mod second_factor;
 mod self_metrics;
 mod sessions;
+mod settings;
+mod sign_in;
 mod tokens;
 
 pub use openapi::document as openapi_document;
@@ -105,17 +114,65 @@ fn answers() -> Routes {
         .get("/metrics", Reader, self_metrics::metrics)
         .merge(prometheus_routes())
         .get("/api/muster/openapi.json", Anyone, openapi::serve)
+        .get("/api/muster/v1/about", Reader, health::about)
+        .get("/api/muster/v1/settings", Reader, settings::show)
+        .get("/api/muster/v1/hosts", Reader, hosts::list)
+        .merge(account_routes())
+        .merge(administration_routes())
+}
+
+/// Signing in, and one's own account.
+fn account_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/sign-in", Anyone, sessions::ways)
+        .get("/api/muster/v1/sign-in/provider", Anyone, provider_sign_in::begin)
+        .get("/api/muster/v1/sign-in/provider/callback", Anyone, provider_sign_in::callback)
         .post("/api/muster/v1/session", Anyone, sessions::sign_in)
         .get("/api/muster/v1/session", SignedIn, sessions::show)
         .delete("/api/muster/v1/session", Person, sessions::sign_out)
-        .get("/api/muster/v1/about", Reader, health::about)
-        .get("/api/muster/v1/hosts", Reader, hosts::list)
+        .get("/api/muster/v1/account", Person, account::show)
+        .post("/api/muster/v1/account/password", Person, account::change_password)
+        .get("/api/muster/v1/account/sessions", Person, account::sessions)
+        .delete("/api/muster/v1/account/sessions", Person, account::end_other_sessions)
+        .delete("/api/muster/v1/account/sessions/{id}", Person, account::end_session)
+        .post("/api/muster/v1/account/second-factor", Person, second_factor::begin)
+        .post("/api/muster/v1/account/second-factor/confirm", Person, second_factor::turn_on)
+        .post(
+            "/api/muster/v1/account/second-factor/recovery-codes",
+            Person,
+            second_factor::renew_codes,
+        )
+        .post("/api/muster/v1/account/second-factor/remove", Person, second_factor::turn_off)
+}
+
+/// People, tokens, agents, and what was done to them.
+fn administration_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/people", Administrator, people::list)
+        .post("/api/muster/v1/people", Administrator, people::create)
+        .patch("/api/muster/v1/people/{id}", Administrator, people::change)
+        .delete("/api/muster/v1/people/{id}", Administrator, people::remove)
+        .post("/api/muster/v1/people/{id}/password", Administrator, people::set_password)
+        .delete(
+            "/api/muster/v1/people/{id}/second-factor",
+            Administrator,
+            people::remove_second_factor,
+        )
+        .get("/api/muster/v1/people/{id}/sessions", Administrator, people::sessions)
+        .delete("/api/muster/v1/people/{id}/sessions", Administrator, people::end_sessions)
+        .delete("/api/muster/v1/people/{id}/sessions/{session}", Administrator, people::end_session)
         .get("/api/muster/v1/tokens", Administrator, tokens::list)
         .post("/api/muster/v1/tokens", Administrator, tokens::create)
         .delete("/api/muster/v1/tokens/{id}", Administrator, tokens::revoke)
-        .post("/api/muster/v1/enroll-tokens", Administrator, tokens::create_enroll)
+        .get("/api/muster/v1/enroll-tokens", Administrator, enroll_tokens::list)
+        .post("/api/muster/v1/enroll-tokens", Administrator, enroll_tokens::create)
+        .delete("/api/muster/v1/enroll-tokens/{id}", Administrator, enroll_tokens::revoke)
         .get("/api/muster/v1/agents", Reader, agents::list)
+        .patch("/api/muster/v1/agents/{id}", Administrator, agents::change)
         .delete("/api/muster/v1/agents/{id}", Administrator, agents::revoke)
+        .post("/api/muster/v1/agents/{id}/forget", Administrator, agents::forget)
+        .get("/api/muster/v1/audit", Administrator, audit::list)
+        .get("/api/muster/v1/audit.csv", Administrator, audit::export)
 }
 
 /// What lasts.

@@ -69,6 +69,15 @@ impl Routes {
         self.on(Method::POST, path, access, handler)
     }
 
+    pub(super) fn patch<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::PATCH, path, access, handler)
+    }
+
     pub(super) fn delete<T: 'static>(
         self,
         path: &'static str,

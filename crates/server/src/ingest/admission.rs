@@ -6,6 +6,9 @@ use muster_wire::{Identity, RejectCode};
 
 use crate::secrets::hash_secret;
 
+/// What is said of a name that [`is_host_name`] refuses.
+pub(crate) const BAD_HOST_NAME: &str = "a host name has 1 to 253 letters, digits, dots, hyphens, underscores or colons, \
+                                        the first one a letter or a digit";
 /// The longest name a host may have.
 const MAX_INSTANCE_BYTES: usize = 253;
 
@@ -101,7 +104,7 @@ fn signature_is_right(identity: &Identity) -> bool {
 }
 
 /// Host names are shown, and are part of addresses and queries: only what is harmless everywhere.
-fn is_host_name(name: &str) -> bool {
+pub(crate) fn is_host_name(name: &str) -> bool {
     (1..=MAX_INSTANCE_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
