@@ -11,6 +11,7 @@
 //!
 //! let config = ServerConfig {
 //!     data_dir: "/var/lib/muster".into(),
+//!     database: None,
 //!     listen: "127.0.0.1:6868".parse()?,
 //!     tls: TlsMode::Off,
 //!     retention_ms: 400 * 86_400_000,
@@ -25,6 +26,7 @@
 //! ```
 
 mod config;
+mod database;
 mod start;
 
 mod app;
@@ -48,6 +50,7 @@ mod store;
 mod tls;
 
 pub use config::{ServerConfig, data_paths};
+pub use database::{DatabaseError, location, move_to_server, open_beside};
 pub use http::openapi_document;
 pub use start::{FirstSignIn, Running, StartError, start};
 pub use store::{Done, Embedded, MetricStore, QueryError, QueryRun, StopOnDrop};

@@ -81,7 +81,7 @@ pub(crate) async fn revoke(
     let Some(agent) = agents.into_iter().find(|agent| agent.id == id && !agent.revoked) else {
         return Err(ApiFailure::not_found("there is no such agent"));
     };
-    app.meta.revoke_agent(&id).await?;
+    app.meta.revoke_agent(&who.actor(), &id, app.clock.now_ms()).await?;
     app.roster.revoke(&agent.instance);
     tracing::info!(by = who.name, instance = agent.instance, "agent revoked");
     Ok(StatusCode::NO_CONTENT)

@@ -4,14 +4,15 @@
 //! A permission comes from a session cookie or a bearer token; there is no other way to make one, and so no
 //! route that forgets to check.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use muster_meta::{Permission, Role};
+use muster_meta::{Actor, ActorKind, Permission, Role};
 
 use super::failure::ApiFailure;
 use crate::app::App;
@@ -31,6 +32,10 @@ pub(crate) const SESSION_LIFE_MS: i64 = 7 * 86_400_000;
 pub(crate) struct SignedIn {
     /// Name of the account or token.
     pub(crate) name: String,
+    /// Number of the account or token.
+    pub(crate) id: String,
+    /// Where the request comes from; empty where that does not matter.
+    pub(crate) address: String,
     pub(crate) role: Role,
     pub(crate) expires_ms: Option<i64>,
     /// The number of the session; none for a token.
@@ -44,6 +49,12 @@ impl SignedIn {
     pub(crate) fn principal(&self) -> String {
         let kind = if self.session.is_some() { "account" } else { "token" };
         format!("{kind} {}", self.name)
+    }
+
+    /// How the audit log names them.
+    pub(crate) fn actor(&self) -> Actor {
+        let kind = if self.session.is_some() { ActorKind::User } else { ActorKind::Token };
+        Actor::new(kind, &self.id, &self.name, &self.address)
     }
 
     /// Whether the session or token still lets somebody read. A database that does not answer ends nothing.
@@ -72,8 +83,12 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiFailure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = address.map(|ConnectInfo(address)| address.ip().to_string());
+        let address = address.unwrap_or_default();
         if let Some(token) = token(&parts.headers) {
-            return by_token(app, hash_secret(&token)).await;
+            let who = by_token(app, hash_secret(&token)).await?;
+            return Ok(Self { address, ..who });
         }
         let Some(secret) = session_secret(&parts.headers, app.secure) else {
             return Err(ApiFailure::not_signed_in());
@@ -81,7 +96,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         if !is_same_site(&parts.method, &parts.headers) {
             return Err(ApiFailure::forbidden("this request came from another site"));
         }
-        by_session(app, hash_secret(secret)).await
+        let who = by_session(app, hash_secret(secret)).await?;
+        Ok(Self { address, ..who })
     }
 }
 
@@ -125,6 +141,8 @@ pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedI
     }
     Ok(SignedIn {
         name: token.name,
+        id: token.id,
+        address: String::new(),
         role: token.role,
         expires_ms: token.expires_ms,
         session: None,
@@ -137,15 +155,17 @@ async fn by_session(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFai
     let Some((session, user)) = app.meta.session_by_hash(&secret_hash, now_ms).await? else {
         return Err(ApiFailure::not_signed_in());
     };
-    let extended = (now_ms + SESSION_IDLE_MS).min(session.created_ms + SESSION_LIFE_MS);
+    let extended = (now_ms + SESSION_IDLE_MS).min(session.ends_ms);
     let expires_ms = session.expires_ms.max(extended);
     if extended - session.expires_ms > TOUCH_EVERY_MS
-        && let Err(error) = app.meta.extend_session(&session.id, expires_ms).await
+        && let Err(error) = app.meta.touch_session(&session, expires_ms, now_ms).await
     {
         tracing::warn!(%error, "a session is not extended");
     }
     Ok(SignedIn {
         name: user.name,
+        id: user.id,
+        address: String::new(),
         role: user.role,
         expires_ms: Some(expires_ms),
         session: Some(session.id),
@@ -174,7 +194,7 @@ pub(crate) fn cookie_name(secure: bool) -> String {
     if secure { format!("__Host-{COOKIE}") } else { COOKIE.to_owned() }
 }
 
-fn session_secret(headers: &HeaderMap, secure: bool) -> Option<&str> {
+pub(super) fn session_secret(headers: &HeaderMap, secure: bool) -> Option<&str> {
     let wanted = cookie_name(secure);
     headers
         .get_all(header::COOKIE)

@@ -97,7 +97,9 @@ async fn by_account(
         Found::Pusher(name) => return Ok(Pusher { name }),
         Found::Perhaps(right) => {
             let user = app.meta.user_by_name(&right.account).await?;
-            if let Some(user) = user.filter(|user| user.password_hash == right.password_hash) {
+            if let Some(user) =
+                user.filter(|user| !user.disabled && user.password_hash == right.password_hash)
+            {
                 return admit(app, proof, &user.name, user.role, Some(right), epoch);
             }
         }

@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Response};
 use muster_api::{Failure, Session, SignIn};
 use muster_meta::{NewSession, User};
 
-use super::authority::{SESSION_IDLE_MS, SignedIn, cookie_name, is_same_site};
+use super::authority::{
+    SESSION_IDLE_MS, SESSION_LIFE_MS, SignedIn, cookie_name, is_same_site, session_secret,
+};
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
 use crate::app::App;
 use crate::local::api_role;
-use crate::secrets::{Secret, SecretKind, verify_password};
+use crate::secrets::{Secret, SecretKind, hash_secret, verify_password};
 
 /// The longest name or password that is looked at.
 const MAX_CREDENTIAL_BYTES: usize = 1_024;
@@ -39,7 +41,7 @@ pub(crate) async fn sign_in(
         return Err(ApiFailure::forbidden("this request came from another site"));
     }
     let user = authenticate(&app, address.ip(), &request).await?;
-    open_session(&app, &user, address).await
+    open_session(&app, &user, address, &headers).await
 }
 
 /// The account of this name and password. Attempts are counted and slowed down, by address and account.
@@ -90,10 +92,16 @@ async fn check_password(app: &Arc<App>, request: &SignIn) -> Result<Option<User>
         verify_password(&password, &hash)
     });
     let right = hashing.await.map_err(|_| ApiFailure::internal())?;
-    Ok(user.filter(|_| right))
+    Ok(user.filter(|user| right && !user.disabled))
 }
 
-async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Response, ApiFailure> {
+async fn open_session(
+    app: &App,
+    user: &User,
+    address: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<Response, ApiFailure> {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let now_ms = app.clock.now_ms();
     let expires_ms = now_ms + SESSION_IDLE_MS;
     let secret = Secret::generate(SecretKind::Session);
@@ -101,7 +109,10 @@ async fn open_session(app: &App, user: &User, address: SocketAddr) -> Result<Res
         secret_hash: secret.hash(),
         user_id: user.id.clone(),
         expires_ms,
+        ends_ms: now_ms + SESSION_LIFE_MS,
         address: address.ip().to_string(),
+        user_agent: user_agent.unwrap_or_default().to_owned(),
+        replaces: session_secret(headers, app.secure).map(hash_secret),
     };
     app.meta.create_session(session, now_ms).await?;
     app.meta.delete_expired_sessions(now_ms).await?;
@@ -133,10 +144,11 @@ pub(crate) async fn sign_out(
     State(app): State<Arc<App>>,
     who: SignedIn,
 ) -> Result<Response, ApiFailure> {
+    let actor = who.actor();
     let Some(session) = who.session else {
         return Err(ApiFailure::bad_request("a token cannot sign out; revoke it instead"));
     };
-    app.meta.delete_session(&session).await?;
+    app.meta.delete_session(&actor, &session, app.clock.now_ms()).await?;
     app.authority_changed.notify_waiters();
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, app.secure, "", 0);

@@ -56,7 +56,7 @@ pub(crate) async fn create(
         secret_hash: secret.hash(),
         expires_ms,
     };
-    match app.meta.create_api_token(new, now_ms).await {
+    match app.meta.create_api_token(&who.actor(), new, now_ms).await {
         Ok(token) => {
             app.pushers.forget();
             tracing::info!(by = who.name, name, "API token made");
@@ -86,8 +86,8 @@ pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiFailure> {
-    match app.meta.revoke_api_token(&id).await {
-        Ok(()) => {}
+    match app.meta.revoke_api_token(&who.actor(), &id, app.clock.now_ms()).await {
+        Ok(_) => {}
         Err(MetaError::NotFound { .. }) => {
             return Err(ApiFailure::not_found("there is no such token"));
         }
@@ -121,8 +121,9 @@ pub(crate) async fn create_enroll(
         uses: request.uses,
         expires_ms,
         groups: request.groups,
+        tags: Vec::new(),
     };
-    let token = app.meta.create_enroll_token(new, now_ms).await?;
+    let token = app.meta.create_enroll_token(&who.actor(), new, now_ms).await?;
     tracing::info!(by = who.name, uses = request.uses, "enrolment token made");
     Ok(Json(NewSecret {
         id: token.id,
