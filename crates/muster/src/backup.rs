@@ -19,12 +19,13 @@ pub(crate) const LIST_NAME: &str = "backup.json";
 /// The version of the list.
 pub(crate) const FORMAT: u32 = 1;
 /// What is of one process only, or comes into the backup by other ways.
-const NOT_COPIED: [&str; 9] = [
+const NOT_COPIED: [&str; 10] = [
     "metrics",
     "snapshots",
     "muster.db",
     "muster.db-wal",
     "muster.db-shm",
+    "database",
     "address",
     ".writable",
     "lost+found",

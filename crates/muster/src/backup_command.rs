@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use muster_environment::{Clock as _, RealDisk, SystemClock, replace_private_file};
-use muster_server::data_paths;
+use muster_meta::{DatabaseUrl, Location, copy_database};
+use muster_server::{data_paths, location, move_to_server};
 use serde_json::json;
 
 use crate::backup::{self, Backup, FORMAT, LIST_NAME};
 use crate::cli::{BackupArgs, RestoreArgs};
-use crate::settings::state_dir;
+use crate::place::Place;
+use crate::settings::{database_url, state_dir};
 use crate::size::format_size;
 use crate::table;
 
@@ -18,7 +20,8 @@ const FAULTS_TOLD: usize = 5;
 
 /// Copies all that a server keeps, also beside it.
 pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
-    let data_dir = args.data_dir.unwrap_or_else(|| state_dir("muster"));
+    let place = Place::of(&args.place)?;
+    let data_dir = place.data_dir.clone();
     if !data_paths::metrics(&data_dir).join("MANIFEST").exists() {
         bail!(
             "there is no Muster data in {}; name the data folder of a server with --data-dir",
@@ -27,7 +30,7 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     }
     refuse_nested(&args.to, &data_dir)?;
     backup::make_empty(&args.to)?;
-    let made = match make(&data_dir, &args.to).await {
+    let made = match make(&place, &args.to).await {
         Ok(made) => made,
         Err(error) => {
             // Half a backup is only in the way of the next.
@@ -58,19 +61,15 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn make(data_dir: &Path, to: &Path) -> anyhow::Result<Backup> {
+async fn make(place: &Place, to: &Path) -> anyhow::Result<Backup> {
+    let data_dir = place.data_dir();
     let now = jiff::Timestamp::from_millisecond(SystemClock::new().now_ms())?;
     let store = muster_tsdb::copy_store(
         &RealDisk,
         &data_paths::metrics(data_dir),
         &data_paths::metrics(to),
     )?;
-    let database = data_paths::meta(data_dir);
-    if database.exists() {
-        muster_meta::copy_database(&database, &data_paths::meta(to)).await?;
-    } else {
-        tracing::warn!(path = %database.display(), "there is no metadata database; the backup has the samples only");
-    }
+    copy_metadata(place, &data_paths::meta(to)).await?;
     backup::copy_rest(data_dir, to)?;
     let files = backup::list_files(to)?;
     let made = Backup {
@@ -87,8 +86,30 @@ async fn make(data_dir: &Path, to: &Path) -> anyhow::Result<Backup> {
     Ok(made)
 }
 
+/// Whatever kind of database the metadata is in, the backup holds a SQLite file.
+async fn copy_metadata(place: &Place, to: &Path) -> anyhow::Result<()> {
+    match location(place.data_dir(), place.database.as_ref())? {
+        Location::Sqlite(path) if path.exists() => Ok(copy_database(&path, to).await?),
+        Location::Sqlite(path) => {
+            tracing::warn!(path = %path.display(), "there is no metadata database; the backup has the samples only");
+            Ok(())
+        }
+        _ => Ok(place.open().await?.copy_to_file(to).await?),
+    }
+}
+
+/// Brings the metadata of a restored folder into a database server. The file stays behind only if that failed.
+async fn move_metadata(data_dir: &Path, url: &DatabaseUrl) -> anyhow::Result<()> {
+    let file = data_paths::meta(data_dir);
+    if !file.exists() {
+        bail!("the backup holds no metadata, so none can go into {url}; leave --database-url out");
+    }
+    move_to_server(data_dir, &file, url).await?;
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+}
+
 /// Makes a data folder from a backup.
-pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let data_dir = args.data_dir.clone().unwrap_or_else(|| state_dir("muster"));
     refuse_nested(&data_dir, &args.from)?;
     let found = backup::read_list(&args.from)?;
@@ -103,7 +124,12 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         );
     }
     backup::make_empty(&data_dir).context("nothing was restored")?;
-    if let Err(error) = backup::copy_back(&args.from, &found, &data_dir) {
+    let database = database_url(args.database_url.as_deref())?;
+    let mut restored = backup::copy_back(&args.from, &found, &data_dir);
+    if let (Ok(()), Some(url)) = (&restored, &database) {
+        restored = move_metadata(&data_dir, url).await;
+    }
+    if let Err(error) = restored {
         backup::empty(&data_dir);
         return Err(error.context("nothing was restored"));
     }

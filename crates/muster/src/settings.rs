@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use muster_meta::DatabaseUrl;
 use muster_series::parse_duration_ms;
 use muster_server::{ServerConfig, TlsMode};
 
@@ -19,7 +20,8 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 5] = ["data_dir", "listen", "tls", "retention", "retention_size"];
+const KEYS: [&str; 6] =
+    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size"];
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +32,7 @@ pub(crate) enum Flavor {
 
 /// The settings of a server.
 pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<ServerConfig> {
-    let file = match &args.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| {
-                format!("cannot read the configuration file {}", path.display())
-            })?;
-            parse_file(&text).with_context(|| format!("in {}", path.display()))?
-        }
-        None => FileSettings::default(),
-    };
+    let file = file_settings(args.config.as_deref())?;
     let listen = match (args.listen, file.listen) {
         (Some(listen), _) => listen,
         (None, Some(text)) => text.parse().with_context(|| {
@@ -56,12 +50,26 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
     let retention_bytes = retention_size.as_deref().map(retention_bytes).transpose()?;
     Ok(ServerConfig {
         data_dir: args.data_dir.or(file.data_dir).unwrap_or_else(|| state_dir("muster")),
+        database: database_url(args.database_url.as_deref().or(file.database_url.as_deref()))?,
         tls: tls_mode(tls.as_deref(), listen.ip())?,
         listen,
         retention_ms,
         retention_bytes,
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
     })
+}
+
+/// What the configuration file says; nothing if there is none.
+pub(crate) fn file_settings(path: Option<&Path>) -> anyhow::Result<FileSettings> {
+    let Some(path) = path else { return Ok(FileSettings::default()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    parse_file(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// The address of a metadata database; an empty one is none, so that an environment variable can be blanked.
+pub(crate) fn database_url(text: Option<&str>) -> anyhow::Result<Option<DatabaseUrl>> {
+    text.filter(|text| !text.is_empty()).map(|text| Ok(text.parse()?)).transpose()
 }
 
 fn retention_bytes(text: &str) -> anyhow::Result<u64> {
@@ -119,8 +127,9 @@ pub(crate) fn state_dir(name: &str) -> PathBuf {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct FileSettings {
-    data_dir: Option<PathBuf>,
+pub(crate) struct FileSettings {
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) database_url: Option<String>,
     listen: Option<String>,
     tls: Option<String>,
     retention: Option<String>,
@@ -140,6 +149,7 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
         };
         match key.as_str() {
             "data_dir" => settings.data_dir = Some(value.into()),
+            "database_url" => settings.database_url = Some(value),
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
             "retention" => settings.retention = Some(value),

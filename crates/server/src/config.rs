@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use muster_meta::DatabaseUrl;
+
 use crate::oidc::OidcConfig;
 use crate::tls::TlsMode;
 
@@ -11,6 +13,8 @@ use crate::tls::TlsMode;
 pub struct ServerConfig {
     /// Holds everything that survives a restart.
     pub data_dir: PathBuf,
+    /// The metadata database; none is a SQLite file in the data folder.
+    pub database: Option<DatabaseUrl>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How connections are secured.
@@ -39,7 +43,7 @@ pub mod data_paths {
         data_dir.join("snapshots")
     }
 
-    /// The metadata database.
+    /// The metadata database, where it is a SQLite file.
     pub fn meta(data_dir: &Path) -> PathBuf {
         data_dir.join("muster.db")
     }

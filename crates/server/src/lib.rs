@@ -11,6 +11,7 @@
 //!
 //! let config = ServerConfig {
 //!     data_dir: "/var/lib/muster".into(),
+//!     database: None,
 //!     listen: "127.0.0.1:6868".parse()?,
 //!     tls: TlsMode::Off,
 //!     retention_ms: 400 * 86_400_000,
@@ -26,6 +27,7 @@
 //! ```
 
 mod config;
+mod database;
 mod start;
 
 mod app;
@@ -51,6 +53,7 @@ mod store;
 mod tls;
 
 pub use config::{ServerConfig, data_paths};
+pub use database::{DatabaseError, location, move_to_server, open_beside};
 pub use http::{Access, Route, openapi_document, routes};
 pub use oidc::{OidcConfig, OidcError, TokenError};
 pub use start::{FirstSignIn, Running, StartError, start};

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_environment::Clock;
-use muster_meta::{Location, Meta, MetaError, NewUser, Role};
+use muster_meta::{Actor, Meta, MetaError, NewUser, Role};
 use muster_tsdb::{OpenReport, TsdbError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
+use crate::database::{self, DatabaseError};
 use crate::oidc::{OidcError, Provider};
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The metadata database cannot be opened.
     #[error("{0}")]
     Meta(#[from] MetaError),
+    /// It is not known which metadata database belongs to the data folder.
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
     /// The identity provider cannot be used.
     #[error("{0}")]
     Oidc(#[from] OidcError),
@@ -113,17 +117,10 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let served = keeper.as_ref().map(Keeper::served);
     let tls_config = served.clone().map(tls::server_config).transpose()?;
     let store = open_store(&config, &clock).await?;
-    let meta_path = data_paths::meta(&config.data_dir);
-    if !meta_path.exists() && store.stats().series + store.stats().blocks > 0 {
-        tracing::warn!(
-            path = %meta_path.display(),
-            "there are samples but no metadata database: accounts, tokens and agents start anew; \
-             if this is not meant, stop the server and restore the file from a backup"
-        );
-    }
     let provider = config.oidc.clone().map(Provider::new).transpose()?;
-    let meta = Meta::open(&Location::Sqlite(meta_path)).await?;
-    let first_sign_in = ensure_administrator(&meta, config.admin_password.clone(), clock.now_ms()).await?;
+    let meta = open_meta(&config, store.stats().series + store.stats().blocks > 0).await?;
+    let password = config.admin_password.clone();
+    let first_sign_in = ensure_administrator(&meta, password, clock.now_ms()).await?;
 
     let (stop, stopped) = watch::channel(false);
     let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
@@ -194,6 +191,25 @@ impl Running {
     }
 }
 
+async fn open_meta(config: &ServerConfig, has_samples: bool) -> Result<Meta, StartError> {
+    let path = data_paths::meta(&config.data_dir);
+    if config.database.is_none() && !path.exists() && has_samples {
+        tracing::warn!(
+            path = %path.display(),
+            "there are samples but no metadata database: accounts, tokens and agents start anew; \
+             if this is not meant, stop the server and restore the file from a backup"
+        );
+    }
+    let meta = database::open(&config.data_dir, config.database.as_ref()).await?;
+    if config.database.is_some() {
+        tracing::info!(
+            database = meta.place(),
+            "people, tokens and agents are kept in a database server"
+        );
+    }
+    Ok(meta)
+}
+
 fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::DataDir { path: path.into(), source };
     let fresh = !path.exists();
@@ -259,8 +275,9 @@ async fn ensure_administrator(
     let password = password.or_else(|| generated_password.clone()).unwrap_or_default();
     let hashing = tokio::task::spawn_blocking(move || hash_password(&password));
     let password_hash = hashing.await.map_err(|error| StartError::Defect(error.to_string()))?;
-    let user = NewUser { name: FIRST_USER.into(), password_hash, role: Role::Admin };
-    meta.create_user(user, now_ms).await?;
+    let user =
+        NewUser { name: FIRST_USER.into(), password_hash, role: Role::Admin, identity: None };
+    meta.create_user(&Actor::server(), user, now_ms).await?;
     Ok(Some(FirstSignIn { user: FIRST_USER, generated_password }))
 }
 

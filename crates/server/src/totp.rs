@@ -49,7 +49,8 @@ fn truncated(secret: &[u8], step: i64) -> u32 {
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let digest = tag.as_ref();
     let offset = usize::from(digest[digest.len() - 1] & 0xf);
-    let four = digest[offset..offset + 4].try_into().expect("the offset is 15 at most, of 20 bytes");
+    let four =
+        digest[offset..offset + 4].try_into().expect("the offset is 15 at most, of 20 bytes");
     u32::from_be_bytes(four) & 0x7fff_ffff
 }
 
@@ -80,7 +81,9 @@ pub(crate) fn uri(account: &str, secret: &[u8]) -> String {
         }
     }
     let secret = base32(secret);
-    format!("otpauth://totp/Muster:{name}?secret={secret}&issuer=Muster&algorithm=SHA1&digits=6&period=30")
+    format!(
+        "otpauth://totp/Muster:{name}?secret={secret}&issuer=Muster&algorithm=SHA1&digits=6&period=30"
+    )
 }
 
 #[cfg(test)]
@@ -97,7 +100,9 @@ mod tests {
         let code = format!("{:06}", eight_digits % 1_000_000);
         let step = now_ms.div_euclid(STEP_MS);
         assert_eq!(step_of(&code, SECRET, now_ms), Some(step));
-        for (late_ms, found) in [(-STEP_MS, true), (STEP_MS, true), (-2 * STEP_MS, false), (2 * STEP_MS, false)] {
+        for (late_ms, found) in
+            [(-STEP_MS, true), (STEP_MS, true), (-2 * STEP_MS, false), (2 * STEP_MS, false)]
+        {
             assert_eq!(step_of(&code, SECRET, now_ms + late_ms).is_some(), found, "{late_ms}");
         }
     }
@@ -125,7 +130,15 @@ mod tests {
     #[test]
     fn base32_is_that_of_the_rfc() {
         // RFC 4648, section 10, without padding.
-        for (bytes, text) in [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB"), ("foobar", "MZXW6YTBOI")] {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "MY"),
+            ("fo", "MZXQ"),
+            ("foo", "MZXW6"),
+            ("foob", "MZXW6YQ"),
+            ("fooba", "MZXW6YTB"),
+            ("foobar", "MZXW6YTBOI"),
+        ] {
             assert_eq!(base32(bytes.as_bytes()), text);
         }
     }
@@ -133,6 +146,9 @@ mod tests {
     #[test]
     fn any_account_name_fits_into_the_address() {
         let uri = uri("Ada & 王?", b"foobar");
-        assert!(uri.starts_with("otpauth://totp/Muster:Ada%20%26%20%E7%8E%8B%3F?secret=MZXW6YTBOI&"), "{uri}");
+        assert!(
+            uri.starts_with("otpauth://totp/Muster:Ada%20%26%20%E7%8E%8B%3F?secret=MZXW6YTBOI&"),
+            "{uri}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use muster_environment::{Clock as _, RealDisk, SystemClock};
-use muster_meta::Role;
+use muster_meta::{Actor, Role};
 use muster_series::Labels;
 use muster_server::{Running, ServerConfig, TlsMode, local, start};
 use muster_tsdb::{Db, Options, WriteBatch, inspect};
@@ -43,6 +43,7 @@ impl Server {
         fill(&dir.path().join("metrics"));
         let config = ServerConfig {
             data_dir: dir.path().into(),
+            database: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
@@ -55,8 +56,11 @@ impl Server {
         let running = start(config, clock).await.unwrap();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let token = |role, name: &'static str| {
-            let dir = dir.path().to_owned();
-            async move { local::create_api_token(&dir, name, role, None, now_ms).await.unwrap() }
+            let meta = running.meta().clone();
+            async move {
+                let by = Actor::server();
+                local::create_api_token(&meta, &by, name, role, None, now_ms).await.unwrap()
+            }
         };
         let admin = token(Role::Admin, "admin").await;
         let viewer = token(Role::Viewer, "viewer").await;

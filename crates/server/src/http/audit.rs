@@ -18,7 +18,8 @@ use crate::app::App;
 /// How many entries a page has if the request does not say.
 const PAGE: u64 = 100;
 /// The columns of the export.
-const COLUMNS: &str = "time,actor_kind,actor,actor_id,address,action,target_kind,target,target_id,before,after\r\n";
+const COLUMNS: &str =
+    "time,actor_kind,actor,actor_id,address,action,target_kind,target,target_id,before,after\r\n";
 
 /// What a request wants to see.
 #[derive(Debug, PartialEq, Eq)]
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_parameter_that_means_nothing_is_refused() {
-        let found = wanted("actor=ada&action=user&from_ms=5&limit=5000&cursor=&target=%E7%8E%8B").unwrap();
+        let found =
+            wanted("actor=ada&action=user&from_ms=5&limit=5000&cursor=&target=%E7%8E%8B").unwrap();
         let filter = AuditFilter {
             from_ms: Some(5),
             until_ms: None,

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agents, audit, enroll_tokens, health, hosts, live, people, provider_sign_in, second_factor, sessions, settings, tokens,
+    account, agents, audit, enroll_tokens, health, hosts, live, people, provider_sign_in,
+    second_factor, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]

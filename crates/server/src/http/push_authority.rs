@@ -40,7 +40,10 @@ impl FromRequestParts<Arc<App>> for Pusher {
             Credentials::Account { user, password } => {
                 let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
                 let address = address.ok_or_else(ApiFailure::internal)?.0.ip();
-                admit(&*of_account(app, proof, address, SignIn { user, password, code: None }).await?)
+                admit(
+                    &*of_account(app, proof, address, SignIn { user, password, code: None })
+                        .await?,
+                )
             }
         }
     }

@@ -40,7 +40,7 @@ pub(crate) async fn show(_: Reader, State(app): State<Arc<App>>) -> Json<Setting
             block_bytes: stats.block_bytes,
             log_bytes: stats.wal_bytes_on_disk,
             series: stats.series,
-            blocks: stats.blocks as u64,
+            blocks: stats.blocks,
             free_bytes,
             size_bytes,
         },

@@ -89,7 +89,8 @@ async fn attempt(
         throttle.failed(ip, name, now);
     }
     let user = app.meta.user_by_name(name).await?.filter(|user| !user.disabled);
-    let hash = user.as_ref().map(|user| user.password_hash.as_str()).filter(|hash| !hash.is_empty());
+    let hash =
+        user.as_ref().map(|user| user.password_hash.as_str()).filter(|hash| !hash.is_empty());
     let right = passwords::is_right(app, password, hash).await?;
     match user.filter(|_| right) {
         Some(user) => Ok(user),
@@ -98,12 +99,7 @@ async fn attempt(
 }
 
 /// Whether the code is the device's, or one of the recovery codes; it is used up.
-async fn check_code(
-    app: &Arc<App>,
-    ip: IpAddr,
-    user: &User,
-    code: &str,
-) -> Result<(), ApiFailure> {
+async fn check_code(app: &Arc<App>, ip: IpAddr, user: &User, code: &str) -> Result<(), ApiFailure> {
     {
         let mut throttle = app.throttle.lock();
         let now = app.clock.monotonic_ms();

@@ -69,7 +69,8 @@ impl Attempt {
 
     /// The SHA-256 of the verifier, which is shown beforehand.
     pub(crate) fn challenge(&self) -> String {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.verifier().as_bytes());
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.verifier().as_bytes());
         URL_SAFE_NO_PAD.encode(digest)
     }
 
@@ -86,7 +87,7 @@ impl Attempt {
 
 /// The path, if it leads nowhere but into this server's page; else the start page. Browsers take a backslash for a slash,
 /// and two slashes for another host; they leave out tabs and line breaks.
-pub(crate) fn safe_return(path: &str) -> &str {
+fn safe_return(path: &str) -> &str {
     let own = path.starts_with('/')
         && !path[1..].starts_with(['/', '\\'])
         && path.len() <= MAX_RETURN
@@ -140,9 +141,19 @@ mod tests {
             assert_eq!(safe_return(own), own);
         }
         for other in [
-            "", "hosts", "//evil.example", "/\\evil.example", "\\\\evil", "https://evil.example",
-            "/\t/evil.example", "/\n/evil", "/ /evil", "javascript:alert(1)", "/hosts\\..\\x",
-            "/api/muster/v1/session", "/é",
+            "",
+            "hosts",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil",
+            "https://evil.example",
+            "/\t/evil.example",
+            "/\n/evil",
+            "/ /evil",
+            "javascript:alert(1)",
+            "/hosts\\..\\x",
+            "/api/muster/v1/session",
+            "/é",
         ] {
             assert_eq!(safe_return(other), "/", "{other:?}");
         }

@@ -82,7 +82,8 @@ pub(super) fn verify(
 /// The key of this number; where the token names none, the only one that can have signed it.
 fn key_for<'a>(keys: &'a JwkSet, kid: Option<&str>, algorithm: Algorithm) -> Option<&'a Jwk> {
     let mut fitting = keys.keys.iter().filter(|key| {
-        let signs = key.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature);
+        let signs =
+            key.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature);
         let named = key.common.key_algorithm.map(|named| named.to_string());
         let fits = named.is_none_or(|named| named == format!("{algorithm:?}"));
         let asked = kid.is_none_or(|kid| key.common.key_id.as_deref() == Some(kid));
@@ -125,9 +126,9 @@ fn check(
     if seconds("exp").is_none_or(|exp| exp.saturating_add(LEEWAY_S) <= now_s) {
         return wrong("exp", &format!("after {now_s}"));
     }
-    if seconds("iat").is_none_or(|iat| {
-        iat > now_s + LEEWAY_S || iat.saturating_add(OLDEST_S) < now_s
-    }) {
+    if seconds("iat")
+        .is_none_or(|iat| iat > now_s + LEEWAY_S || iat.saturating_add(OLDEST_S) < now_s)
+    {
         return wrong("iat", &format!("near {now_s}"));
     }
     if seconds("nbf").is_some_and(|nbf| nbf > now_s + LEEWAY_S) {
@@ -153,7 +154,11 @@ mod tests {
             "iat": NOW_S - 5, "exp": NOW_S + 300,
         });
         let claims = claims.as_object_mut().unwrap();
-        if value.is_null() { claims.remove(name) } else { claims.insert(name.into(), value) };
+        if value.is_null() {
+            claims.remove(name)
+        } else {
+            claims.insert(name.into(), value)
+        };
         let found = match check(claims, EXPECTED, NOW_S) {
             Ok(()) => None,
             Err(TokenError::Claim { claim, .. }) => Some(claim),

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 pub use id_token::TokenError;
 
-pub(crate) use attempt::{Attempt, safe_return};
+pub(crate) use attempt::Attempt;
 pub(crate) use provider::{Answer, Now, Provider};
 
 /// An identity provider, and what its people may do here.
@@ -96,7 +96,9 @@ pub enum OidcError {
         reason: String,
     },
     /// The provider refused the exchange of the code.
-    #[error("the identity provider refuses the code: {0}; check client id, secret and redirect address there")]
+    #[error(
+        "the identity provider refuses the code: {0}; check client id, secret and redirect address there"
+    )]
     Refused(String),
     /// What the provider says of itself does not fit.
     #[error("the identity provider says of itself {0}; check the issuer's address")]
@@ -144,7 +146,13 @@ mod tests {
         check(&json!({ "groups": ["staff", "root", "night"] }), Some(Role::Admin));
         check(&json!({ "groups": ["night", "staff"] }), Some(Role::Operator));
         check(&json!({ "groups": "staff" }), Some(Role::Viewer));
-        for nothing in [json!({}), json!({ "groups": [] }), json!({ "groups": ["roots", 1, null] }), json!({ "groups": { "root": true } }), json!({ "role": "root" })] {
+        for nothing in [
+            json!({}),
+            json!({ "groups": [] }),
+            json!({ "groups": ["roots", 1, null] }),
+            json!({ "groups": { "root": true } }),
+            json!({ "role": "root" }),
+        ] {
             check(&nothing, None);
         }
     }

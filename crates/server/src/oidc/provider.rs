@@ -126,7 +126,9 @@ impl Provider {
         let metadata = self.metadata(now).await?;
         // An answer of another provider is not to be taken for this one's (RFC 9207).
         let named = answer.issuer.is_none_or(|issuer| issuer == self.config.issuer);
-        if !named || answer.issuer.is_none() && metadata.authorization_response_iss_parameter_supported {
+        if !named
+            || answer.issuer.is_none() && metadata.authorization_response_iss_parameter_supported
+        {
             return Err(OidcError::Refused("the answer is that of another issuer".into()));
         }
         let token = self.exchange(&metadata, attempt, answer.code).await?;
@@ -162,7 +164,8 @@ impl Provider {
             ("code_verifier", &verifier),
         ];
         let methods = metadata.token_endpoint_auth_methods_supported.as_deref();
-        let basic = methods.is_none_or(|methods| methods.iter().any(|m| m == "client_secret_basic"));
+        let basic =
+            methods.is_none_or(|methods| methods.iter().any(|m| m == "client_secret_basic"));
         let mut request = self.client.post(url);
         match &self.config.client_secret {
             Some(secret) if basic => {
@@ -316,10 +319,22 @@ mod tests {
 
     #[test]
     fn tokens_travel_encrypted_or_not_at_all() {
-        for good in ["https://id.example/realms/a", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:1"] {
+        for good in [
+            "https://id.example/realms/a",
+            "http://127.0.0.1:8080",
+            "http://localhost",
+            "http://[::1]:1",
+        ] {
             assert!(check_address("issuer", good).is_ok(), "{good}");
         }
-        for bad in ["http://id.example", "ftp://id.example", "id.example", "", "http://localhost.evil.example", "file:///etc/passwd"] {
+        for bad in [
+            "http://id.example",
+            "ftp://id.example",
+            "id.example",
+            "",
+            "http://localhost.evil.example",
+            "file:///etc/passwd",
+        ] {
             assert!(check_address("issuer", bad).is_err(), "{bad}");
         }
     }

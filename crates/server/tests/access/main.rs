@@ -1,8 +1,13 @@
-//! Who gets in: every route for everybody, sessions, tokens, and what browsers are told to keep out.
+//! Who gets in: every route for everybody, sessions, tokens, second factors, the identity provider, and what browsers are
+//! told to keep out.
 
 #![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
 
 mod server;
 
+mod administration;
+mod certificate;
 mod every_route;
 mod headers;
+mod second_factor;
+mod sessions;

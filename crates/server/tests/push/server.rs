@@ -23,6 +23,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let config = ServerConfig {
             data_dir: dir.path().join("data"),
+            database: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
