@@ -13,6 +13,7 @@ mod backup_command;
 mod client;
 mod doctor_command;
 mod place;
+mod oidc_settings;
 mod query_command;
 mod rules_command;
 mod rules_test;

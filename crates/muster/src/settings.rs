@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use muster_meta::DatabaseUrl;
 use muster_series::parse_duration_ms;
-use muster_server::{ServerConfig, TlsMode};
+use muster_server::{OidcConfig, ServerConfig, TlsMode};
 
 use crate::cli::ServerArgs;
+use crate::oidc_settings::oidc;
 use crate::size::parse_size;
 
 /// The port of everything.
@@ -20,8 +21,8 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 6] =
-    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size"];
+const KEYS: [&str; 7] =
+    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size", "oidc"];
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         retention_ms,
         retention_bytes,
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
+        oidc: file.oidc,
     })
 }
 
@@ -134,6 +136,7 @@ pub(crate) struct FileSettings {
     tls: Option<String>,
     retention: Option<String>,
     retention_size: Option<String>,
+    oidc: Option<OidcConfig>,
 }
 
 fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
@@ -142,10 +145,15 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
     for (key, value) in table {
         let known = KEYS.contains(&key.as_str());
         if !known {
-            bail!("unknown key {key:?}; did you mean {:?}?", nearest(&key));
+            bail!("unknown key {key:?}; did you mean {:?}?", nearest(&key, &KEYS));
+        }
+        if let ("oidc", Some(table)) = (key.as_str(), value.as_table()) {
+            settings.oidc = Some(oidc(table).context("in [oidc]")?);
+            continue;
         }
         let Some(value) = value.as_str().map(str::to_owned) else {
-            bail!("{key} must be a text in quotes");
+            let form = if key == "oidc" { "a table, [oidc]" } else { "a text in quotes" };
+            bail!("{key} must be {form}");
         };
         match key.as_str() {
             "data_dir" => settings.data_dir = Some(value.into()),
@@ -160,8 +168,9 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
 }
 
 /// The known key that takes the fewest edits.
-fn nearest(key: &str) -> &'static str {
-    KEYS.into_iter()
+pub(crate) fn nearest(key: &str, keys: &[&'static str]) -> &'static str {
+    keys.iter()
+        .copied()
         .min_by_key(|known| edit_distance(&key.replace('-', "_"), known))
         .expect("there are known keys")
 }

@@ -138,6 +138,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 uses: args.uses,
                 expires_in_ms: life_ms,
                 groups: args.groups.clone(),
+                tags: Vec::new(),
             };
             let made: NewSecret = client.post("/api/muster/v1/enroll-tokens", &body).await?;
             (made.token, made.ca_fingerprint)

@@ -24,7 +24,7 @@ pub(crate) use attempt::Attempt;
 pub(crate) use provider::{Answer, Now, Provider};
 
 /// An identity provider, and what its people may do here.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OidcConfig {
     /// What the sign-in page calls it.
     pub name: String,

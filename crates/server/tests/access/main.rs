@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
 
+mod identity_provider;
 mod server;
 
 mod administration;
 mod certificate;
 mod every_route;
 mod headers;
+mod provider;
 mod second_factor;
 mod sessions;

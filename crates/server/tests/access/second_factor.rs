@@ -13,14 +13,18 @@ struct Device(Vec<u8>);
 
 impl Device {
     fn new(base32: &str) -> Self {
-        let mut bits = String::new();
+        let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
         for letter in base32.bytes() {
             let five = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };
-            bits.push_str(&format!("{five:05b}"));
+            bits = bits << 5 | u32::from(five);
+            count += 5;
+            if count >= 8 {
+                count -= 8;
+                bytes.push((bits >> count) as u8);
+                bits &= (1 << count) - 1;
+            }
         }
-        let bytes = bits.as_bytes().chunks_exact(8);
-        let byte = |bits: &[u8]| u8::from_str_radix(std::str::from_utf8(bits).unwrap(), 2).unwrap();
-        Self(bytes.map(byte).collect())
+        Self(bytes)
     }
 
     fn code(&self, server: &Server, steps: i64) -> String {

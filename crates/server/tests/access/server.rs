@@ -18,7 +18,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) client: Client,
     pub(crate) url: String,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// What somebody shows.
@@ -28,6 +28,12 @@ pub(crate) enum Proof {
     Token(String),
     /// The whole cookie.
     Session(String),
+}
+
+impl Proof {
+    pub(crate) fn is_session(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
 }
 
 impl Server {
@@ -61,12 +67,7 @@ impl Server {
             .tls_info(true)
             .build()
             .unwrap();
-        Self { running, clock, client, url, dir }
-    }
-
-    /// Where the test may put files of its own.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+        Self { running, clock, client, url, _dir: dir }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, proof: &Proof) -> RequestBuilder {
