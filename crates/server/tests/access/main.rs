@@ -7,6 +7,7 @@ mod identity_provider;
 mod server;
 
 mod administration;
+mod agents;
 mod certificate;
 mod every_route;
 mod headers;
