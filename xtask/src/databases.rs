@@ -164,7 +164,11 @@ fn start_mariadb(folder: &Path, tls: Option<&Certificate>) -> anyhow::Result<(Se
     // Nothing here must survive a power cut.
     command.args(["--no-defaults", &data_dir, &user, "--bind-address=127.0.0.1"]);
     command.args([&format!("--port={port}"), &format!("--socket={}/socket", data.display())]);
-    command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]);
+    command.args([
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-method=nosync",
+        "--skip-log-bin",
+    ]);
     command.args(["--innodb-buffer-pool-size=64M", "--max-connections=500"]);
     if let Some(tls) = tls {
         let (file, key) = tls.copy_for(&owner, &data)?;
