@@ -8,6 +8,7 @@
 mod bench;
 mod build;
 mod check;
+mod databases;
 mod demo;
 mod fuzz;
 mod test;
@@ -42,6 +43,9 @@ cargo xtask COMMAND
                     cargo xtask bench tsdb --quick --only day
   fuzz [SECONDS]  each fuzz target for so long (60), where there is a nightly compiler
                     cargo xtask fuzz 10
+  databases COMMAND…
+                  a command with MariaDB and PostgreSQL at hand, on scratch data, where they are installed
+                    cargo xtask databases cargo test -p muster-meta
   tidy [--bless]  the rules of this repository that no other tool checks, in a second or two;
                   --bless lowers the limits in xtask/tidy-ratchet.toml to what files have now
   help            this text
@@ -69,7 +73,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
-        "up" | "demo" | "bench" | "fuzz" => true,
+        "up" | "demo" | "bench" | "fuzz" | "databases" => true,
         "tidy" => matches!(rest, [flag] if flag == "--bless"),
         "build" | "check" | "test" => false,
         unknown => anyhow::bail!("no command `{unknown}`; `cargo xtask help` lists them"),
@@ -86,6 +90,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "demo" => demo::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
+        "databases" => databases::run(&workspace, rest),
         "check" => Ok(check::run(&workspace)),
         "test" => Ok(test::run(&workspace)),
         _ => tidy::run(&workspace, !rest.is_empty()),
@@ -112,7 +117,9 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["up", "build", "demo", "check", "test", "bench", "fuzz", "tidy", "help"] {
+        for command in
+            ["up", "build", "demo", "check", "test", "bench", "fuzz", "databases", "tidy", "help"]
+        {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

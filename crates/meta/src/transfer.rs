@@ -15,7 +15,7 @@ use sea_orm::{
 use crate::entities::{
     agent, api_token, audit, enroll_token, recovery_code, session, setting, user,
 };
-use crate::{Location, Meta, MetaError, SealingKey};
+use crate::{Location, Meta, MetaError, SealingKey, copy_database};
 
 /// How many rows are in memory.
 const ROWS: u64 = 200;
@@ -28,12 +28,28 @@ impl Meta {
             let reason = "it is there already".to_owned();
             return Err(MetaError::CannotOpen { place: to.display().to_string(), reason });
         }
+        let folder = to.parent().unwrap_or(Path::new("."));
+        let name = to.file_name().map(|name| name.display().to_string()).unwrap_or_default();
+        let passing = folder.join(format!(".{name}.tmp"));
+        let copied = self.copy_through(&passing, to).await;
+        for ending in ["", "-wal", "-shm"] {
+            let mut file = passing.clone().into_os_string();
+            file.push(ending);
+            // It is not there where the copy failed early, and in nobody's way.
+            let _ = std::fs::remove_file(file);
+        }
+        copied
+    }
+
+    /// The file that rows are written to has a write-ahead log beside it; the copy of that is one whole file.
+    async fn copy_through(&self, passing: &Path, to: &Path) -> Result<(), MetaError> {
         // What is sealed stays sealed, so the key does not matter.
-        let copy =
-            Self::open(&Location::Sqlite(to.to_owned()), SealingKey::clone(&self.key)).await?;
+        let location = Location::Sqlite(passing.to_owned());
+        let copy = Self::open(&location, SealingKey::clone(&self.key)).await?;
         let copied = copy.take_rows(self).await;
-        let closed = copy.close().await;
-        copied.and(closed)
+        copy.close().await?;
+        copied?;
+        copy_database(passing, to).await
     }
 
     /// Brings what a SQLite file of [`Meta::copy_to_file`] or [`crate::copy_database`] holds into this database, all of it or

@@ -9,6 +9,7 @@ mod schema;
 mod second_factors;
 mod sessions;
 mod settings;
+mod tls;
 mod tokens;
 mod transfer;
 
