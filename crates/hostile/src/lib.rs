@@ -7,6 +7,7 @@
 mod agent_frames;
 mod exposition_text;
 mod promql_text;
+mod promql_values;
 mod pushed;
 mod remote_read;
 mod rule_texts;
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// All of them: `cargo xtask fuzz` runs each, and so do the tests.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "wal_segment", attack: store_files::wal_segment, seeds: store_files::wal_seeds },
     Target { name: "block", attack: store_files::block, seeds: store_files::block_seeds },
     Target { name: "manifest", attack: store_files::manifest, seeds: store_files::manifest_seeds },
@@ -47,6 +48,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "otlp", attack: pushed::otlp, seeds: pushed::seeds_otlp },
     Target { name: "text_lines", attack: pushed::text_lines, seeds: pushed::seeds_text },
     Target { name: "promql_text", attack: promql_text::query, seeds: promql_text::seeds },
+    Target { name: "promql_values", attack: promql_values::values, seeds: promql_values::seeds },
     Target { name: "remote_read", attack: remote_read::request, seeds: remote_read::seeds },
     Target { name: "rule_texts", attack: rule_texts::text, seeds: rule_texts::seeds },
     Target {

@@ -51,6 +51,7 @@ fn pushed_requests() {
 #[test]
 fn queries() {
     check("promql_text");
+    check("promql_values");
 }
 
 #[test]

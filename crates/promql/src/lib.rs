@@ -50,4 +50,4 @@ pub use options::Options;
 pub use query::{ParseError, Query, parse, parse_selector};
 pub use source::{SelectHints, Selected, SeriesPart, SeriesSource, SourceError};
 pub use syntax::{format_query, syntax_tree};
-pub use value::{Evaluated, InstantSample, Value};
+pub use value::{Evaluated, InstantSample, SampleStats, Value};

@@ -12,10 +12,12 @@ pub struct Options {
     pub subquery_step_ms: i64,
     /// Most samples held in memory at once, loaded and computed ones together.
     pub max_samples: usize,
-    /// Most points of each series of a range query.
+    /// Most points of each series of a range query, after its first.
     pub max_points: usize,
     /// Most threads that work for one query, where the source gives its series in parts; at least 1.
     pub threads: usize,
+    /// Whether the samples that are read are counted, which costs a little.
+    pub counts_samples: bool,
     /// Set from outside, by a deadline or a closed connection, to stop the evaluation.
     pub cancelled: Option<Arc<AtomicBool>>,
 }
@@ -29,6 +31,7 @@ impl Default for Options {
             max_samples: 50_000_000,
             max_points: 11_000,
             threads: processors().min(4),
+            counts_samples: false,
             cancelled: None,
         }
     }

@@ -31,6 +31,11 @@ impl CompensatedSum {
         self
     }
 
+    /// The sum of all values, each multiplied by a factor.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self { sum: self.sum * factor, compensation: self.compensation * factor }
+    }
+
     /// The sum of all values added.
     pub(crate) fn total(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.compensation }
@@ -139,7 +144,17 @@ impl Spread {
 
 /// The `q`-quantile by linear interpolation; NaN values count as the smallest. Sorts `values`.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+    values.sort_unstable_by(|a, b| {
+        b.is_nan()
+            .cmp(&a.is_nan())
+            .then_with(|| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    quantile_of_sorted(q, values.len(), |rank| values[rank])
+}
+
+/// The `q`-quantile of `count` values of which `at` gives that of each rank, NaN the first. At most two are asked for.
+pub(crate) fn quantile_of_sorted(q: f64, count: usize, at: impl Fn(usize) -> f64) -> f64 {
+    if count == 0 || q.is_nan() {
         return f64::NAN;
     }
     if q < 0.0 {
@@ -148,17 +163,12 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| {
-        b.is_nan()
-            .cmp(&a.is_nan())
-            .then_with(|| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
-    });
-    let last = (values.len() - 1) as f64;
+    let last = (count - 1) as f64;
     let rank = q * last;
     let lower = rank.floor().max(0.0);
     let upper = (lower + 1.0).min(last);
     let weight = rank - rank.floor();
-    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+    at(lower as usize) * (1.0 - weight) + at(upper as usize) * weight
 }
 
 #[cfg(test)]

@@ -11,6 +11,19 @@ pub struct Evaluated {
     pub warnings: Vec<String>,
     /// Possible mistakes in the query, each once, beginning with `PromQL info:`.
     pub infos: Vec<String>,
+    /// How many samples were read, if [`Options::counts_samples`](crate::Options::counts_samples) asks for it.
+    pub samples: Option<SampleStats>,
+}
+
+/// How many samples an evaluation read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleStats {
+    /// At all steps together; a sample that is read at several steps counts at each.
+    pub total: u64,
+    /// At each step, with its time in milliseconds.
+    pub per_step: Vec<(i64, u64)>,
+    /// The most samples, read and computed ones, that were held at once.
+    pub peak: usize,
 }
 
 /// The result of a query.

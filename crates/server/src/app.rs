@@ -28,7 +28,8 @@ const WAITING_SIGN_INS: usize = 32;
 pub(crate) const CONCURRENT_QUERIES: u32 = 4;
 /// How many evaluations of live charts compute at the same time, whatever the other queries do: 160 MB.
 const CONCURRENT_LIVE_QUERIES: u32 = 4;
-/// How much all answers together may take that are being sent, in KiB: 256 MiB.
+/// How much all answers together may hold that are being sent, in KiB: 256 MiB. An answer for which there is no room
+/// stays one of the computing queries until it is sent.
 const UNSENT_ANSWERS_KIB: u32 = 256 << 10;
 /// How many agents may be connected, those that have not said who they are included.
 const MAX_AGENTS: usize = 20_000;
@@ -67,7 +68,7 @@ pub(crate) struct App {
     pub(crate) waiting_sign_ins: Semaphore,
     pub(crate) queries: Shares,
     pub(crate) live_queries: Shares,
-    /// Room for answers that are being sent, in KiB.
+    /// Room for what answers hold that are being sent, in KiB.
     pub(crate) answers: Shares,
     pub(crate) agents: Arc<Semaphore>,
     pub(crate) streams: Shares,

@@ -131,11 +131,17 @@ pub struct QueryRun {
     max_samples: usize,
     /// How long a sample stands for its series; none for the default.
     lookback_ms: Option<i64>,
+    counts_samples: bool,
 }
 
 impl Default for QueryRun {
     fn default() -> Self {
-        Self { cancelled: Arc::default(), max_samples: MAX_SAMPLES, lookback_ms: None }
+        Self {
+            cancelled: Arc::default(),
+            max_samples: MAX_SAMPLES,
+            lookback_ms: None,
+            counts_samples: false,
+        }
     }
 }
 
@@ -148,6 +154,12 @@ impl QueryRun {
     /// A run in which a sample stands for its series for another time than the default.
     pub fn with_lookback(lookback_ms: Option<i64>) -> Self {
         Self { lookback_ms, ..Self::default() }
+    }
+
+    /// The same run, which counts the samples that it reads if `counts` says so.
+    #[must_use]
+    pub fn counting(self, counts: bool) -> Self {
+        Self { counts_samples: counts, ..self }
     }
 
     /// Whether somebody stopped the run.
@@ -171,6 +183,7 @@ impl QueryRun {
             max_samples: self.max_samples,
             cancelled: Some(Arc::clone(&self.cancelled)),
             lookback_ms: self.lookback_ms.unwrap_or(default.lookback_ms),
+            counts_samples: self.counts_samples,
             ..default
         }
     }

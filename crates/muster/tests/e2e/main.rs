@@ -21,4 +21,5 @@ mod fleet;
 mod full_disk;
 mod prometheus_api;
 mod push;
+mod slow_reader;
 mod tls;

@@ -166,9 +166,13 @@ fn what_is_wrong_is_told_as_prometheus_tells_it() {
     check_refused(&fixture.get("/api/v1/series"), 400, "bad_data", "match[]");
     check_refused(&fixture.get("/api/v1/series?match[]=%7B%7D"), 400, "bad_data", "match[]");
     check_refused(&fixture.post("/api/v1/read", "plain"), 400, "bad_data", "snappy");
-    // A look-back of its own, special numbers, and statistics that are asked for in vain.
+    // A look-back of its own, special numbers, and statistics.
     let data = success(&query("query=vector(0)/0&stats=all&lookback_delta=1m"));
     assert_eq!(data["result"][0]["value"][1], "NaN");
+    assert_eq!(data["stats"]["samples"]["totalQueryableSamples"], 0);
+    let data = success(&query("query=count_over_time(up[1h])&stats=1"));
+    let count: u64 = data["result"][0]["value"][1].as_str().unwrap().parse().unwrap();
+    assert_eq!(data["stats"]["samples"]["totalQueryableSamples"], count);
     assert_eq!(success(&query("query=-1/0&time=1.5"))["result"], json!([1.5, "-Inf"]));
     assert_eq!(success(&query("query=1e21"))["result"][1], "1e+21");
     let old = success(&query("query=up&lookback_delta=0.001"));

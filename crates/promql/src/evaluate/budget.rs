@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use muster_series::Labels;
 
 use super::EvaluateError;
+use super::tally::Tally;
 
 /// Longest value that a query may give to a label, in bytes.
 const MAX_LABEL_VALUE: usize = 2 << 10;
@@ -23,11 +24,17 @@ pub(crate) struct Budget<'a> {
     kept: AtomicUsize,
     limit: usize,
     cancelled: Option<&'a AtomicBool>,
+    /// What counts the samples that are read, if anything does.
+    pub(super) tally: Option<Tally>,
 }
 
 impl<'a> Budget<'a> {
-    pub(crate) fn new(limit: usize, cancelled: Option<&'a AtomicBool>) -> Self {
-        Self { held: AtomicUsize::new(0), kept: AtomicUsize::new(0), limit, cancelled }
+    pub(crate) fn new(
+        limit: usize,
+        cancelled: Option<&'a AtomicBool>,
+        tally: Option<Tally>,
+    ) -> Self {
+        Self { held: AtomicUsize::new(0), kept: AtomicUsize::new(0), limit, cancelled, tally }
     }
 
     /// Samples held now.
@@ -48,7 +55,11 @@ impl<'a> Budget<'a> {
         self.check()?;
         let samples = samples.min(self.limit.saturating_add(1));
         let held = self.held.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
-        if held.saturating_add(self.kept.load(Ordering::Relaxed)) > self.limit {
+        let held = held.saturating_add(self.kept.load(Ordering::Relaxed));
+        if let Some(tally) = &self.tally {
+            tally.hold(held);
+        }
+        if held > self.limit {
             return Err(EvaluateError::TooManySamples { limit: self.limit });
         }
         Ok(())

@@ -108,7 +108,10 @@ impl<'a> Evaluator<'a> {
             Function::Special(Special::QuantileOverTime) => {
                 let quantiles = functions::scalar_argument(self, call, 0, steps)?;
                 let remark = Some(Remark::Quantiles(quantiles, argument));
-                let rollup = Rollup::EachWith(functions::quantile_over_time);
+                let rollup = Rollup::SlidingWith(
+                    functions::quantile_over_time,
+                    functions::slide_quantile_over_time,
+                );
                 self.windows(call, steps, rollup, false, remark)
             }
             Function::Special(Special::DoubleExponentialSmoothing) => {

@@ -23,6 +23,7 @@ mod select;
 mod sets;
 mod slide;
 mod steps;
+mod tally;
 mod windows;
 mod worker;
 
@@ -32,10 +33,11 @@ pub(crate) use budget::Budget;
 pub(crate) use frame::{Frame, Samples, Window};
 pub(crate) use notes::{Notes, format_general, format_value};
 pub(crate) use pipeline::{Rollup, Sink};
-pub(crate) use slide::{Aggregate as SlidingAggregate, slide, slide_over};
+pub(crate) use slide::{Aggregate as SlidingAggregate, slide, slide_over, slide_with};
 pub(crate) use steps::{ABSENT, Operand, StepSeries, Steps, is_absent, merge_same_labels};
 
 use self::select::SharedLoads;
+use self::tally::Tally;
 use crate::functions;
 use crate::options::Options;
 use crate::plan::{Aggregation, BinaryOp, Call, Node};
@@ -60,7 +62,7 @@ pub fn evaluate_instant(
         }
         node => result::instant(evaluator.evaluate(node, &steps)?, at_ms)?,
     };
-    Ok(evaluator.notes.finish(value))
+    Ok(evaluator.finish(value))
 }
 
 /// The values of a query at `start_ms`, then every `step_ms`, up to `end_ms` at most: always a matrix.
@@ -88,7 +90,7 @@ pub fn evaluate_range(
     let mut evaluator = Evaluator::new(source, query, steps, options);
     let operand = evaluator.evaluate(query.root(), &steps)?;
     let value = Value::Matrix(result::range(operand, &steps)?);
-    Ok(evaluator.notes.finish(value))
+    Ok(evaluator.finish(value))
 }
 
 /// Times are kept small enough that windows and offsets can be added to them.
@@ -113,9 +115,11 @@ fn range_steps(
     if end_ms < start_ms {
         return Err(EvaluateError::BadQuery("end timestamp must not be before start time".into()));
     }
-    let count = (end_ms - start_ms) / step_ms + 1;
-    match usize::try_from(count) {
-        Ok(count) if count <= max_points => Ok(Steps { first_ms: start_ms, step_ms, count }),
+    // As in Prometheus, the first point is not counted.
+    match usize::try_from((end_ms - start_ms) / step_ms) {
+        Ok(more) if more <= max_points => {
+            Ok(Steps { first_ms: start_ms, step_ms, count: more + 1 })
+        }
         _ => Err(EvaluateError::BadQuery(format!(
             "exceeded maximum resolution of {max_points} points per timeseries. Try decreasing the query resolution (?step=XX)"
         ))),
@@ -140,16 +144,22 @@ impl<'a> Evaluator<'a> {
         query_steps: Steps,
         options: &'a Options,
     ) -> Self {
+        let tally = options.counts_samples.then(|| Tally::new(query_steps));
         let mut evaluator = Self {
             source,
             options,
             query_steps,
-            budget: Budget::new(options.max_samples, options.cancelled.as_deref()),
+            budget: Budget::new(options.max_samples, options.cancelled.as_deref(), tally),
             notes: Notes::new(query.text()),
             shared: SharedLoads::default(),
         };
         evaluator.find_shared(query.root());
         evaluator
+    }
+
+    fn finish(self, value: Value) -> Evaluated {
+        let samples = self.budget.tally.map(Tally::finish);
+        Evaluated { samples, ..self.notes.finish(value) }
     }
 
     /// The value of a node at each step. What the node needed on the way is given back to the budget.

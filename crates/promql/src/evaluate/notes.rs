@@ -41,7 +41,7 @@ impl<'a> Notes<'a> {
 
     /// The value with all notes.
     pub(crate) fn finish(self, value: Value) -> Evaluated {
-        Evaluated { value, warnings: self.warnings, infos: self.infos }
+        Evaluated { value, warnings: self.warnings, infos: self.infos, samples: None }
     }
 
     fn place(&self, message: String, offset: Option<usize>) -> String {

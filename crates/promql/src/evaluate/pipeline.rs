@@ -46,6 +46,11 @@ pub(crate) enum Rollup {
     Column(fn(&Frame, Samples<'_>, &mut Vec<f64>)),
     /// By the first where windows share few samples, else by the second.
     Sliding(fn(&Window<'_>) -> f64, fn(&Frame, Samples<'_>, &mut Vec<f64>)),
+    /// As [`Self::Sliding`], with the scalars at that step, or at all of them.
+    SlidingWith(
+        fn(&Window<'_>, &[f64], &mut Vec<f64>) -> f64,
+        fn(&Frame, Samples<'_>, &[Vec<f64>], &mut Vec<f64>),
+    ),
 }
 
 /// An operation on each value of a series.

@@ -74,6 +74,11 @@ pub(super) fn window(
         }
         Input::Steps(_) => {}
     }
+    if let Some(tally) = &budget.tally {
+        for one in &columns {
+            tally.count_windows(frame, &one.timestamps);
+        }
+    }
     columns.sort_by(|a, b| a.labels.cmp(&b.labels));
     if columns.windows(2).any(|two| two[0].labels == two[1].labels) {
         return Err(EvaluateError::same_labels());

@@ -36,12 +36,22 @@ pub(crate) fn slide_over<A: Aggregate>(
     samples: Samples<'_>,
     out: &mut Vec<f64>,
 ) {
+    slide_with::<A>(cuts, samples, out, |_, run| run.value());
+}
+
+/// As [`slide_over`]; the value of a window is that of its run of samples and its number.
+pub(crate) fn slide_with<A: Aggregate>(
+    cuts: impl Iterator<Item = Range<usize>>,
+    samples: Samples<'_>,
+    out: &mut Vec<f64>,
+    value: impl Fn(usize, A) -> f64,
+) {
     let Samples { timestamps, values } = samples;
     // `older[n]` is the aggregate from the sample `middle - 1 - n` up to `middle`.
     let mut older: Vec<A> = Vec::new();
     let mut newer: Option<A> = None;
     let (mut middle, mut taken) = (0, 0);
-    for Range { start, end } in cuts {
+    for (window, Range { start, end }) in cuts.enumerate() {
         if start == end {
             out.push(ABSENT);
             continue;
@@ -64,6 +74,6 @@ pub(crate) fn slide_over<A: Aggregate>(
         }
         taken = taken.max(end);
         let old = older[middle - 1 - start];
-        out.push(newer.map_or(old, |new| old.join(new)).value());
+        out.push(value(window, newer.map_or(old, |new| old.join(new))));
     }
 }

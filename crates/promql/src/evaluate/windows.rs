@@ -27,7 +27,11 @@ impl<'a> Evaluator<'a> {
                     return Ok((Input::Windows(Vec::new()), frame));
                 };
                 self.budget.charge(inner_steps.count)?;
+                let was_paused = self.budget.tally.as_ref().map(|tally| tally.pause(true));
                 let series = self.evaluate(inner, &inner_steps)?.into_vector()?;
+                if let (Some(tally), Some(paused)) = (&self.budget.tally, was_paused) {
+                    tally.pause(paused);
+                }
                 let windows: Vec<(SeriesColumns, bool)> = series
                     .into_iter()
                     .map(|one| {

@@ -93,6 +93,9 @@ impl<'p, 'b> Worker<'p, 'b> {
         let drops_name = match &self.chain.reader {
             Reader::Newest { times, lookback_ms, reads } => {
                 newest(columns, times, *lookback_ms, *reads, &mut values);
+                if let Some(tally) = &self.budget.tally {
+                    tally.count_values(&values);
+                }
                 drops_name || *reads == Reads::Time
             }
             Reader::Windows { frame, rollup, scalars, keeps_name } => {
@@ -124,9 +127,15 @@ impl<'p, 'b> Worker<'p, 'b> {
             }
             samples = Samples { timestamps: &self.timestamps, values: &self.values };
         }
+        if let Some(tally) = &self.budget.tally {
+            tally.count_windows(frame, samples.timestamps);
+        }
         match rollup {
             Rollup::Column(column) => column(frame, samples, out),
             Rollup::Sliding(_, column) if frame.overlaps() => column(frame, samples, out),
+            Rollup::SlidingWith(_, column) if frame.overlaps() => {
+                column(frame, samples, scalars, out);
+            }
             Rollup::Sliding(each, _) | Rollup::Each(each) => {
                 for window in frame.windows(samples) {
                     self.budget.check()?;
@@ -134,7 +143,7 @@ impl<'p, 'b> Worker<'p, 'b> {
                     out.push(if empty { ABSENT } else { each(&window) });
                 }
             }
-            Rollup::EachWith(each) => {
+            Rollup::SlidingWith(each, _) | Rollup::EachWith(each) => {
                 for (step, window) in frame.windows(samples).enumerate() {
                     self.budget.check()?;
                     gather(scalars, step, &mut self.at_step);

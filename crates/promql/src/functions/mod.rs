@@ -5,10 +5,14 @@ mod calendar;
 mod histogram;
 mod labels;
 mod numbers;
+mod ordered;
 mod over_time;
 mod rates;
 mod sorting;
 mod trends;
+
+#[cfg(test)]
+mod sliding_agrees;
 
 use std::f64::consts::PI;
 
@@ -20,6 +24,7 @@ use crate::plan::{Call, Node};
 
 pub(crate) use calendar::Date;
 pub(crate) use over_time::quantile_of as quantile_over_time;
+pub(crate) use over_time::slide_quantile as slide_quantile_over_time;
 pub(crate) use trends::{check_smoothing, smooth};
 
 /// How a function is computed.
@@ -113,14 +118,14 @@ static TABLE: &[(&str, Function)] = &[
     ("idelta", F::Window(R::Each(rates::idelta))),
     ("irate", F::Window(R::Each(rates::irate))),
     ("resets", F::Window(R::Column(rates::resets))),
-    ("deriv", F::Window(R::Each(trends::deriv))),
-    ("predict_linear", F::Window(R::EachWith(trends::predict_linear))),
+    ("deriv", F::Window(R::Sliding(trends::deriv, trends::slide_deriv))),
+    ("predict_linear", F::Window(R::SlidingWith(trends::predict_linear, trends::slide_predict_linear))),
     ("double_exponential_smoothing", F::Special(S::DoubleExponentialSmoothing)),
     ("avg_over_time", F::Window(R::Sliding(over_time::avg, over_time::slide_avg))),
     ("count_over_time", F::Window(R::Each(over_time::count))),
     ("first_over_time", F::NamedWindow(R::Each(over_time::first))),
     ("last_over_time", F::NamedWindow(R::Each(over_time::last))),
-    ("mad_over_time", F::Window(R::EachWith(over_time::mad))),
+    ("mad_over_time", F::Window(R::SlidingWith(over_time::mad, over_time::slide_mad))),
     ("max_over_time", F::Window(R::Sliding(over_time::max, over_time::slide_max))),
     ("min_over_time", F::Window(R::Sliding(over_time::min, over_time::slide_min))),
     ("present_over_time", F::Window(R::Each(over_time::present))),

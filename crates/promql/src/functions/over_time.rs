@@ -3,8 +3,9 @@
 //! Those that slide stand here twice: of a window alone, computed as Prometheus does, and of all windows
 //! of a series, by aggregates of runs of samples that are joined.
 
+use super::ordered::Ordered;
 use crate::evaluate::{ABSENT, Frame, Samples, SlidingAggregate, Window, slide};
-use crate::sums::{CompensatedSum, Mean, Spread, quantile};
+use crate::sums::{CompensatedSum, Mean, Spread, quantile, quantile_of_sorted};
 
 pub(super) fn avg(window: &Window<'_>) -> f64 {
     let mut mean = Mean::default();
@@ -48,11 +49,15 @@ pub(super) fn last(window: &Window<'_>) -> f64 {
 
 /// Median of the distances from the median; NaN if any value is.
 pub(super) fn mad(window: &Window<'_>, _: &[f64], work: &mut Vec<f64>) -> f64 {
-    if window.values.iter().any(|value| value.is_nan()) {
+    mad_of(window.values, work)
+}
+
+fn mad_of(values: &[f64], work: &mut Vec<f64>) -> f64 {
+    if values.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
     work.clear();
-    work.extend_from_slice(window.values);
+    work.extend_from_slice(values);
     let median = quantile(0.5, work);
     for value in work.iter_mut() {
         *value = (*value - median).abs();
@@ -237,4 +242,85 @@ pub(crate) fn quantile_of(window: &Window<'_>, scalars: &[f64], work: &mut Vec<f
     work.clear();
     work.extend_from_slice(window.values);
     scalars.first().map_or(ABSENT, |&q| quantile(q, work))
+}
+
+pub(crate) fn slide_quantile(
+    frame: &Frame,
+    samples: Samples<'_>,
+    scalars: &[Vec<f64>],
+    out: &mut Vec<f64>,
+) {
+    slide_ordered(frame, samples, out, |step, ordered, _| {
+        let q = scalars.first().map_or(f64::NAN, |quantiles| quantiles[step]);
+        quantile_of_sorted(q, ordered.len(), |rank| ordered.at(rank))
+    });
+}
+
+pub(super) fn slide_mad(frame: &Frame, samples: Samples<'_>, _: &[Vec<f64>], out: &mut Vec<f64>) {
+    let mut work = Vec::new();
+    slide_ordered(frame, samples, out, |_, ordered, values| {
+        let (least, greatest) = (ordered.at(0), ordered.at(ordered.len() - 1));
+        if least.is_finite() && greatest.is_finite() {
+            mad_of_ordered(ordered)
+        } else {
+            // Infinities have no distances from each other, so that the distances are in another order.
+            mad_of(values, &mut work)
+        }
+    });
+}
+
+/// Median of the distances from the median, of finite values in order. On both sides of the median, distances rise.
+fn mad_of_ordered(ordered: &Ordered) -> f64 {
+    let count = ordered.len();
+    let median = quantile_of_sorted(0.5, count, |rank| ordered.at(rank));
+    let middle = ordered.less_than(median);
+    let distance = |rank: usize| (ordered.at(rank) - median).abs();
+    let below = |n: usize| distance(middle - 1 - n);
+    let above = |n: usize| distance(middle + n);
+    quantile_of_sorted(0.5, count, |rank| {
+        // Of the `rank + 1` least distances, so many are below: the first number at which the next one below is not less
+        // than the last one that is then taken above.
+        let taken = rank + 1;
+        let (mut low, mut high) = (taken.saturating_sub(count - middle), taken.min(middle));
+        while low < high {
+            let half = usize::midpoint(low, high);
+            if below(half) < above(taken - half - 1) {
+                low = half + 1;
+            } else {
+                high = half;
+            }
+        }
+        let last_below = low.checked_sub(1).map(below);
+        let last_above = (taken - low).checked_sub(1).map(above);
+        match (last_below, last_above) {
+            (Some(one), Some(other)) => one.max(other),
+            (one, other) => one.or(other).unwrap_or(f64::NAN),
+        }
+    })
+}
+
+/// Of each window with samples, a value of its number, its values in order, and its values as they come.
+fn slide_ordered(
+    frame: &Frame,
+    samples: Samples<'_>,
+    out: &mut Vec<f64>,
+    mut value: impl FnMut(usize, &Ordered, &[f64]) -> f64,
+) {
+    let mut ordered = Ordered::default();
+    let (mut from, mut to) = (0, 0);
+    for (step, cut) in frame.cuts(samples.timestamps).enumerate() {
+        if cut.from >= to {
+            ordered.clear();
+            (from, to) = (cut.from, cut.from);
+        }
+        for &entering in &samples.values[to..cut.to] {
+            ordered.insert(entering);
+        }
+        for &leaving in &samples.values[from..cut.from] {
+            ordered.remove(leaving);
+        }
+        (from, to) = (cut.from, cut.to);
+        let values = &samples.values[from..to];
+        out.push(if values.is_empty() { ABSENT } else { value(step, &ordered, values) });
+    }
 }

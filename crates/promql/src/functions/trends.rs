@@ -1,7 +1,10 @@
 //! Functions of trend: linear regression and double exponential smoothing.
 
 use super::scalar_argument;
-use crate::evaluate::{ABSENT, EvaluateError, Evaluator, Steps, Window};
+use crate::evaluate::{
+    ABSENT, EvaluateError, Evaluator, Frame, Samples, SlidingAggregate, Steps, Window, slide,
+    slide_with,
+};
 use crate::plan::Call;
 use crate::sums::CompensatedSum;
 
@@ -24,22 +27,120 @@ pub(super) fn predict_linear(window: &Window<'_>, scalars: &[f64], _: &mut Vec<f
     }
 }
 
+pub(super) fn slide_deriv(frame: &Frame, samples: Samples<'_>, out: &mut Vec<f64>) {
+    slide::<Trend>(frame, samples, out);
+}
+
+pub(super) fn slide_predict_linear(
+    frame: &Frame,
+    samples: Samples<'_>,
+    scalars: &[Vec<f64>],
+    out: &mut Vec<f64>,
+) {
+    let cuts = frame.cuts(samples.timestamps).map(|cut| cut.from..cut.to);
+    slide_with::<Trend>(cuts, samples, out, |step, trend| match scalars {
+        [seconds] if trend.count > 1.0 => {
+            let line = trend.line(frame.steps.time(step));
+            line.slope * seconds[step] + line.intercept
+        }
+        _ => ABSENT,
+    });
+}
+
 struct Line {
     slope: f64,
     /// Value at the time that counts as zero.
     intercept: f64,
 }
 
+/// What the regression line of a run of samples is computed from. Times count from the first of its samples, so that they
+/// are never far from each other; their sums are whole numbers, and exact.
+#[derive(Clone, Copy)]
+struct Trend {
+    first_ms: i64,
+    first: f64,
+    /// Whether all values are the first.
+    is_constant: bool,
+    count: f64,
+    /// Sums of times in milliseconds, and of their squares.
+    times: i128,
+    squares: i128,
+    values: CompensatedSum,
+    /// The sum of each value multiplied by its time in seconds.
+    products: CompensatedSum,
+}
+
+impl SlidingAggregate for Trend {
+    fn of(time_ms: i64, value: f64) -> Self {
+        let mut values = CompensatedSum::default();
+        values.add(value);
+        let products = values.times(0.0);
+        Self {
+            first_ms: time_ms,
+            first: value,
+            is_constant: true,
+            count: 1.0,
+            times: 0,
+            squares: 0,
+            values,
+            products,
+        }
+    }
+
+    fn join(self, next: Self) -> Self {
+        let later_ms = next.first_ms - self.first_ms;
+        let later = i128::from(later_ms);
+        let moved = next.values.times(later_ms as f64 / 1000.0);
+        Self {
+            first_ms: self.first_ms,
+            first: self.first,
+            is_constant: self.is_constant && next.is_constant && self.first == next.first,
+            count: self.count + next.count,
+            times: self.times + next.times + later * next.count as i128,
+            squares: self.squares
+                + next.squares
+                + 2 * later * next.times
+                + later * later * next.count as i128,
+            values: self.values.join(next.values),
+            products: self.products.join(next.products).join(moved),
+        }
+    }
+
+    /// Slope per second.
+    fn value(self) -> f64 {
+        if self.count > 1.0 { self.line(self.first_ms).slope } else { ABSENT }
+    }
+}
+
+impl Trend {
+    /// Least squares over the samples; times count from `zero_ms`.
+    fn line(self, zero_ms: i64) -> Line {
+        if self.is_constant {
+            return constant(self.first);
+        }
+        let (x_sum, y_sum) = (self.times as f64 / 1e3, self.values.total());
+        let covariance = self.products.total() - x_sum * y_sum / self.count;
+        let variance = self.squares as f64 / 1e6 - x_sum * x_sum / self.count;
+        let slope = covariance / variance;
+        let mean_x = x_sum / self.count + (self.first_ms - zero_ms) as f64 / 1e3;
+        Line { slope, intercept: y_sum / self.count - slope * mean_x }
+    }
+}
+
+/// A constant is exact without arithmetic; an infinite one has no line.
+fn constant(value: f64) -> Line {
+    if value.is_infinite() {
+        Line { slope: f64::NAN, intercept: f64::NAN }
+    } else {
+        Line { slope: 0.0, intercept: value }
+    }
+}
+
 /// Least squares over the samples of a window; times count from `zero_ms`.
 fn regression(window: &Window<'_>, zero_ms: i64) -> Line {
     let first = window.values.first().copied().unwrap_or(f64::NAN);
     if window.values.iter().all(|&value| value == first) {
-        // A constant is exact without arithmetic; an infinite one has no line.
-        return if first.is_infinite() {
-            Line { slope: f64::NAN, intercept: f64::NAN }
-        } else {
-            Line { slope: 0.0, intercept: first }
-        };
+        return constant(first);
     }
     let count = window.values.len() as f64;
     let mut x_sum = CompensatedSum::default();

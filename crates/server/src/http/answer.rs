@@ -1,8 +1,10 @@
-//! Large answers: written in pieces on a thread that may block, sent piece by piece, and bounded while they wait.
+//! Answers, written piece by piece as fast as the client takes them: what is held is what an answer is made of.
 //!
-//! 1. [`Pieces`] takes the text of an answer and refuses what is over [`MAX_ANSWER`].
-//! 2. [`body`] hands the pieces to the connection, one at a time. The room that the answer takes is given back when
-//!    it is sent, when the client is gone, and when a client does not read for [`STALLED`].
+//! 1. A query makes an [`Answer`]: a text to begin with, and perhaps a [`Rest`] that is not text yet.
+//! 2. Its first piece is written at once. If that is all, it is sent with its length.
+//! 3. [`body`] writes each further piece when the client has taken the one before. What the answer holds is given back
+//!    when it is sent, when the client is gone, and when a client does not read for [`STALLED`]. An answer that does not
+//!    come to its end has no end: its connection is cut, so that nobody takes half of it for the whole.
 
 use std::io;
 use std::time::Duration;
@@ -11,94 +13,87 @@ use axum::body::{Body, Bytes};
 use tokio::sync::mpsc;
 
 use crate::shares::Place;
-use crate::store::QueryRun;
 
-/// The most bytes of one answer.
-pub(crate) const MAX_ANSWER: usize = 64 << 20;
 /// How long a client may take for a piece of an answer.
 const STALLED: Duration = Duration::from_secs(30);
 /// How long a client may take for a whole answer.
 const LONGEST: Duration = Duration::from_mins(10);
 /// About how many bytes a piece has.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Why an answer is not written to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AnswerError {
-    #[error(
-        "the answer is larger than {} MiB; choose fewer series, a shorter range or a longer step",
-        MAX_ANSWER >> 20
-    )]
-    TooLarge,
-    #[error("the query was stopped before its answer was written")]
-    Cancelled,
+#[derive(Debug, thiserror::Error)]
+#[error("the answer cannot be written: {0}")]
+pub(crate) struct AnswerError(pub(crate) String);
+
+/// What is still to be written of an answer.
+pub(crate) trait Rest: Send + 'static {
+    /// Appends the next part, until `out` has about [`PIECE`] bytes; false if all is written.
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, AnswerError>;
+
+    /// About how many bytes of memory it holds.
+    fn held(&self) -> usize;
 }
 
-/// The text of an answer as it is written.
-pub(crate) struct Pieces {
-    run: QueryRun,
-    limit: usize,
-    bytes: usize,
-    done: Vec<Bytes>,
-    open: Vec<u8>,
+/// An answer that is being written.
+pub(crate) struct Answer {
+    /// What is written and in no piece yet.
+    text: Vec<u8>,
+    rest: Option<Box<dyn Rest>>,
+    end: Vec<u8>,
 }
 
-impl Pieces {
-    /// An empty answer, which is given up when `run` is stopped.
-    pub(crate) fn new(run: QueryRun, limit: usize) -> Self {
-        Self { run, limit, bytes: 0, done: Vec::new(), open: Vec::new() }
+impl Answer {
+    /// An answer that is all there.
+    pub(crate) fn text(text: Vec<u8>) -> Self {
+        Self { text, rest: None, end: Vec::new() }
     }
 
-    /// Where to write to; call [`Self::turn`] after every few hundred bytes.
-    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
-        &mut self.open
+    /// An answer that begins and ends so.
+    pub(crate) fn new(begin: Vec<u8>, rest: impl Rest, end: Vec<u8>) -> Self {
+        Self { text: begin, rest: Some(Box::new(rest)), end }
     }
 
-    /// Begins a new piece if the last one is long enough.
-    pub(crate) fn turn(&mut self) -> Result<(), AnswerError> {
-        if self.open.len() < PIECE {
-            return Ok(());
+    /// Whether it was all given out as pieces.
+    pub(super) fn is_written(&self) -> bool {
+        self.rest.is_none() && self.text.is_empty()
+    }
+
+    /// About how many bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.text.len() + self.rest.as_ref().map_or(0, |rest| rest.held())
+    }
+
+    /// The next piece, empty only at the end.
+    pub(super) fn next_piece(&mut self) -> Result<Bytes, AnswerError> {
+        let mut piece = std::mem::take(&mut self.text);
+        while piece.len() < PIECE
+            && let Some(rest) = &mut self.rest
+        {
+            if !rest.write(&mut piece)? {
+                self.rest = None;
+                piece.append(&mut self.end);
+            }
         }
-        self.close_piece()
-    }
-
-    /// All pieces, and how many bytes they have.
-    pub(crate) fn finish(mut self) -> Result<(Vec<Bytes>, usize), AnswerError> {
-        self.close_piece()?;
-        Ok((self.done, self.bytes))
-    }
-
-    fn close_piece(&mut self) -> Result<(), AnswerError> {
-        if self.run.is_stopped() {
-            return Err(AnswerError::Cancelled);
-        }
-        self.bytes += self.open.len();
-        if self.bytes > self.limit {
-            return Err(AnswerError::TooLarge);
-        }
-        let next = Vec::with_capacity(PIECE + PIECE / 4);
-        let piece = std::mem::replace(&mut self.open, next);
-        self.done.push(piece.into());
-        Ok(())
+        Ok(piece.into())
     }
 }
 
-/// Sends the pieces; `room` is held until the last one is on its way.
-pub(crate) fn body(pieces: Vec<Bytes>, room: Place) -> Body {
-    feed(pieces, room, STALLED)
+/// The body of an answer of which `first` is the first piece; `place` is held until the last one is on its way.
+pub(super) fn body(first: Bytes, answer: Answer, place: Option<Place>) -> Body {
+    if answer.is_written() { Body::from(first) } else { feed(first, answer, place, STALLED) }
 }
 
-fn feed(pieces: Vec<Bytes>, room: Place, stalled: Duration) -> Body {
-    let mut pieces = pieces;
-    if pieces.len() <= 1 {
-        return Body::from(pieces.pop().unwrap_or_default());
-    }
-    let left = pieces.len();
+fn feed(first: Bytes, answer: Answer, place: Option<Place>, stalled: Duration) -> Body {
+    // One piece is on its way and the next waits; an empty one is the end.
     let (sender, receiver) = mpsc::channel(1);
     let send_all = async move {
-        let _room = room;
-        for piece in pieces {
+        let _place = place;
+        let (mut piece, mut answer) = (first, answer);
+        loop {
+            let is_last = piece.is_empty();
             match tokio::time::timeout(stalled, sender.send(piece)).await {
+                Ok(Ok(())) if is_last => return,
                 Ok(Ok(())) => {}
                 // The client is gone.
                 Ok(Err(_)) => return,
@@ -107,76 +102,152 @@ fn feed(pieces: Vec<Bytes>, room: Place, stalled: Duration) -> Body {
                     return;
                 }
             }
+            piece = match answer.next_piece() {
+                Ok(piece) => piece,
+                Err(error) => {
+                    tracing::error!(%error, "an answer was cut");
+                    return;
+                }
+            };
         }
     };
     tokio::spawn(tokio::time::timeout(LONGEST, send_all));
-    let stream =
-        futures_util::stream::try_unfold((receiver, left), |(mut receiver, left)| async move {
-            match receiver.recv().await {
-                Some(piece) => Ok(Some((piece, (receiver, left - 1)))),
-                None if left == 0 => Ok(None),
-                // An end in order would make half an answer look whole.
-                None => Err(io::Error::from(io::ErrorKind::TimedOut)),
-            }
-        });
+    let stream = futures_util::stream::try_unfold(receiver, |mut receiver| async move {
+        match receiver.recv().await {
+            Some(piece) if piece.is_empty() => Ok(None),
+            Some(piece) => Ok(Some((piece, receiver))),
+            // An end in order would make half an answer look whole.
+            None => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        }
+    });
     Body::from_stream(stream)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
     use crate::shares::Shares;
 
-    fn written(count: usize, limit: usize) -> Result<(Vec<Bytes>, usize), AnswerError> {
-        let mut pieces = Pieces::new(QueryRun::default(), limit);
-        for _ in 0..count {
-            pieces.text().extend_from_slice(&[b'x'; 1 << 10]);
-            pieces.turn()?;
+    /// So many pieces of one letter each; counts those that were written, and fails after them if it is to.
+    struct Letters {
+        left: usize,
+        written: Arc<AtomicUsize>,
+        fails: bool,
+    }
+
+    impl Rest for Letters {
+        fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, AnswerError> {
+            if self.left == 0 {
+                return if self.fails { Err(AnswerError("no more".into())) } else { Ok(false) };
+            }
+            self.left -= 1;
+            out.resize(PIECE, b'x');
+            self.written.fetch_add(1, Ordering::Relaxed);
+            Ok(true)
         }
-        pieces.finish()
+
+        fn held(&self) -> usize {
+            self.left
+        }
     }
 
-    #[test]
-    fn an_answer_over_the_limit_is_refused() {
-        assert_eq!(written(200, 100 << 10), Err(AnswerError::TooLarge));
-        let (pieces, bytes) = written(200, 200 << 10).unwrap();
-        assert_eq!((pieces.len(), bytes), (4, 200 << 10));
+    fn letters(left: usize, fails: bool) -> (Answer, Arc<AtomicUsize>) {
+        let written = Arc::new(AtomicUsize::new(0));
+        let rest = Letters { left, written: Arc::clone(&written), fails };
+        (Answer::new(b"[".to_vec(), rest, b"]".to_vec()), written)
     }
 
-    #[test]
-    fn a_stopped_query_writes_no_further() {
-        let run = QueryRun::default();
-        let mut pieces = Pieces::new(run.clone(), MAX_ANSWER);
-        drop(run.stop_on_drop());
-        pieces.text().resize(PIECE, b'x');
-        assert_eq!(pieces.turn(), Err(AnswerError::Cancelled));
+    async fn read(body: Body) -> Result<Bytes, axum::Error> {
+        axum::body::to_bytes(body, usize::MAX).await
     }
 
     #[tokio::test]
-    async fn all_pieces_arrive_in_order() {
-        let shares = Shares::new(2);
-        let pieces: Vec<Bytes> = (0..100_u8).map(|n| Bytes::from(vec![n; 3])).collect();
-        let sent = body(pieces.clone(), shares.acquire("a").await);
-        let read = axum::body::to_bytes(sent, usize::MAX).await.unwrap();
-        assert_eq!(read, pieces.concat());
+    async fn an_answer_is_its_beginning_its_rest_and_its_end() {
+        for count in [0, 1, 2, 100] {
+            let (mut answer, written) = letters(count, false);
+            let first = answer.next_piece().unwrap();
+            let sent = read(body(first, answer, None)).await.unwrap();
+            assert_eq!(written.load(Ordering::Relaxed), count);
+            assert_eq!((sent.first(), sent.last()), (Some(&b'['), Some(&b']')));
+            assert_eq!(sent.len(), (count * PIECE).max(1) + 1, "{count}");
+        }
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_gives_its_room_back() {
+    async fn no_more_is_written_than_the_client_takes() {
+        let (mut answer, written) = letters(1_000, false);
+        let first = answer.next_piece().unwrap();
+        let mut sent = body(first, answer, None).into_data_stream();
+        for taken in 1..20 {
+            assert!(sent.next().await.is_some_and(|piece| piece.is_ok()));
+            // One is taken, one is in the channel, one waits to get into it, and one may be on its way between them.
+            assert!(written.load(Ordering::Relaxed) <= taken + 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_fails_is_no_answer() {
+        for count in [1, 5] {
+            let (mut answer, _) = letters(count, true);
+            let first = answer.next_piece().unwrap();
+            assert!(read(body(first, answer, None)).await.is_err(), "{count}");
+        }
+    }
+
+    /// What a client gets on the wire of an answer of so many pieces.
+    async fn on_the_wire(count: usize, fails: bool) -> Vec<u8> {
+        let handler = move || async move {
+            let (mut answer, _) = letters(count, fails);
+            let first = answer.next_piece().unwrap();
+            body(first, answer, None)
+        };
+        let router = axum::Router::new().route("/", axum::routing::get(handler));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut got = Vec::new();
+        // A connection that is cut may say so by an error.
+        let _ = client.read_to_end(&mut got).await;
+        serving.abort();
+        got
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_has_no_end_on_the_wire() {
+        const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+        let whole = on_the_wire(5, false).await;
+        assert!(whole.starts_with(b"HTTP/1.1 200") && whole.ends_with(LAST_CHUNK));
+        let cut = on_the_wire(5, true).await;
+        assert!(cut.starts_with(b"HTTP/1.1 200") && !cut.ends_with(LAST_CHUNK));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_gives_its_place_back() {
         let shares = Shares::new(1);
-        let pieces = vec![Bytes::from_static(b"x"); 5];
-        let room = shares.acquire("a").await;
-        let sent = feed(pieces, room, Duration::from_millis(20));
+        let (mut answer, _) = letters(1_000, false);
+        let first = answer.next_piece().unwrap();
+        let place = Some(shares.acquire("a").await);
+        let sent = feed(first, answer, place, Duration::from_millis(20));
         let freed = tokio::time::timeout(Duration::from_secs(5), shares.acquire("a")).await;
         assert!(freed.is_ok());
-        assert!(axum::body::to_bytes(sent, usize::MAX).await.is_err());
+        assert!(read(sent).await.is_err());
     }
 
     #[tokio::test]
-    async fn a_client_that_goes_away_gives_its_room_back() {
+    async fn a_client_that_goes_away_gives_its_place_back() {
         let shares = Shares::new(1);
-        let pieces = vec![Bytes::from_static(b"x"); 5];
-        drop(body(pieces, shares.acquire("a").await));
+        let (mut answer, _) = letters(1_000, false);
+        let first = answer.next_piece().unwrap();
+        drop(body(first, answer, Some(shares.acquire("a").await)));
         let freed = tokio::time::timeout(Duration::from_secs(5), shares.acquire("a")).await;
         assert!(freed.is_ok());
     }

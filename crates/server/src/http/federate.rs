@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::vec;
 
 use axum::extract::State;
 use axum::response::Response;
 use muster_exposition::{CONTENT_TYPE, Family, Kind, Point, write};
 use muster_series::{Labels, Matcher, Sample, SeriesColumns, TimeRange, is_stale_marker};
 
+use super::answer::{Answer, AnswerError, PIECE, Rest};
 use super::authority::Reader;
+use super::prometheus_json::labels_held;
 use super::prometheus_params::Params;
 use super::prometheus_reply::PromFailure;
 use super::prometheus_work::answer_as;
@@ -17,6 +20,8 @@ use crate::store::{MetricStore, QueryRun};
 
 /// How old a sample may be: as old as PromQL looks back.
 const LOOKBACK_MS: i64 = 300_000;
+/// How many points are written before the length of the piece is looked at.
+const POINTS_AT_ONCE: usize = 100;
 
 /// Writes the newest sample of each series that any `match[]` selects.
 pub(crate) async fn federate(
@@ -26,14 +31,45 @@ pub(crate) async fn federate(
 ) -> Result<Response, PromFailure> {
     let sets = params.required_selectors()?;
     let now_ms = app.clock.now_ms();
-    answer_as(CONTENT_TYPE, &app, &who, params.allowance()?, move |store, run, out| {
-        for family in families(store, &sets, now_ms, run)? {
-            out.text().extend_from_slice(write(&[family]).as_bytes());
-            out.turn()?;
-        }
-        Ok(())
+    answer_as(CONTENT_TYPE, &app, &who, params.allowance()?, move |store, run| {
+        let families = families(store, &sets, now_ms, run)?.into_iter();
+        Ok(Answer::new(Vec::new(), Families { left: families, open: None }, Vec::new()))
     })
     .await
+}
+
+/// Families that are not written yet.
+struct Families {
+    left: vec::IntoIter<Family>,
+    open: Option<(Family, vec::IntoIter<Point>)>,
+}
+
+impl Rest for Families {
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, AnswerError> {
+        while out.len() < PIECE {
+            if let Some((family, points)) = &mut self.open {
+                // A family without help and type has no head, so that its parts are written as families.
+                family.points.clear();
+                family.points.extend(points.take(POINTS_AT_ONCE));
+                out.extend_from_slice(write(std::slice::from_ref(family)).as_bytes());
+                if points.len() == 0 {
+                    self.open = None;
+                }
+            } else if let Some(mut family) = self.left.next() {
+                let points = std::mem::take(&mut family.points);
+                self.open = Some((family, points.into_iter()));
+            } else {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn held(&self) -> usize {
+        let open = self.open.iter().flat_map(|(_, points)| points.as_slice());
+        let points = open.chain(self.left.as_slice().iter().flat_map(|family| &family.points));
+        points.map(|point| size_of::<Point>() + labels_held(&point.labels)).sum()
+    }
 }
 
 fn families(
@@ -93,6 +129,30 @@ mod tests {
             write(&by_name(newest)),
             "load{job=\"a\"} 1.5 1\nup{job=\"a\"} 1 3\nup{job=\"b\"} 0 2\n"
         );
+    }
+
+    #[test]
+    fn a_large_family_is_written_in_pieces() {
+        let points = (0..5_000).map(|n: i64| Point {
+            labels: Labels::from_pairs([("__name__", "m"), ("n", &n.to_string())]).unwrap(),
+            value: 1.0,
+            timestamp_ms: Some(n),
+        });
+        let mut family = Family::new("m", Kind::Untyped, "");
+        family.points.extend(points);
+        let whole = write(&[family.clone()]);
+        let mut rest = Families { left: vec![family].into_iter(), open: None };
+        let mut pieces = Vec::new();
+        loop {
+            let mut piece = Vec::new();
+            let more = rest.write(&mut piece).unwrap();
+            pieces.push(piece);
+            if !more {
+                break;
+            }
+        }
+        assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() < 2 * PIECE));
+        assert_eq!((pieces.concat(), rest.held()), (whole.into_bytes(), 0));
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! Prometheus's queries over HTTP: parameters in, the store's answers out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use muster_promql::Value;
+use muster_promql::{Evaluated, Value};
 
+use super::answer::Answer;
 use super::authority::Reader;
 use super::prometheus_params::{Params, unescape_name};
 use super::prometheus_reply::{
-    PromFailure, data_reply, write_evaluated, write_label_sets, write_texts,
+    PromFailure, data_reply, evaluated_answer, label_sets_answer, texts_answer,
 };
+use super::prometheus_stats::Stopwatch;
 use super::prometheus_work::answer;
 use crate::app::App;
+use crate::store::QueryError;
 
 /// What is said of an answer that `limit` cut.
 pub(super) const TRUNCATED: &str = "results truncated due to limit";
@@ -25,12 +29,9 @@ pub(crate) async fn query(
 ) -> Result<Response, PromFailure> {
     let (text, limit) = (params.required("query")?.to_owned(), params.limit()?);
     let at_ms = params.time_ms("time")?.unwrap_or_else(|| app.clock.now_ms());
-    answer(&app, &who, params.allowance()?, move |store, run, out| {
-        let mut evaluated = store.query_instant(&text, at_ms, run)?;
-        if truncate(&mut evaluated.value, limit) {
-            evaluated.warnings.push(TRUNCATED.into());
-        }
-        Ok(write_evaluated(out, &evaluated)?)
+    let stopwatch = Stopwatch::start(&params);
+    answer(&app, &who, params.allowance()?, move |store, run| {
+        evaluate(stopwatch, limit, || store.query_instant(&text, at_ms, run))
     })
     .await
 }
@@ -45,14 +46,26 @@ pub(crate) async fn query_range(
     params.required("start")?;
     params.required("end")?;
     let (range, step_ms) = (params.range()?, params.step_ms()?);
-    answer(&app, &who, params.allowance()?, move |store, run, out| {
-        let mut evaluated = store.query_range(&text, range, step_ms, run)?;
-        if truncate(&mut evaluated.value, limit) {
-            evaluated.warnings.push(TRUNCATED.into());
-        }
-        Ok(write_evaluated(out, &evaluated)?)
+    let stopwatch = Stopwatch::start(&params);
+    answer(&app, &who, params.allowance()?, move |store, run| {
+        evaluate(stopwatch, limit, || store.query_range(&text, range, step_ms, run))
     })
     .await
+}
+
+/// The answer of a query, with as many series and such statistics as are wanted.
+fn evaluate(
+    stopwatch: Stopwatch,
+    limit: usize,
+    query: impl FnOnce() -> Result<Evaluated, QueryError>,
+) -> Result<Answer, PromFailure> {
+    let began = Instant::now();
+    let mut evaluated = query()?;
+    let stats = stopwatch.stats(began, evaluated.samples.take());
+    if truncate(&mut evaluated.value, limit) {
+        evaluated.warnings.push(TRUNCATED.into());
+    }
+    Ok(evaluated_answer(evaluated, stats.as_ref()))
 }
 
 /// Leaves the first `limit` series; whether there were more.
@@ -79,9 +92,9 @@ pub(crate) async fn series(
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.required_selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let found = store.series_labels(&sets, range, limit.saturating_add(1))?;
-        Ok(write_label_sets(out, &found, limit)?)
+        Ok(label_sets_answer(found, limit))
     })
     .await
 }
@@ -93,9 +106,9 @@ pub(crate) async fn labels(
     params: Params,
 ) -> Result<Response, PromFailure> {
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let names = store.label_names(&sets, range, limit.saturating_add(1))?;
-        Ok(write_texts(out, &names, limit)?)
+        Ok(texts_answer(names, limit))
     })
     .await
 }
@@ -107,14 +120,17 @@ pub(crate) async fn label_values(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, PromFailure> {
+    if name.is_empty() {
+        return Err(PromFailure::not_found());
+    }
     let name = unescape_name(&name);
     if name.is_empty() {
         return Err(PromFailure::bad_data("invalid label name: \"\""));
     }
     let (sets, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let values = store.label_values(&name, &sets, range, limit.saturating_add(1))?;
-        Ok(write_texts(out, &values, limit)?)
+        Ok(texts_answer(values, limit))
     })
     .await
 }

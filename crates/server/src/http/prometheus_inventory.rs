@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::authority::Reader;
 use super::prometheus_params::Params;
-use super::prometheus_reply::{PromFailure, data_reply, write_data};
+use super::prometheus_reply::{PromFailure, data_answer, data_reply};
 use super::prometheus_status::time_text;
 use super::prometheus_work::answer;
 use crate::app::App;
@@ -83,7 +83,7 @@ pub(crate) async fn metadata(
     // A metric has one meaning here, so that any number of them is enough.
     params.number("limit_per_metric")?;
     let wanted = params.get("metric").map(str::to_owned);
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let names = match wanted {
             Some(name) => vec![name],
             None => store.label_values(METRIC_NAME, &[], TimeRange::ALL, usize::MAX)?,
@@ -91,8 +91,7 @@ pub(crate) async fn metadata(
         let known = names.into_iter().filter_map(|name| Some((meaning(&name)?, name)));
         let known: BTreeMap<String, [Value; 1]> =
             known.take(limit).map(|(meaning, name)| (name, [meaning])).collect();
-        write_data(out, &json!(known));
-        Ok(())
+        Ok(data_answer(&json!(known)))
     })
     .await
 }
@@ -126,8 +125,11 @@ fn meaning(name: &str) -> Option<Value> {
 }
 
 /// The rule groups: none are evaluated here.
-pub(crate) async fn rules(_: Reader) -> Response {
-    data_reply(&json!({ "groups": [] }))
+pub(crate) async fn rules(_: Reader, params: Params) -> Result<Response, PromFailure> {
+    match params.get("type") {
+        None | Some("alert" | "record") => Ok(data_reply(&json!({ "groups": [] }))),
+        Some(_) => Err(PromFailure::bad_data("invalid parameter \"type\": use alert or record")),
+    }
 }
 
 /// The alerts of these rules.

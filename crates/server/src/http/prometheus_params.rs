@@ -146,7 +146,8 @@ impl Params {
         let lookback_ms = length("lookback_delta")?.filter(|ms| *ms > 0);
         Ok(Allowance {
             timeout,
-            run: QueryRun::with_lookback(lookback_ms.map(|ms| ms.min(MAX_LOOKBACK_MS))),
+            run: QueryRun::with_lookback(lookback_ms.map(|ms| ms.min(MAX_LOOKBACK_MS)))
+                .counting(self.get("stats").is_some()),
         })
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::authority::Reader;
 use super::prometheus_params::{Params, QUERY_TIMEOUT};
-use super::prometheus_reply::{PromFailure, data_reply, write_data};
+use super::prometheus_reply::{PromFailure, data_answer, data_reply};
 use super::prometheus_work::answer;
 use crate::app::App;
 
@@ -47,7 +47,7 @@ pub(crate) async fn features(_: Reader) -> Response {
             "exclude_alerts": true,
             "label_values_match": true,
             "lifecycle": false,
-            "query_stats": false,
+            "query_stats": true,
             "query_warnings": true,
             "time_range_labels": true,
             "time_range_series": true,
@@ -133,7 +133,7 @@ pub(crate) async fn tsdb(
         return Err(PromFailure::bad_data(&format!("limit must be from 1 to {MAX_ROWS}")));
     }
     let now_ms = app.clock.now_ms();
-    answer(&app, &who, params.allowance()?, move |store, _, out| {
+    answer(&app, &who, params.allowance()?, move |store, _| {
         let stats = store.stats();
         let named = Matcher::new(METRIC_NAME, MatchOp::NotEqual, "")
             .map_err(|_| PromFailure::internal())?;
@@ -153,8 +153,7 @@ pub(crate) async fn tsdb(
             "memoryInBytesByLabelName": top(rows, counts.bytes_by_label()),
             "seriesCountByLabelValuePair": top(rows, counts.by_pair()),
         });
-        write_data(out, &data);
-        Ok(())
+        Ok(data_answer(&data))
     })
     .await
 }

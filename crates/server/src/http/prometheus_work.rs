@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::answer::{self, MAX_ANSWER, Pieces};
+use super::answer::{self, Answer};
 use super::authority::SignedIn;
 use super::prometheus_params::Allowance;
 use super::prometheus_reply::PromFailure;
@@ -15,14 +15,12 @@ use crate::app::App;
 use crate::shares::Place;
 use crate::store::{MetricStore, QueryRun};
 
-/// Lets the store work and its answer be written, at most so many at a time.
+/// Lets the store work, at most so many at a time, and sends what comes out of it.
 pub(super) async fn answer(
     app: &Arc<App>,
     who: &SignedIn,
     allowance: Allowance,
-    work: impl FnOnce(&dyn MetricStore, &QueryRun, &mut Pieces) -> Result<(), PromFailure>
-    + Send
-    + 'static,
+    work: impl FnOnce(&dyn MetricStore, &QueryRun) -> Result<Answer, PromFailure> + Send + 'static,
 ) -> Result<Response, PromFailure> {
     answer_as("application/json", app, who, allowance, work).await
 }
@@ -33,30 +31,32 @@ pub(super) async fn answer_as(
     app: &Arc<App>,
     who: &SignedIn,
     allowance: Allowance,
-    work: impl FnOnce(&dyn MetricStore, &QueryRun, &mut Pieces) -> Result<(), PromFailure>
-    + Send
-    + 'static,
+    work: impl FnOnce(&dyn MetricStore, &QueryRun) -> Result<Answer, PromFailure> + Send + 'static,
 ) -> Result<Response, PromFailure> {
     app.counters.queries.add(1);
     let result = compute(app, who.principal(), allowance, work).await;
     if result.is_err() {
         app.counters.failed_queries.add(1);
     }
-    result.map(|(pieces, room)| {
+    result.map(|Begun { first, answer, place }| {
         let content_type = HeaderValue::from_static(content_type);
-        ([(header::CONTENT_TYPE, content_type)], answer::body(pieces, room)).into_response()
+        ([(header::CONTENT_TYPE, content_type)], answer::body(first, answer, place)).into_response()
     })
 }
 
-/// The pieces of an answer, and the room that is kept for them.
+/// An answer, and the place that what it holds takes until it is sent.
+struct Begun {
+    first: Bytes,
+    answer: Answer,
+    place: Option<Place>,
+}
+
 async fn compute(
     app: &Arc<App>,
     principal: String,
     allowance: Allowance,
-    work: impl FnOnce(&dyn MetricStore, &QueryRun, &mut Pieces) -> Result<(), PromFailure>
-    + Send
-    + 'static,
-) -> Result<(Vec<Bytes>, Place), PromFailure> {
+    work: impl FnOnce(&dyn MetricStore, &QueryRun) -> Result<Answer, PromFailure> + Send + 'static,
+) -> Result<Begun, PromFailure> {
     let Allowance { timeout, run } = allowance;
     if timeout.is_zero() {
         return Err(PromFailure::timeout("the query was given no time"));
@@ -69,18 +69,16 @@ async fn compute(
     let _stop = run.stop_on_drop();
     let working = Arc::clone(app);
     let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        let mut pieces = Pieces::new(run.clone(), MAX_ANSWER);
-        work(&*working.store, &run, &mut pieces)?;
-        let (pieces, bytes) = pieces.finish()?;
-        // One piece is handed over whole, and so waits for nobody's reading.
-        let unsent = if pieces.len() > 1 { bytes } else { 0 };
-        let kib = u32::try_from(unsent.div_ceil(1 << 10)).expect("an answer has a limit");
+        let mut answer = work(&*working.store, &run)?;
+        let first = answer.next_piece()?;
+        if answer.is_written() {
+            return Ok(Begun { first, answer, place: None });
+        }
+        // What is held for a client that reads slowly keeps nobody from computing while there is room for it, and is
+        // one of the computing queries itself where there is none: together they bound what all of them take.
+        let kib = u32::try_from(answer.held().div_ceil(1 << 10)).unwrap_or(u32::MAX);
         let room = working.answers.try_acquire(&principal, kib);
-        let room = room.ok_or_else(|| {
-            PromFailure::unavailable("too many answers are waiting to be read; try again")
-        })?;
-        Ok((pieces, room))
+        Ok(Begun { first, answer, place: Some(room.unwrap_or(turn)) })
     });
     match tokio::time::timeout(timeout, done).await {
         Ok(Ok(result)) => result,
