@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::databases::Databases;
 use crate::process::{self, Outcome};
 use crate::tally::{self, Tally};
 use crate::workspace::Workspace;
@@ -99,12 +100,13 @@ fn line(step: &Step) -> String {
 /// `cargo xtask check`.
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     let mut report = Report::default();
-    steps(workspace, &mut report);
+    steps(workspace, &Databases::start(), &mut report);
     report.close()
 }
 
 /// The steps, cheap ones first.
-pub(crate) fn steps(workspace: &Workspace, report: &mut Report) {
+pub(crate) fn steps(workspace: &Workspace, databases: &Databases, report: &mut Report) {
+    report.skipped.extend(databases.skipped.iter().cloned());
     report.step("format", None, || {
         process::watch("format", &mut workspace.cargo(["fmt", "--all", "--check"]))
     });
@@ -118,6 +120,7 @@ pub(crate) fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("unit tests", Some(tally::cargo_test), || {
         let arguments = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
         let mut command = workspace.cargo(arguments);
+        databases.name(&mut command);
         // In CI the same commit gives the same answer; at a desk every run looks at new cases.
         if std::env::var_os("CI").is_some() {
             command.env("PROPTEST_RNG_SEED", "20261122");

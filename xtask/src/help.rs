@@ -18,6 +18,9 @@ cargo xtask COMMAND
                     cargo xtask bench tsdb --quick --only day
   fuzz [SECONDS]  each fuzz target for so long (60), where there is a nightly compiler
                     cargo xtask fuzz 10
+  databases COMMAND…
+                  a command with MariaDB and PostgreSQL at hand, on scratch data, where they are installed
+                    cargo xtask databases cargo test -p muster-meta
   tidy [--bless]  the rules of this repository that no other tool checks, in a second or two;
                   --bless lowers the limits in xtask/tidy-ratchet.toml to what files have now
   help            this text; `cargo xtask COMMAND --help` tells of one command
@@ -44,7 +47,7 @@ Nothing else is installed. The first build takes five to ten minutes.",
     ),
     (
         "test",
-        "Root on Debian or Ubuntu gets by apt-get what is missing of: chromium, prometheus, prometheus-node-exporter; their services are
+        "Root on Debian or Ubuntu gets by apt-get what is missing of: chromium, prometheus, prometheus-node-exporter, mariadb-server, postgresql; their services are
 stopped, as only the programs are wanted. What cannot be installed is told, and its tests are skipped aloud.",
     ),
     (

@@ -8,6 +8,7 @@
 mod bench;
 mod build;
 mod check;
+mod databases;
 mod demo;
 mod fuzz;
 mod test;
@@ -53,7 +54,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
-        "up" | "demo" | "bench" | "fuzz" => true,
+        "up" | "demo" | "bench" | "fuzz" | "databases" => true,
         "tidy" => matches!(rest, [flag] if flag == "--bless"),
         "build" | "check" | "test" => false,
         unknown => anyhow::bail!("no command `{unknown}`; `cargo xtask help` lists them"),
@@ -70,6 +71,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "demo" => demo::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
+        "databases" => databases::run(&workspace, rest),
         "check" => Ok(check::run(&workspace)),
         "test" => Ok(test::run(&workspace)),
         _ => tidy::run(&workspace, !rest.is_empty()),
@@ -105,7 +107,9 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["up", "build", "demo", "check", "test", "bench", "fuzz", "tidy", "help"] {
+        for command in
+            ["up", "build", "demo", "check", "test", "bench", "fuzz", "databases", "tidy", "help"]
+        {
             assert!(help::HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Package {
 }
 
 /// Everything `cargo xtask test` installs.
-const FOR_TESTS: [Package; 3] = [
+const FOR_TESTS: [Package; 5] = [
     Package {
         name: "chromium",
         proof: CHROMIUM,
@@ -34,6 +34,18 @@ const FOR_TESTS: [Package; 3] = [
         service: Some("prometheus-node-exporter"),
     },
     PROMETHEUS,
+    Package {
+        name: "mariadb-server",
+        proof: "/usr/sbin/mariadbd",
+        needed_for: "the tests of people, tokens and agents on MariaDB",
+        service: Some("mariadb"),
+    },
+    Package {
+        name: "postgresql",
+        proof: "/usr/bin/pg_createcluster",
+        needed_for: "the tests of people, tokens and agents on PostgreSQL",
+        service: Some("postgresql"),
+    },
 ];
 
 /// Whom `cargo xtask bench` compares with.

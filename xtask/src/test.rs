@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use crate::check::{self, Report};
+use crate::databases::Databases;
 use crate::process::{self, Outcome};
 use crate::workspace::Workspace;
 use crate::{build, packages, page, tally};
@@ -15,9 +16,10 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     for skip in &report.skipped {
         eprintln!("skipped: {skip}");
     }
-    check::steps(workspace, &mut report);
+    let databases = Databases::start();
+    check::steps(workspace, &databases, &mut report);
     if report.step("release build", None, || release(workspace)) {
-        report.step("end to end", Some(tally::cargo_test), || end_to_end(workspace));
+        report.step("end to end", Some(tally::cargo_test), || end_to_end(workspace, &databases));
         if Path::new(packages::CHROMIUM).exists() {
             report.step("end to end, browser", Some(tally::node_test), || browser(workspace));
         }
@@ -32,9 +34,10 @@ fn release(workspace: &Workspace) -> anyhow::Result<Outcome> {
     build::release(workspace, &build::BINARIES, "  ")
 }
 
-fn end_to_end(workspace: &Workspace) -> anyhow::Result<Outcome> {
+fn end_to_end(workspace: &Workspace, databases: &Databases) -> anyhow::Result<Outcome> {
     let mut command = workspace.cargo(["test", "--package", "muster", "--tests", "--no-fail-fast"]);
     command.args(["--", "--ignored", "--test-threads=1", "--show-output"]);
+    databases.name(&mut command);
     process::watch("end to end", name_binaries(workspace, &mut command))
 }
 

@@ -10,17 +10,26 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod account;
+mod agents;
+mod audit;
 mod hosts;
 mod live;
 mod people;
+mod settings;
 mod tokens;
 
+pub use account::{
+    Account, ChangePassword, ConfirmPassword, ConfirmSecondFactor, OpenSession, OpenSessionList,
+    RecoveryCodes, SecondFactorSecret, Session, SignIn, SignInWays,
+};
+pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
-pub use people::{Session, SignIn};
-pub use tokens::{
-    Agent, AgentList, ApiToken, ApiTokenList, CreateApiToken, CreateEnrollToken, NewSecret, Role,
-};
+pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
+pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
+pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +41,9 @@ pub struct Failure {
     pub error: String,
     /// A word that does not change between versions, such as `bad_credentials`.
     pub code: String,
+    /// The request's number, by which the server's log tells more; also in the header `X-Request-Id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// What this server is.

@@ -1,44 +1,74 @@
-//! Signing in and out.
+//! The accounts of people, as an administrator sees them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Role;
 
-/// A request to sign in.
-#[derive(Clone, Deserialize, Serialize, ToSchema)]
-pub struct SignIn {
-    /// Name of the account.
-    pub user: String,
-    /// Its password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for SignIn {
-    /// Leaves the password out, so that no log can hold it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignIn").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// Who is signed in.
+/// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Session {
-    /// Name of the account.
-    pub user: String,
-    /// What it may do.
+pub struct Person {
+    /// Its number.
+    pub id: String,
+    /// The name to sign in with.
+    pub name: String,
+    /// What it may do; never `writer`.
     pub role: Role,
-    /// When the session ends; `null` for a token without end.
-    pub expires_ms: Option<i64>,
+    /// Whether it is shut out.
+    pub disabled: bool,
+    /// Whether it has a password; without one it signs in at the identity provider only.
+    pub has_password: bool,
+    /// Whether signing in by password takes a second factor.
+    pub second_factor: bool,
+    /// The identity provider that it is tied to.
+    pub provider: Option<String>,
+    /// When it was made.
+    pub created_ms: i64,
+    /// When it last signed in.
+    pub last_sign_in_ms: Option<i64>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// All accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PersonList {
+    /// By name.
+    pub people: Vec<Person>,
+}
 
-    #[test]
-    fn a_password_never_reaches_a_log() {
-        let request = SignIn { user: "admin".into(), password: "hunter2".into() };
-        assert!(!format!("{request:?}").contains("hunter2"));
-    }
+/// A request for a new account.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatePerson {
+    /// The name to sign in with; up to 100 characters.
+    pub name: String,
+    /// What it may do; not `writer`.
+    pub role: Role,
+    /// Its password, of 8 characters at least; one is made if there is none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// An account that was just made, or whose password was.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewPassword {
+    /// The account.
+    pub person: Person,
+    /// The password, if it was made here. It is shown this once.
+    pub password: Option<String>,
+}
+
+/// A change of an account; what is absent stays. Shutting one out ends its sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangePerson {
+    /// What it may do; not `writer`.
+    pub role: Option<Role>,
+    /// Whether it is shut out.
+    pub disabled: Option<bool>,
+}
+
+/// Another password for somebody. All sessions of the account end.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct SetPassword {
+    /// Its password, of 8 characters at least; one is made if there is none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }

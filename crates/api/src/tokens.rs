@@ -1,4 +1,4 @@
-//! Tokens for programs, enrolment tokens for agents, and the agents.
+//! Tokens for programs, and secrets that are shown once.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,18 +27,6 @@ pub struct CreateApiToken {
     pub role: Role,
     /// For how long it is valid; `null` for ever.
     pub expires_in_ms: Option<i64>,
-}
-
-/// A request for a new enrolment token.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct CreateEnrollToken {
-    /// How many agents may join with it.
-    pub uses: u32,
-    /// For how long it is valid.
-    pub expires_in_ms: i64,
-    /// Groups that the joining agents get.
-    #[serde(default)]
-    pub groups: Vec<String>,
 }
 
 /// A secret that was just made. It is shown this once: the server keeps only its hash.
@@ -70,6 +58,8 @@ pub struct ApiToken {
     pub expires_ms: Option<i64>,
     /// When it was last used, to the minute.
     pub last_used_ms: Option<i64>,
+    /// Who made it; empty if that is not on record.
+    pub made_by: String,
 }
 
 /// All API tokens.
@@ -77,30 +67,4 @@ pub struct ApiToken {
 pub struct ApiTokenList {
     /// By name.
     pub tokens: Vec<ApiToken>,
-}
-
-/// An agent that has joined.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Agent {
-    /// Its number.
-    pub id: String,
-    /// The name of its host.
-    pub instance: String,
-    /// Its groups.
-    pub groups: Vec<String>,
-    /// When it joined.
-    pub created_ms: i64,
-    /// When it was last heard of, to the minute.
-    pub last_seen_ms: Option<i64>,
-    /// Whether it was revoked.
-    pub revoked: bool,
-    /// Whether it is connected now.
-    pub connected: bool,
-}
-
-/// All agents.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct AgentList {
-    /// By instance.
-    pub agents: Vec<Agent>,
 }

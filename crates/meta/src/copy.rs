@@ -13,7 +13,8 @@ use crate::open::{create_private, read_only_options};
 /// Writes what the database file `from` holds at one moment to `to`, which must not be there; it is durable when this returns, and
 /// readable by its owner only.
 pub async fn copy_database(from: &Path, to: &Path) -> Result<(), MetaError> {
-    let refused = |reason: String| MetaError::CannotOpen { path: to.to_owned(), reason };
+    let refused =
+        |reason: String| MetaError::CannotOpen { place: to.display().to_string(), reason };
     if to.exists() {
         return Err(refused("it is there already".into()));
     }
@@ -23,7 +24,7 @@ pub async fn copy_database(from: &Path, to: &Path) -> Result<(), MetaError> {
     let vacuum = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO ?", [name.into()]);
     let copied = db.execute_raw(vacuum).await;
     db.close().await?;
-    copied.map_err(|error: DbErr| MetaError::opening(from, &error))?;
+    copied.map_err(|error: DbErr| MetaError::opening(&from.display().to_string(), &error))?;
     let sync = File::open(to).and_then(|file| file.sync_all());
     sync.map_err(|error| refused(error.to_string()))
 }
@@ -34,7 +35,7 @@ pub async fn check_database(path: &Path) -> Result<Vec<String>, MetaError> {
     let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA integrity_check");
     let rows = db.query_all_raw(check).await;
     db.close().await?;
-    let opening = |error: DbErr| MetaError::opening(path, &error);
+    let opening = |error: DbErr| MetaError::opening(&path.display().to_string(), &error);
     let rows = rows.map_err(opening)?;
     let texts = rows.iter().map(|row| row.try_get_by_index::<String>(0));
     let mut faults = texts.collect::<Result<Vec<String>, DbErr>>().map_err(opening)?;
@@ -43,6 +44,6 @@ pub async fn check_database(path: &Path) -> Result<Vec<String>, MetaError> {
 }
 
 async fn open(path: &Path) -> Result<DatabaseConnection, MetaError> {
-    let opening = |error: DbErr| MetaError::opening(path, &error);
+    let opening = |error: DbErr| MetaError::opening(&path.display().to_string(), &error);
     Database::connect(read_only_options(path)).await.map_err(opening)
 }

@@ -2,7 +2,10 @@
 
 pub(crate) mod agent;
 pub(crate) mod api_token;
+pub(crate) mod audit;
 pub(crate) mod enroll_token;
+pub(crate) mod guard;
+pub(crate) mod recovery_code;
 pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod user;

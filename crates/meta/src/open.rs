@@ -1,18 +1,21 @@
 //! Opening the database: its file, its settings, its migrations.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use crate::{MetaError, migrations};
+use crate::database_url::Server;
+use crate::{DatabaseUrl, MetaError, SealingKey, migrations};
 
 /// How often a file that somebody else is just setting up is tried.
 const OPEN_TRIES: u32 = 50;
@@ -23,32 +26,49 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Readers work beside a writer; more connections than this only cost memory.
 const CONNECTIONS: u32 = 4;
+/// A server far away answers each statement later, so more of them are under way.
+const SERVER_CONNECTIONS: u32 = 16;
 
 /// Where the metadata is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A SQLite file, made if it is not there; its folder must exist.
     Sqlite(PathBuf),
+    /// A database of a MariaDB, MySQL or PostgreSQL server; the database must exist.
+    Server(DatabaseUrl),
     /// A database that ends with its [`Meta`]; for tests.
     InMemory,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::Server(url) => write!(f, "{url}"),
+            Self::InMemory => f.write_str(":memory:"),
+        }
+    }
+}
+
 /// The metadata. A clone is another handle on the same database; so is a second [`Meta::open`] of
-/// the same file, also from another process.
+/// the same place, also from another process or another machine.
 #[derive(Debug, Clone)]
 pub struct Meta {
     pub(crate) db: DatabaseConnection,
+    pub(crate) key: Arc<SealingKey>,
+    place: Arc<str>,
 }
 
 impl Meta {
-    /// Opens the database and brings its tables up to this version.
+    /// Opens the database and brings its tables up to this version. Secrets that must be read again are sealed with `key`.
     ///
-    /// A new file is readable by its owner only (0600). A file that a newer version of Muster has
+    /// A new file is readable by its owner only (0600). A database that a newer version of Muster has
     /// migrated is refused and left as it is.
-    pub async fn open(location: &Location) -> Result<Self, MetaError> {
+    pub async fn open(location: &Location, key: SealingKey) -> Result<Self, MetaError> {
+        let key = Arc::new(key);
         let mut tries = OPEN_TRIES;
         loop {
-            match Self::open_once(location).await {
+            match Self::open_once(location, &key).await {
                 // SQLite does not wait where two turn a new file's write-ahead log on at once.
                 Err(error) if tries > 1 && error.to_string().contains("database is locked") => {
                     tries -= 1;
@@ -59,22 +79,24 @@ impl Meta {
         }
     }
 
-    async fn open_once(location: &Location) -> Result<Self, MetaError> {
-        let path = match location {
-            Location::Sqlite(path) => path.as_path(),
-            Location::InMemory => Path::new(":memory:"),
-        };
+    async fn open_once(location: &Location, key: &Arc<SealingKey>) -> Result<Self, MetaError> {
+        let place = location.to_string();
         if let Location::Sqlite(path) = location {
             create_private(path)?;
         }
-        let opening = |error: DbErr| MetaError::opening(path, &error);
+        let opening = |error: DbErr| MetaError::opening(&place, &error);
         let db = Database::connect(options(location)).await.map_err(opening)?;
-        let meta = Self { db };
-        migrations::apply(&meta, path).await?;
+        let meta = Self { db, key: Arc::clone(key), place: place.as_str().into() };
+        migrations::apply(&meta, &place).await?;
         Ok(meta)
     }
 
-    /// Waits for what is running and closes the file, which also folds its write-ahead log back in.
+    /// The database, without a password: a path, or an address like `postgres://muster@db:5432/muster`.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Waits for what is running and closes the database; SQLite also folds its write-ahead log back in.
     pub async fn close(self) -> Result<(), MetaError> {
         Ok(self.db.close().await?)
     }
@@ -82,11 +104,14 @@ impl Meta {
     /// Begins a transaction that may write.
     ///
     /// On SQLite it takes the write lock at once: a transaction that first reads and then wants to
-    /// write would fail when somebody else has written in between, however long it waited.
+    /// write would fail when somebody else has written in between, however long it waited. On the others each
+    /// statement sees what was committed before it, so that who waited for a row reads what the other left.
     pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        let is_sqlite = self.db.get_database_backend() == DbBackend::Sqlite;
         self.db
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                isolation_level: (!is_sqlite).then_some(IsolationLevel::ReadCommitted),
                 ..TransactionOptions::default()
             })
             .await
@@ -100,9 +125,10 @@ pub(crate) fn create_private(path: &Path) -> Result<(), MetaError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            Err(MetaError::CannotOpen { path: path.to_owned(), reason: error.to_string() })
-        }
+        Err(error) => Err(MetaError::CannotOpen {
+            place: path.display().to_string(),
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -124,8 +150,12 @@ pub(crate) fn read_only_options(path: &Path) -> ConnectOptions {
 }
 
 fn options(location: &Location) -> ConnectOptions {
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.sqlx_logging(false).acquire_timeout(BUSY_TIMEOUT);
+    let url = match location {
+        Location::Server(url) => url.secret_url(),
+        Location::Sqlite(_) | Location::InMemory => "sqlite::memory:",
+    };
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false).acquire_timeout(BUSY_TIMEOUT).connect_timeout(BUSY_TIMEOUT);
     match location {
         // A database in memory lives in its one connection, so that must never be closed.
         Location::InMemory => {
@@ -146,6 +176,12 @@ fn options(location: &Location) -> ConnectOptions {
                     .busy_timeout(BUSY_TIMEOUT)
                     .foreign_keys(true)
             });
+        }
+        Location::Server(url) => {
+            options.max_connections(SERVER_CONNECTIONS);
+            if url.server() == Server::Postgres {
+                options.set_application_name("muster");
+            }
         }
     }
     options

@@ -13,20 +13,18 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 
 /// The 32 bytes behind what [`to_hex`] wrote; `column` names the place, should it hold something else.
 pub(crate) fn from_hex(text: &str, column: &'static str) -> Result<[u8; 32], MetaError> {
-    let malformed = || MetaError::Malformed { column, value: text.to_owned() };
+    let bytes = bytes_from_hex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| MetaError::Malformed { column, value: text.to_owned() })
+}
+
+/// The bytes behind what [`to_hex`] wrote.
+pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
     let nibbles: Vec<u8> = text
         .chars()
         .map(|digit| digit.to_digit(16).map(|nibble| nibble as u8))
-        .collect::<Option<_>>()
-        .ok_or_else(malformed)?;
-    if nibbles.len() != 64 {
-        return Err(malformed());
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(nibbles.chunks_exact(2)) {
-        *byte = pair[0] << 4 | pair[1];
-    }
-    Ok(bytes)
+        .collect::<Option<_>>()?;
+    let (pairs, rest) = nibbles.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 #[cfg(test)]

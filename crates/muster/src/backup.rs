@@ -22,12 +22,13 @@ pub(crate) const FORMAT: u32 = 1;
 pub(crate) const SKIP_ADVICE: &str =
     "a file is damaged; --skip-damaged makes a backup of all the others";
 /// What is of one process only, or comes into the backup by other ways.
-const NOT_COPIED: [&str; 9] = [
+const NOT_COPIED: [&str; 10] = [
     "metrics",
     "snapshots",
     "muster.db",
     "muster.db-wal",
     "muster.db-shm",
+    "database",
     "address",
     ".writable",
     "lost+found",

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use muster_environment::{Clock as _, RealDisk, SystemClock, replace_private_file};
-use muster_server::data_paths;
+use muster_meta::{DatabaseUrl, Location, copy_database};
+use muster_server::{data_paths, location, move_to_server};
 use muster_tsdb::{Damage, TsdbError, Unreadable, copy_store};
 use serde_json::json;
 
 use crate::backup::{self, Backup, FORMAT, LIST_NAME, LeftOut, SKIP_ADVICE};
 use crate::cli::{BackupArgs, RestoreArgs};
-use crate::settings::state_dir;
+use crate::place::Place;
+use crate::settings::{database_url, state_dir};
 use crate::size::format_size;
 use crate::table;
 
@@ -32,7 +34,8 @@ const FAULTS_TOLD: usize = 5;
 
 /// Copies all that a server keeps, also beside it.
 pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
-    let data_dir = args.data_dir.unwrap_or_else(|| state_dir("muster"));
+    let place = Place::of(&args.place)?;
+    let data_dir = place.data_dir.clone();
     if !data_paths::metrics(&data_dir).join("MANIFEST").exists() {
         bail!(
             "there is no Muster data in {}; name the data folder of a server with --data-dir",
@@ -41,7 +44,7 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     }
     refuse_nested(&args.to, &data_dir)?;
     backup::make_empty(&args.to)?;
-    let made = match make(&data_dir, &args.to, args.skip_damaged).await {
+    let made = match make(&place, &args.to, args.skip_damaged).await {
         Ok(made) => made,
         Err(error) => {
             // Half a backup is only in the way of the next.
@@ -80,7 +83,8 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     Err(Incomplete { count: made.left_out.len(), data_dir, list }.into())
 }
 
-async fn make(data_dir: &Path, to: &Path, skip_damaged: bool) -> anyhow::Result<Backup> {
+async fn make(place: &Place, to: &Path, skip_damaged: bool) -> anyhow::Result<Backup> {
+    let data_dir = place.data_dir();
     let now = jiff::Timestamp::from_millisecond(SystemClock::new().now_ms())?;
     let unreadable = if skip_damaged { Unreadable::LeaveOut } else { Unreadable::Refuse };
     let (metrics, copy) = (data_paths::metrics(data_dir), data_paths::metrics(to));
@@ -94,17 +98,15 @@ async fn make(data_dir: &Path, to: &Path, skip_damaged: bool) -> anyhow::Result<
         reason: damage.reason,
     };
     let mut left_out: Vec<LeftOut> = store.left_out.into_iter().map(of_store).collect();
-    let (database, copy) = (data_paths::meta(data_dir), data_paths::meta(to));
-    if !database.exists() {
-        tracing::warn!(path = %database.display(), "there is no metadata database; the backup has the samples only");
-    } else if let Err(error) = muster_meta::copy_database(&database, &copy).await {
+    let copy = data_paths::meta(to);
+    if let Err(error) = copy_metadata(place, &copy).await {
         if !skip_damaged {
-            return Err(anyhow::Error::new(error).context(SKIP_ADVICE));
+            return Err(error.context(SKIP_ADVICE));
         }
         // Half of it is of no use, and may not be there at all.
         let _ = std::fs::remove_file(&copy);
         let path = copy.strip_prefix(to).unwrap_or(&copy).display().to_string();
-        left_out.push(LeftOut { path, reason: error.to_string() });
+        left_out.push(LeftOut { path, reason: format!("{error:#}") });
     }
     backup::copy_rest(data_dir, to, skip_damaged.then_some(&mut left_out))?;
     let files = backup::list_files(to)?;
@@ -123,8 +125,30 @@ async fn make(data_dir: &Path, to: &Path, skip_damaged: bool) -> anyhow::Result<
     Ok(made)
 }
 
+/// Whatever kind of database the metadata is in, the backup holds a SQLite file.
+async fn copy_metadata(place: &Place, to: &Path) -> anyhow::Result<()> {
+    match location(place.data_dir(), place.database.as_ref())? {
+        Location::Sqlite(path) if path.exists() => Ok(copy_database(&path, to).await?),
+        Location::Sqlite(path) => {
+            tracing::warn!(path = %path.display(), "there is no metadata database; the backup has the samples only");
+            Ok(())
+        }
+        _ => Ok(place.open().await?.copy_to_file(to).await?),
+    }
+}
+
+/// Brings the metadata of a restored folder into a database server. The file stays behind only if that failed.
+async fn move_metadata(data_dir: &Path, url: &DatabaseUrl) -> anyhow::Result<()> {
+    let file = data_paths::meta(data_dir);
+    if !file.exists() {
+        bail!("the backup holds no metadata, so none can go into {url}; leave --database-url out");
+    }
+    move_to_server(data_dir, &file, url).await?;
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+}
+
 /// Makes a data folder from a backup.
-pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let data_dir = args.data_dir.clone().unwrap_or_else(|| state_dir("muster"));
     refuse_nested(&data_dir, &args.from)?;
     let found = backup::read_list(&args.from)?;
@@ -139,7 +163,12 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         );
     }
     backup::make_empty(&data_dir).context("nothing was restored")?;
-    if let Err(error) = backup::copy_back(&args.from, &found, &data_dir) {
+    let database = database_url(args.database_url.as_deref())?;
+    let mut restored = backup::copy_back(&args.from, &found, &data_dir);
+    if let (Ok(()), Some(url)) = (&restored, &database) {
+        restored = move_metadata(&data_dir, url).await;
+    }
+    if let Err(error) = restored {
         backup::empty(&data_dir);
         return Err(error.context("nothing was restored"));
     }

@@ -1,9 +1,15 @@
 //! The command line: every command with its flags, its environment variables and an example.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use people::{
+    EnrollTokenArgs, TokenArgs, TokenCommand, UserArgs, UserCommand, UserTarget,
+};
 
 /// What is logged: everything worth knowing of ours, only warnings of libraries that talk much.
 const DEFAULT_LOG: &str = "info,sea_orm_migration=warn,sqlx=warn";
@@ -67,7 +73,7 @@ pub(crate) enum Command {
     Rules(RulesArgs),
     /// Manage accounts of people
     #[command(
-        after_help = "Examples:\n  muster user passwd admin      (prints a new password; ends the account's sessions)"
+        after_help = "Examples:\n  muster user add ada --role operator     (prints a password)\n  muster user passwd admin                (prints a new one; ends the account's sessions)\n  muster user list"
     )]
     User(UserArgs),
     /// Make, list and revoke API tokens
@@ -106,6 +112,10 @@ pub(crate) struct ServerArgs {
     /// Where everything is kept [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// MariaDB, MySQL or PostgreSQL for people, tokens and agents, such as <postgres://muster:PASSWORD@db/muster>
+    /// [default: a SQLite file in the data folder]
+    #[arg(long, env = "MUSTER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
     /// Address and port to listen on [default: 127.0.0.1:6868 for up, 0.0.0.0:6868 for server]
     #[arg(long, env = "MUSTER_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
@@ -154,12 +164,25 @@ pub(crate) struct TargetArgs {
     /// Fingerprint of the server's own CA
     #[arg(long, env = "MUSTER_CA_FINGERPRINT", value_name = "sha256:HEX")]
     pub(crate) ca_fingerprint: Option<String>,
-    /// Data folder of the server on this machine [default: /var/lib/muster as root, else ~/.local/state/muster]
-    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What belongs to a server on this machine: its data folder, and its database where that is not a file in it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data folder of the server on this machine [default: /var/lib/muster as root, else ~/.local/state/muster]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Its metadata database, where that is no SQLite file in the data folder, such as <postgres://muster:PASSWORD@db/muster>
+    #[arg(long, env = "MUSTER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// The server's TOML file, which may name both
+    #[arg(long, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -216,65 +239,6 @@ pub(crate) enum RulesCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TokenArgs {
-    #[command(subcommand)]
-    pub(crate) command: TokenCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token; it is the last line printed, and is shown only this once
-    #[command(after_help = "Examples:\n  muster token create grafana --role viewer --expires 90d")]
-    Create {
-        /// What it is for; unique
-        name: String,
-        /// viewer, operator, admin, or writer (may only push)
-        #[arg(long, default_value = "viewer", value_name = "ROLE")]
-        role: String,
-        /// How long it is valid, such as 90d [default: until revoked]
-        #[arg(long, value_name = "DURATION")]
-        expires: Option<String>,
-        #[command(flatten)]
-        target: TargetArgs,
-    },
-    /// List the tokens, without their secrets
-    #[command(after_help = "Examples:\n  muster token list --json")]
-    List {
-        #[command(flatten)]
-        target: TargetArgs,
-    },
-    /// Revoke a token, at once
-    #[command(after_help = "Examples:\n  muster token revoke grafana")]
-    Revoke {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        target: TargetArgs,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UserArgs {
-    #[command(subcommand)]
-    pub(crate) command: UserCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum UserCommand {
-    /// Set a new password, on the server's machine; it is the last line printed
-    #[command(
-        after_help = "Examples:\n  muster user passwd admin\n  MUSTER_NEW_PASSWORD=… muster user passwd admin"
-    )]
-    Passwd {
-        /// The account
-        name: String,
-        /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
-        #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
     /// The folder to make; if it is there, it must be empty
     #[arg(long, value_name = "DIR")]
@@ -282,9 +246,8 @@ pub(crate) struct BackupArgs {
     /// Leave out files that cannot be read, list them in the backup, and end with 3
     #[arg(long)]
     pub(crate) skip_damaged: bool,
-    /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
-    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -298,6 +261,10 @@ pub(crate) struct RestoreArgs {
     /// The data folder to make; if it is there, it must be empty [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// An empty database of a MariaDB, MySQL or PostgreSQL server that people, tokens and agents go into
+    /// [default: a SQLite file in the data folder]
+    #[arg(long, env = "MUSTER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -311,19 +278,4 @@ pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EnrollTokenArgs {
-    /// How many agents may join with it
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) uses: u32,
-    /// How long it is valid
-    #[arg(long, default_value = "1h", value_name = "DURATION")]
-    pub(crate) expires: String,
-    /// Groups that the joining hosts get
-    #[arg(long, value_delimiter = ',', value_name = "GROUP,…")]
-    pub(crate) groups: Vec<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
 }

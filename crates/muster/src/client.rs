@@ -3,17 +3,17 @@
 //! A running server notes its address in the data folder. Who may read the metadata database there may make a
 //! token; so a command without `--api-token` makes one for a minute and revokes it when it is done.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use muster_environment::{Clock as _, SystemClock, replace_private_file};
-use muster_meta::Role;
+use muster_meta::{Meta, Role};
 use muster_server::local;
 use serde::de::DeserializeOwned;
 
 use crate::cli::TargetArgs;
-use crate::settings::state_dir;
+use crate::place::{Place, actor};
 
 const ADDRESS_FILE: &str = "address";
 const TOKEN_LIFE_MS: i64 = 60_000;
@@ -24,14 +24,14 @@ pub(crate) enum Target {
     /// Over HTTP.
     Remote(Client),
     /// By its data folder.
-    Local(PathBuf),
+    Local(Place),
 }
 
 impl Target {
     /// What `args` say: a server by address needs a token, else it is the data folder here.
     pub(crate) fn of(args: &TargetArgs) -> anyhow::Result<Self> {
         let Some(server) = &args.server else {
-            return Ok(Self::Local(data_dir(args)));
+            return Ok(Self::Local(Place::of(&args.place)?));
         };
         let token = args
             .api_token
@@ -43,10 +43,6 @@ impl Target {
         };
         Ok(Self::Remote(Client::new(server, token, trust)?))
     }
-}
-
-fn data_dir(args: &TargetArgs) -> PathBuf {
-    args.data_dir.clone().unwrap_or_else(|| state_dir("muster"))
 }
 
 /// Which certificates are trusted.
@@ -134,18 +130,19 @@ impl Client {
 /// A client of the server that `args` name; `done` must be called at the end.
 pub(crate) struct Session {
     pub(crate) client: Client,
-    borrowed: Option<(PathBuf, String)>,
+    borrowed: Option<(Meta, String)>,
 }
 
 impl Session {
     /// Connects, with a token of its own if the server is on this machine.
     pub(crate) async fn open(args: &TargetArgs) -> anyhow::Result<Self> {
-        let data_dir = match Target::of(args)? {
+        let place = match Target::of(args)? {
             Target::Remote(client) => {
                 return Ok(Self { client, borrowed: None });
             }
-            Target::Local(data_dir) => data_dir,
+            Target::Local(place) => place,
         };
+        let data_dir = place.data_dir();
         let base = std::fs::read_to_string(data_dir.join(ADDRESS_FILE)).with_context(|| {
             format!(
                 "no server runs with the data folder {}; start one, name its folder with --data-dir, \
@@ -156,23 +153,22 @@ impl Session {
         let clock = SystemClock::new();
         let name = format!("command line {} {}", std::process::id(), clock.now_ms());
         let expires_ms = Some(clock.now_ms() + TOKEN_LIFE_MS);
+        let meta = place.open().await?;
+        let (by, now_ms) = (actor(), clock.now_ms());
         let token =
-            local::create_api_token(&data_dir, &name, Role::Viewer, expires_ms, clock.now_ms())
-                .await?;
-        let trust = match muster_server::stored_ca_fingerprint(&data_dir) {
+            local::create_api_token(&meta, &by, &name, Role::Viewer, expires_ms, now_ms).await?;
+        let trust = match muster_server::stored_ca_fingerprint(data_dir) {
             Some(fingerprint) if base.starts_with("https:") => Trust::Fingerprint(fingerprint),
             _ => Trust::System,
         };
-        Ok(Self {
-            client: Client::new(base.trim(), token, trust)?,
-            borrowed: Some((data_dir, name)),
-        })
+        Ok(Self { client: Client::new(base.trim(), token, trust)?, borrowed: Some((meta, name)) })
     }
 
     /// Revokes the token that was made for this session.
     pub(crate) async fn done(self) {
-        if let Some((data_dir, name)) = self.borrowed
-            && let Err(error) = local::revoke_api_token(&data_dir, &name).await
+        if let Some((meta, name)) = self.borrowed
+            && let Err(error) =
+                meta.revoke_api_token(&actor(), &name, SystemClock::new().now_ms()).await
         {
             tracing::debug!(%error, "a token that ends in a minute was not revoked");
         }
@@ -180,8 +176,8 @@ impl Session {
 }
 
 /// The address under which other machines reach the server of a data folder, and what to know about it.
-pub(crate) fn address_for_others(args: &TargetArgs) -> (String, &'static str) {
-    let noted = std::fs::read_to_string(data_dir(args).join(ADDRESS_FILE)).unwrap_or_default();
+pub(crate) fn address_for_others(data_dir: &Path) -> (String, &'static str) {
+    let noted = std::fs::read_to_string(data_dir.join(ADDRESS_FILE)).unwrap_or_default();
     let noted = noted.trim();
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match (noted.split_once("://"), noted.rsplit_once(':')) {

@@ -12,6 +12,8 @@ mod backup;
 mod backup_command;
 mod client;
 mod doctor_command;
+mod oidc_settings;
+mod place;
 mod query_command;
 mod rules_command;
 mod rules_test;
@@ -59,7 +61,7 @@ fn main() -> ExitCode {
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,
             Command::Backup(arguments) => backup_command::backup(arguments).await,
-            Command::Restore(arguments) => backup_command::restore(&arguments),
+            Command::Restore(arguments) => backup_command::restore(&arguments).await,
             Command::Doctor(arguments) => doctor_command::run(arguments).await,
         }
     });

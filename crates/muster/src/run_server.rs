@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use muster_agent::AgentKey;
 use muster_environment::{Clock, SystemClock};
-use muster_server::{Running, ServerConfig, data_paths, local, start};
+use muster_meta::Actor;
+use muster_server::local::{self, JoinTerms};
+use muster_server::{Running, ServerConfig, data_paths, start};
 
 use crate::cli::ServerArgs;
 use crate::explain;
@@ -116,7 +118,9 @@ async fn join_token(
         return Ok(None);
     }
     let now_ms = clock.now_ms();
-    let token = local::enroll_token(running.meta(), 1, now_ms + JOIN_MS, vec![], now_ms).await?;
+    let terms = JoinTerms { uses: 1, expires_ms: now_ms + JOIN_MS, ..JoinTerms::default() };
+    let by = Actor::server();
+    let token = local::create_enroll_token(running.meta(), &by, terms, now_ms).await?;
     Ok(Some(token))
 }
 

@@ -7,10 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use muster_meta::DatabaseUrl;
 use muster_series::parse_duration_ms;
-use muster_server::{ServerConfig, TlsMode};
+use muster_server::{OidcConfig, ServerConfig, TlsMode};
 
 use crate::cli::ServerArgs;
+use crate::oidc_settings::oidc;
 use crate::size::parse_size;
 
 /// The port of everything.
@@ -19,7 +21,8 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 5] = ["data_dir", "listen", "tls", "retention", "retention_size"];
+const KEYS: [&str; 7] =
+    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size", "oidc"];
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +33,7 @@ pub(crate) enum Flavor {
 
 /// The settings of a server.
 pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<ServerConfig> {
-    let file = match &args.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| {
-                format!("cannot read the configuration file {}", path.display())
-            })?;
-            parse_file(&text).with_context(|| format!("in {}", path.display()))?
-        }
-        None => FileSettings::default(),
-    };
+    let file = file_settings(args.config.as_deref())?;
     let listen = match (args.listen, file.listen) {
         (Some(listen), _) => listen,
         (None, Some(text)) => text.parse().with_context(|| {
@@ -56,12 +51,27 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
     let retention_bytes = retention_size.as_deref().map(retention_bytes).transpose()?;
     Ok(ServerConfig {
         data_dir: args.data_dir.or(file.data_dir).unwrap_or_else(|| state_dir("muster")),
+        database: database_url(args.database_url.as_deref().or(file.database_url.as_deref()))?,
         tls: tls_mode(tls.as_deref(), listen.ip())?,
         listen,
         retention_ms,
         retention_bytes,
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
+        oidc: file.oidc,
     })
+}
+
+/// What the configuration file says; nothing if there is none.
+pub(crate) fn file_settings(path: Option<&Path>) -> anyhow::Result<FileSettings> {
+    let Some(path) = path else { return Ok(FileSettings::default()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    parse_file(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// The address of a metadata database; an empty one is none, so that an environment variable can be blanked.
+pub(crate) fn database_url(text: Option<&str>) -> anyhow::Result<Option<DatabaseUrl>> {
+    text.filter(|text| !text.is_empty()).map(|text| Ok(text.parse()?)).transpose()
 }
 
 fn retention_bytes(text: &str) -> anyhow::Result<u64> {
@@ -119,12 +129,14 @@ pub(crate) fn state_dir(name: &str) -> PathBuf {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct FileSettings {
-    data_dir: Option<PathBuf>,
+pub(crate) struct FileSettings {
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) database_url: Option<String>,
     listen: Option<String>,
     tls: Option<String>,
     retention: Option<String>,
     retention_size: Option<String>,
+    oidc: Option<OidcConfig>,
 }
 
 fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
@@ -133,13 +145,19 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
     for (key, value) in table {
         let known = KEYS.contains(&key.as_str());
         if !known {
-            bail!("unknown key {key:?}; did you mean {:?}?", nearest(&key));
+            bail!("unknown key {key:?}; did you mean {:?}?", nearest(&key, &KEYS));
+        }
+        if let ("oidc", Some(table)) = (key.as_str(), value.as_table()) {
+            settings.oidc = Some(oidc(table).context("in [oidc]")?);
+            continue;
         }
         let Some(value) = value.as_str().map(str::to_owned) else {
-            bail!("{key} must be a text in quotes");
+            let form = if key == "oidc" { "a table, [oidc]" } else { "a text in quotes" };
+            bail!("{key} must be {form}");
         };
         match key.as_str() {
             "data_dir" => settings.data_dir = Some(value.into()),
+            "database_url" => settings.database_url = Some(value),
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
             "retention" => settings.retention = Some(value),
@@ -150,8 +168,9 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
 }
 
 /// The known key that takes the fewest edits.
-fn nearest(key: &str) -> &'static str {
-    KEYS.into_iter()
+pub(crate) fn nearest(key: &str, keys: &[&'static str]) -> &'static str {
+    keys.iter()
+        .copied()
         .min_by_key(|known| edit_distance(&key.replace('-', "_"), known))
         .expect("there are known keys")
 }

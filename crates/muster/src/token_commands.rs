@@ -4,11 +4,12 @@ use anyhow::Context as _;
 use muster_api::{ApiToken, ApiTokenList, CreateApiToken, CreateEnrollToken, NewSecret};
 use muster_environment::{Clock as _, SystemClock};
 use muster_series::parse_duration_ms;
-use muster_server::local;
+use muster_server::local::{self, JoinTerms};
 use serde_json::json;
 
 use crate::cli::{EnrollTokenArgs, TargetArgs, TokenArgs, TokenCommand};
 use crate::client::{self, Target};
+use crate::place::{Place, actor};
 use crate::table;
 
 /// `muster token …`.
@@ -32,9 +33,10 @@ async fn create(
     let life_ms = expires.map(parse_duration_ms).transpose().context("in --expires")?;
     let now_ms = SystemClock::new().now_ms();
     let secret = match Target::of(target)? {
-        Target::Local(data_dir) => {
+        Target::Local(place) => {
             let expires_ms = life_ms.map(|life| now_ms + life);
-            local::create_api_token(&data_dir, name, role, expires_ms, now_ms).await?
+            let meta = place.open().await?;
+            local::create_api_token(&meta, &actor(), name, role, expires_ms, now_ms).await?
         }
         Target::Remote(client) => {
             let body = CreateApiToken {
@@ -61,7 +63,7 @@ async fn create(
 
 async fn list(target: &TargetArgs) -> anyhow::Result<()> {
     let tokens = match Target::of(target)? {
-        Target::Local(data_dir) => local::list_api_tokens(&data_dir).await?,
+        Target::Local(place) => local::api_tokens(&place.open().await?).await?,
         Target::Remote(client) => client.get("/api/muster/v1/tokens").await?,
     };
     if target.json {
@@ -84,14 +86,18 @@ async fn list(target: &TargetArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn day(ms: Option<i64>, none: &str) -> String {
+/// A time to the minute, in words where there is none.
+pub(crate) fn day(ms: Option<i64>, none: &str) -> String {
     let time = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map_or_else(|| none.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 async fn revoke(name: &str, target: &TargetArgs) -> anyhow::Result<()> {
     match Target::of(target)? {
-        Target::Local(data_dir) => local::revoke_api_token(&data_dir, name).await?,
+        Target::Local(place) => {
+            let now_ms = SystemClock::new().now_ms();
+            place.open().await?.revoke_api_token(&actor(), name, now_ms).await?;
+        }
         Target::Remote(client) => {
             let tokens = client.get::<ApiTokenList>("/api/muster/v1/tokens").await?.tokens;
             let found = tokens.into_iter().find(|token| token.name == name).with_context(|| {
@@ -115,13 +121,16 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
     anyhow::ensure!(life_ms > 0, "--expires must be longer than nothing");
     let now_ms = SystemClock::new().now_ms();
     let (secret, ca_fingerprint) = match Target::of(&args.target)? {
-        Target::Local(data_dir) => {
-            let expires_ms = now_ms + life_ms;
-            let groups = args.groups.clone();
-            let secret =
-                local::create_enroll_token(&data_dir, args.uses, expires_ms, groups, now_ms)
-                    .await?;
-            let fingerprint = muster_server::stored_ca_fingerprint(&data_dir);
+        Target::Local(place) => {
+            let terms = JoinTerms {
+                uses: args.uses,
+                expires_ms: now_ms + life_ms,
+                groups: args.groups.clone(),
+                tags: Vec::new(),
+            };
+            let meta = place.open().await?;
+            let secret = local::create_enroll_token(&meta, &actor(), terms, now_ms).await?;
+            let fingerprint = muster_server::stored_ca_fingerprint(place.data_dir());
             (secret, fingerprint.as_ref().map(muster_server::format_fingerprint))
         }
         Target::Remote(client) => {
@@ -129,6 +138,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 uses: args.uses,
                 expires_in_ms: life_ms,
                 groups: args.groups.clone(),
+                tags: Vec::new(),
             };
             let made: NewSecret = client.post("/api/muster/v1/enroll-tokens", &body).await?;
             (made.token, made.ca_fingerprint)
@@ -142,7 +152,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
     let fingerprint = ca_fingerprint.map(|f| format!(" --ca-fingerprint {f}")).unwrap_or_default();
     let (server, note) = match &args.target.server {
         Some(server) => (server.clone(), ""),
-        None => client::address_for_others(&args.target),
+        None => client::address_for_others(Place::of(&args.target.place)?.data_dir()),
     };
     let joins = if args.uses == 1 {
         "one agent may join with it".into()

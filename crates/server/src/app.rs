@@ -9,13 +9,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::bearers::Bearers;
+use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
+use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::shares::Shares;
 use crate::store::MetricStore;
-use crate::throttle::Throttle;
+use crate::throttle::{PerMinute, Throttle};
+use crate::tls::Served;
 
 /// How many passwords are hashed at the same time: each takes 19 MiB and a core.
 const CONCURRENT_HASHES: usize = 2;
@@ -35,10 +38,13 @@ const MAX_AGENTS: usize = 20_000;
 pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started_ms: i64,
-    pub(crate) retention_ms: i64,
-    /// Whether the listener speaks TLS, and cookies so have to be marked.
-    pub(crate) secure: bool,
+    /// What the server was told at its start, but for the first password.
+    pub(crate) config: ServerConfig,
+    /// The certificate that is served; none without TLS.
+    pub(crate) certificate: Option<Arc<Served>>,
     pub(crate) ca_fingerprint: Option<String>,
+    /// Where people may sign in too.
+    pub(crate) provider: Option<Provider>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
     /// What pushing needs.
@@ -48,6 +54,8 @@ pub(crate) struct App {
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
+    /// Failed sign-ins that were written into the audit log this minute.
+    pub(crate) audited_refusals: Mutex<PerMinute>,
     pub(crate) refusals: Refusals,
     pub(crate) counters: Counters,
     /// Wakes the writer of `up` when an agent came or went.
@@ -69,9 +77,11 @@ pub(crate) struct App {
 /// The parts that a server is made of; see [`App`].
 pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) retention_ms: i64,
-    pub(crate) secure: bool,
+    pub(crate) config: ServerConfig,
+    pub(crate) certificate: Option<Arc<Served>>,
     pub(crate) ca_fingerprint: Option<String>,
+    /// Where people may sign in too.
+    pub(crate) provider: Option<Provider>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
     pub(crate) stop: watch::Receiver<bool>,
@@ -85,16 +95,18 @@ impl App {
         Self {
             started_ms: parts.clock.now_ms(),
             clock: parts.clock,
-            retention_ms: parts.retention_ms,
-            secure: parts.secure,
+            config: parts.config,
+            certificate: parts.certificate,
             ca_fingerprint: parts.ca_fingerprint,
+            provider: parts.provider,
             store: parts.store,
             meta: parts.meta,
             push: Push::default(),
             bearers: Bearers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
-            throttle: Mutex::new(Throttle::default()),
+            throttle: Mutex::default(),
+            audited_refusals: Mutex::default(),
             refusals: Refusals::default(),
             counters: Counters::default(),
             presence_changed: Notify::new(),
@@ -108,6 +120,22 @@ impl App {
             agents: Arc::new(Semaphore::new(MAX_AGENTS)),
             streams: Shares::new(MAX_STREAMS),
         }
+    }
+
+    /// Whether the listener speaks TLS, and cookies so have to be marked.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// What the identity provider is called, if there is one.
+    pub(crate) fn provider_name(&self) -> Option<String> {
+        self.provider.as_ref().map(|provider| provider.config.name.clone())
+    }
+
+    /// Somebody's session, token, role or account has changed: nothing that was found out before is believed any more.
+    pub(crate) fn rights_changed(&self) {
+        self.bearers.forget();
+        self.authority_changed.notify_waiters();
     }
 
     /// Resolves when the server is to stop.

@@ -37,6 +37,8 @@ pub(crate) struct RightPassword {
 /// Somebody whose credentials were right.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bearer {
+    /// Number of the account or token.
+    pub(crate) id: Arc<str>,
     /// Name of the account or token.
     pub(crate) name: Arc<str>,
     pub(crate) role: Role,
@@ -157,6 +159,7 @@ mod tests {
 
     fn bearer(name: &str) -> Arc<Bearer> {
         Arc::new(Bearer {
+            id: "1".into(),
             name: name.into(),
             role: Role::Writer,
             expires_ms: None,

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use muster_meta::DatabaseUrl;
+
+use crate::oidc::OidcConfig;
 use crate::tls::TlsMode;
 
 /// Settings of one server.
@@ -10,6 +13,8 @@ use crate::tls::TlsMode;
 pub struct ServerConfig {
     /// Holds everything that survives a restart.
     pub data_dir: PathBuf,
+    /// The metadata database; none is a SQLite file in the data folder.
+    pub database: Option<DatabaseUrl>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How connections are secured.
@@ -20,6 +25,8 @@ pub struct ServerConfig {
     pub retention_bytes: Option<u64>,
     /// Password of the first administrator; one is made if there is none here and no account yet.
     pub admin_password: Option<String>,
+    /// The identity provider where people may sign in too.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Where things lie in a data folder.
@@ -36,7 +43,7 @@ pub mod data_paths {
         data_dir.join("snapshots")
     }
 
-    /// The metadata database.
+    /// The metadata database, where it is a SQLite file.
     pub fn meta(data_dir: &Path) -> PathBuf {
         data_dir.join("muster.db")
     }

@@ -11,11 +11,13 @@
 //!
 //! let config = ServerConfig {
 //!     data_dir: "/var/lib/muster".into(),
+//!     database: None,
 //!     listen: "127.0.0.1:6868".parse()?,
 //!     tls: TlsMode::Off,
 //!     retention_ms: 400 * 86_400_000,
 //!     retention_bytes: None,
 //!     admin_password: None,
+//!     oidc: None,
 //! };
 //! let running = start(config, Arc::new(SystemClock::new())).await?;
 //! println!("listening on {}", running.address());
@@ -25,6 +27,7 @@
 //! ```
 
 mod config;
+mod database;
 mod start;
 
 mod app;
@@ -35,12 +38,14 @@ mod http;
 mod ingest;
 mod latest;
 mod listener;
+mod oidc;
 mod own_names;
 mod refusals;
 mod roster;
 mod shares;
 mod tasks;
 mod throttle;
+mod totp;
 
 pub mod local;
 pub mod secrets;
@@ -48,7 +53,9 @@ mod store;
 mod tls;
 
 pub use config::{ServerConfig, data_paths};
-pub use http::openapi_document;
+pub use database::{DatabaseError, location, move_to_server, open_beside};
+pub use http::{Access, Route, openapi_document, routes};
+pub use oidc::{OidcConfig, OidcError, TokenError};
 pub use start::{FirstSignIn, Running, StartError, start};
 pub use store::{Done, Embedded, MetricStore, QueryError, QueryRun, StopOnDrop};
 pub use tls::{TlsError, TlsMode, format_fingerprint, stored_ca_fingerprint};

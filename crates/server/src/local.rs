@@ -1,101 +1,107 @@
-//! What the command line does beside a server on the same machine: it opens the same metadata database.
-
-use std::path::Path;
+//! What the command line does beside a server on the same machine, in the metadata database that both have open.
 
 use muster_api::{ApiToken, ApiTokenList};
-use muster_meta::{Location, Meta, MetaError, NewApiToken, NewEnrollToken, Role};
+use muster_meta::{Actor, Meta, MetaError, NewApiToken, NewEnrollToken, NewUser, Role, User};
 
-use crate::config::data_paths;
 use crate::secrets::{Secret, SecretKind, generate_password, hash_password};
 
-/// Why a token could not be made.
+/// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// There is no server's data in the folder.
-    #[error(
-        "there is no Muster data in {0}; start the server once, name its folder with --data-dir, \
-         or ask a server elsewhere with --server and --api-token"
-    )]
-    NoData(String),
     /// There is no such account.
-    #[error("there is no account named {0:?}; the first one is `admin`")]
+    #[error("there is no account named {0:?}; see `muster user list`")]
     NoAccount(String),
-    /// The database cannot be used.
+    /// The database refused, or failed.
     #[error("{0}")]
     Meta(#[from] MetaError),
 }
 
-async fn open(data_dir: &Path) -> Result<Meta, LocalError> {
-    let path = data_paths::meta(data_dir);
-    if !path.exists() {
-        return Err(LocalError::NoData(data_dir.display().to_string()));
-    }
-    Ok(Meta::open(&Location::Sqlite(path)).await?)
-}
-
 /// Makes an API token; the text is its secret.
 pub async fn create_api_token(
-    data_dir: &Path,
+    meta: &Meta,
+    by: &Actor,
     name: &str,
     role: Role,
     expires_ms: Option<i64>,
     now_ms: i64,
-) -> Result<String, LocalError> {
+) -> Result<String, MetaError> {
     let secret = Secret::generate(SecretKind::ApiToken);
     let new = NewApiToken { name: name.into(), role, secret_hash: secret.hash(), expires_ms };
-    open(data_dir).await?.create_api_token(new, now_ms).await?;
+    meta.create_api_token(by, new, now_ms).await?;
     Ok(secret.text().to_owned())
 }
 
-/// Makes a token with which `uses` agents may join; the text is its secret.
+/// What a token with which agents join is to be like.
+#[derive(Debug, Clone, Default)]
+pub struct JoinTerms {
+    /// How many agents may join with it.
+    pub uses: u32,
+    /// From when on it is no longer valid, in milliseconds since 1970.
+    pub expires_ms: i64,
+    /// The groups that they get.
+    pub groups: Vec<String>,
+    /// The tags that they get.
+    pub tags: Vec<String>,
+}
+
+/// Makes a token with which agents join; the text is its secret.
 pub async fn create_enroll_token(
-    data_dir: &Path,
-    uses: u32,
-    expires_ms: i64,
-    groups: Vec<String>,
+    meta: &Meta,
+    by: &Actor,
+    terms: JoinTerms,
     now_ms: i64,
-) -> Result<String, LocalError> {
-    let meta = open(data_dir).await?;
-    enroll_token(&meta, uses, expires_ms, groups, now_ms).await
+) -> Result<String, MetaError> {
+    let JoinTerms { uses, expires_ms, groups, tags } = terms;
+    let secret = Secret::generate(SecretKind::EnrollToken);
+    let new = NewEnrollToken { secret_hash: secret.hash(), uses, expires_ms, groups, tags };
+    meta.create_enroll_token(by, new, now_ms).await?;
+    Ok(secret.text().to_owned())
 }
 
-/// The same, in a database that is open.
-pub async fn enroll_token(
+/// Makes an account; returns its password if that was made here.
+pub async fn create_user(
     meta: &Meta,
-    uses: u32,
-    expires_ms: i64,
-    groups: Vec<String>,
+    by: &Actor,
+    name: &str,
+    role: Role,
+    chosen: Option<String>,
     now_ms: i64,
-) -> Result<String, LocalError> {
-    let secret = Secret::generate(SecretKind::EnrollToken);
-    let new = NewEnrollToken { secret_hash: secret.hash(), uses, expires_ms, groups };
-    meta.create_enroll_token(new, now_ms).await?;
-    Ok(secret.text().to_owned())
+) -> Result<Option<String>, MetaError> {
+    let (password_hash, generated) = hashed(chosen);
+    let new = NewUser { name: name.into(), password_hash, role, identity: None };
+    meta.create_user(by, new, now_ms).await?;
+    Ok(generated)
 }
 
 /// Gives an account a new password and ends its sessions; returns the password if it was made here.
 pub async fn set_password(
-    data_dir: &Path,
+    meta: &Meta,
+    by: &Actor,
     name: &str,
     chosen: Option<String>,
+    now_ms: i64,
 ) -> Result<Option<String>, LocalError> {
-    let meta = open(data_dir).await?;
-    let Some(user) = meta.user_by_name(name).await? else {
-        return Err(LocalError::NoAccount(name.to_owned()));
-    };
-    let generated = chosen.is_none().then(generate_password);
-    let password = chosen.or_else(|| generated.clone()).unwrap_or_default();
-    meta.set_password_hash(&user.id, &hash_password(&password)).await?;
+    let user = user(meta, name).await?;
+    let (password_hash, generated) = hashed(chosen);
+    meta.set_password_hash(by, &user.id, &password_hash, None, now_ms).await?;
     Ok(generated)
 }
 
-/// The API tokens, without their secrets.
-pub async fn list_api_tokens(data_dir: &Path) -> Result<ApiTokenList, LocalError> {
-    Ok(api_tokens(&open(data_dir).await?).await?)
+/// The hash of the password that was chosen, or of one made here, which comes with it.
+fn hashed(chosen: Option<String>) -> (String, Option<String>) {
+    let generated = chosen.is_none().then(generate_password);
+    let password = chosen.or_else(|| generated.clone()).unwrap_or_default();
+    (hash_password(&password), generated)
 }
 
-/// The same, from a database that is open.
-pub(crate) async fn api_tokens(meta: &Meta) -> Result<ApiTokenList, MetaError> {
+/// The account with this name.
+pub async fn user(meta: &Meta, name: &str) -> Result<User, LocalError> {
+    let found = meta.user_by_name(name).await?;
+    found.ok_or_else(|| LocalError::NoAccount(name.to_owned()))
+}
+
+/// The API tokens, without their secrets.
+pub async fn api_tokens(meta: &Meta) -> Result<ApiTokenList, MetaError> {
     let tokens = meta.list_api_tokens().await?;
     let tokens = tokens
         .into_iter()
@@ -106,6 +112,7 @@ pub(crate) async fn api_tokens(meta: &Meta) -> Result<ApiTokenList, MetaError> {
             created_ms: token.created_ms,
             expires_ms: token.expires_ms,
             last_used_ms: token.last_used_ms,
+            made_by: token.made_by,
         })
         .collect();
     Ok(ApiTokenList { tokens })
@@ -119,9 +126,4 @@ pub fn api_role(role: Role) -> muster_api::Role {
         Role::Admin => muster_api::Role::Admin,
         Role::Writer => muster_api::Role::Writer,
     }
-}
-
-/// Revokes an API token by name or number.
-pub async fn revoke_api_token(data_dir: &Path, name: &str) -> Result<(), LocalError> {
-    Ok(open(data_dir).await?.revoke_api_token(name).await?)
 }

@@ -174,6 +174,16 @@ impl Roster {
         }
     }
 
+    /// Gives a host another name: its session is told to end, and the agent comes back under the new one.
+    pub(crate) fn rename(&self, former: &str, instance: &str, now_ms: i64) {
+        let removed = self.entries.write().remove(former);
+        let Some(entry) = removed else { return };
+        self.add_silent(instance, now_ms, 0);
+        if let Some(holder) = entry.holder.lock().as_ref() {
+            holder.end.send_replace(Some(GoodbyeReason::Shutdown));
+        }
+    }
+
     /// A host by name.
     pub(crate) fn get(&self, instance: &str) -> Option<Arc<Entry>> {
         self.entries.read().get(instance).cloned()
@@ -278,6 +288,17 @@ mod tests {
         roster.revoke("web-1");
         assert_eq!(*hold.end.borrow(), Some(GoodbyeReason::Revoked));
         assert!(roster.get("web-1").is_none());
+    }
+
+    #[test]
+    fn a_renamed_host_is_known_by_its_new_name_and_its_session_ends() {
+        let roster = Roster::default();
+        let hold = roster.hold("web-1", facts(), 1).unwrap();
+        roster.rename("web-1", "web-2", 5);
+        assert_eq!(*hold.end.borrow(), Some(GoodbyeReason::Shutdown));
+        assert!(roster.get("web-1").is_none());
+        let presence = roster.get("web-2").unwrap().presence();
+        assert_eq!((presence.connected, presence.since_ms), (false, 5));
     }
 
     #[test]

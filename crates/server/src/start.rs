@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_environment::Clock;
-use muster_meta::{Location, Meta, MetaError, NewUser, Role};
+use muster_meta::{Actor, Meta, MetaError, NewUser, Role};
 use muster_tsdb::{OpenReport, TsdbError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
-use crate::own_names::own_names;
+use crate::database::{self, DatabaseError};
+use crate::oidc::{OidcError, Provider};
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
-use crate::tls::{TlsError, format_fingerprint, prepare};
-use crate::{http, ingest, listener};
+use crate::tls::{Keeper, TlsError, format_fingerprint};
+use crate::{http, ingest, listener, tls};
 
 /// The name of the first administrator.
 const FIRST_USER: &str = "admin";
@@ -49,6 +50,12 @@ pub enum StartError {
     /// The metadata database cannot be opened.
     #[error("{0}")]
     Meta(#[from] MetaError),
+    /// It is not known which metadata database belongs to the data folder.
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
+    /// The identity provider cannot be used.
+    #[error("{0}")]
+    Oidc(#[from] OidcError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
@@ -107,27 +114,23 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let address = listener
         .local_addr()
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
-    let mut names = own_names();
-    names.push(config.listen.ip().to_string());
-    let tls = prepare(&config.tls, &config.data_dir, &names, clock.now_ms())?;
+    let listen = config.listen.ip().to_string();
+    let keeper = Keeper::open(&config.tls, &config.data_dir, listen, clock.now_ms())?;
+    let served = keeper.as_ref().map(Keeper::served);
+    let tls_config = served.clone().map(tls::server_config).transpose()?;
     let store = open_store(&config, &clock).await?;
-    let meta_path = data_paths::meta(&config.data_dir);
-    if !meta_path.exists() && store.stats().series + store.stats().blocks > 0 {
-        tracing::warn!(
-            path = %meta_path.display(),
-            "there are samples but no metadata database: accounts, tokens and agents start anew; \
-             if this is not meant, stop the server and restore the file from a backup"
-        );
-    }
-    let meta = Meta::open(&Location::Sqlite(meta_path)).await?;
-    let first_sign_in = ensure_administrator(&meta, config.admin_password, clock.now_ms()).await?;
+    let provider = config.oidc.clone().map(Provider::new).transpose()?;
+    let meta = open_meta(&config, store.stats().series + store.stats().blocks > 0).await?;
+    let password = config.admin_password.clone();
+    let first_sign_in = ensure_administrator(&meta, password, clock.now_ms()).await?;
 
     let (stop, stopped) = watch::channel(false);
-    let ca_fingerprint = tls.as_ref().and_then(|tls| tls.ca_fingerprint);
+    let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
     let app = Arc::new(App::new(Parts {
         clock,
-        retention_ms: config.retention_ms,
-        secure: tls.is_some(),
+        config: ServerConfig { admin_password: None, ..config },
+        provider,
+        certificate: served,
         ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
         store,
         meta,
@@ -137,8 +140,10 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
-    let serving =
-        listener::serve(listener, tls.map(|tls| tls.config), router, Arc::clone(&app), DRAIN);
+    if let Some(keeper) = keeper {
+        tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));
+    }
+    let serving = listener::serve(listener, tls_config, router, Arc::clone(&app), DRAIN);
     tasks.spawn("listener", serving);
     tracing::info!(%address, "listening");
     Ok(Running { app, address, first_sign_in, ca_fingerprint, stop, tasks })
@@ -152,7 +157,7 @@ impl Running {
 
     /// Whether it speaks TLS.
     pub fn is_secure(&self) -> bool {
-        self.app.secure
+        self.app.is_secure()
     }
 
     /// The fingerprint of the own CA, which agents pin.
@@ -193,6 +198,25 @@ impl Running {
             Err(error) => tracing::error!(%error, "closing the store failed"),
         }
     }
+}
+
+async fn open_meta(config: &ServerConfig, has_samples: bool) -> Result<Meta, StartError> {
+    let path = data_paths::meta(&config.data_dir);
+    if config.database.is_none() && !path.exists() && has_samples {
+        tracing::warn!(
+            path = %path.display(),
+            "there are samples but no metadata database: accounts, tokens and agents start anew; \
+             if this is not meant, stop the server and restore the file from a backup"
+        );
+    }
+    let meta = database::open(&config.data_dir, config.database.as_ref()).await?;
+    if config.database.is_some() {
+        tracing::info!(
+            database = meta.place(),
+            "people, tokens and agents are kept in a database server"
+        );
+    }
+    Ok(meta)
 }
 
 fn prepare_data_dir(path: &Path) -> Result<(), StartError> {
@@ -260,8 +284,9 @@ async fn ensure_administrator(
     let password = password.or_else(|| generated_password.clone()).unwrap_or_default();
     let hashing = tokio::task::spawn_blocking(move || hash_password(&password));
     let password_hash = hashing.await.map_err(|error| StartError::Defect(error.to_string()))?;
-    let user = NewUser { name: FIRST_USER.into(), password_hash, role: Role::Admin };
-    meta.create_user(user, now_ms).await?;
+    let user =
+        NewUser { name: FIRST_USER.into(), password_hash, role: Role::Admin, identity: None };
+    meta.create_user(&Actor::server(), user, now_ms).await?;
     Ok(Some(FirstSignIn { user: FIRST_USER, generated_password }))
 }
 

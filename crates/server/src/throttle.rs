@@ -3,9 +3,12 @@
 //! Failures are counted per address (of IPv6, per network of 64 bits) and per (address, account): an attacker slows down only
 //! themselves, so nobody can lock somebody else out. The first [`FREE_FAILURES`] failures cost nothing; from then
 //! on each doubles the wait, from one second to [`LONGEST_WAIT_MS`]. A quiet quarter of an hour forgives.
+//!
+//! Codes of second factors are counted per account, wherever they come from: they are short, and only who knows the
+//! password gets to try one.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Failures before the first wait.
 const FREE_FAILURES: u32 = 5;
@@ -42,17 +45,8 @@ impl Throttle {
 
     /// Counts a failed attempt.
     pub(crate) fn failed(&mut self, address: IpAddr, account: &str, now_ms: i64) {
-        if self.failures.len() + 2 > MOST_KEYS {
-            self.forget(now_ms);
-        }
         for key in keys(address, account) {
-            let failures =
-                self.failures.entry(key).or_insert(Failures { count: 0, last_ms: now_ms });
-            if now_ms - failures.last_ms > FORGIVEN_AFTER_MS {
-                failures.count = 0;
-            }
-            failures.count = failures.count.saturating_add(1);
-            failures.last_ms = now_ms;
+            self.count(key, now_ms);
         }
     }
 
@@ -61,6 +55,34 @@ impl Throttle {
         for key in keys(address, account) {
             self.failures.remove(&key);
         }
+    }
+
+    /// How many milliseconds to wait before the next code of a second factor is tried for the account, from wherever.
+    pub(crate) fn code_wait_ms(&self, account: &str, now_ms: i64) -> i64 {
+        let failures = self.failures.get(&code_key(account));
+        failures.map_or(0, |failures| (allowed_at_ms(*failures) - now_ms).max(0))
+    }
+
+    /// Counts a code that was wrong.
+    pub(crate) fn code_failed(&mut self, account: &str, now_ms: i64) {
+        self.count(code_key(account), now_ms);
+    }
+
+    /// Forgets wrong codes after a right one.
+    pub(crate) fn code_succeeded(&mut self, account: &str) {
+        self.failures.remove(&code_key(account));
+    }
+
+    fn count(&mut self, key: (IpAddr, String), now_ms: i64) {
+        if self.failures.len() + 2 > MOST_KEYS {
+            self.forget(now_ms);
+        }
+        let failures = self.failures.entry(key).or_insert(Failures { count: 0, last_ms: now_ms });
+        if now_ms - failures.last_ms > FORGIVEN_AFTER_MS {
+            failures.count = 0;
+        }
+        failures.count = failures.count.saturating_add(1);
+        failures.last_ms = now_ms;
     }
 
     /// Drops what is forgiven, and if that is not enough, the older half.
@@ -80,7 +102,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = address.to_bits() & (u128::MAX << 64);
-            IpAddr::V6(std::net::Ipv6Addr::from_bits(prefix))
+            IpAddr::V6(Ipv6Addr::from_bits(prefix))
         }
         four @ IpAddr::V4(_) => four,
     }
@@ -94,12 +116,37 @@ fn keys(address: IpAddr, account: &str) -> [(IpAddr, String); 2] {
     [(address, String::new()), (address, format!("account {account}"))]
 }
 
+/// The key of an account's codes, which have no address.
+fn code_key(account: &str) -> (IpAddr, String) {
+    let account: String = account.chars().take(64).collect();
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), format!("code {account}"))
+}
+
 fn allowed_at_ms(failures: Failures) -> i64 {
     if failures.count < FREE_FAILURES {
         return failures.last_ms;
     }
     let doublings = (failures.count - FREE_FAILURES).min(20);
     failures.last_ms + (1_000_i64 << doublings).min(LONGEST_WAIT_MS)
+}
+
+/// Counts to a limit within each minute.
+#[derive(Debug, Default)]
+pub(crate) struct PerMinute {
+    minute: i64,
+    count: u32,
+}
+
+impl PerMinute {
+    /// Whether one more is within the limit of this minute.
+    pub(crate) fn take(&mut self, minute: i64, most: u32) -> bool {
+        if self.minute != minute {
+            *self = Self { minute, count: 0 };
+        }
+        let within = self.count < most;
+        self.count += u32::from(within);
+        within
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +203,26 @@ mod tests {
         let mut throttle = failed(10);
         throttle.failed(HERE, "admin", 1_000 + FORGIVEN_AFTER_MS + 1);
         assert_eq!(throttle.wait_ms(HERE, "admin", 1_000 + FORGIVEN_AFTER_MS + 1), 0);
+    }
+
+    #[test]
+    fn wrong_codes_are_counted_wherever_they_come_from() {
+        let mut throttle = Throttle::default();
+        for _ in 0..6 {
+            throttle.code_failed("admin", 1_000);
+        }
+        assert_eq!(throttle.code_wait_ms("admin", 1_000), 2_000);
+        assert_eq!(throttle.code_wait_ms("another", 1_000), 0);
+        assert_eq!(throttle.wait_ms(HERE, "admin", 1_000), 0);
+        throttle.code_succeeded("admin");
+        assert_eq!(throttle.code_wait_ms("admin", 1_000), 0);
+    }
+
+    #[test]
+    fn a_minute_has_room_for_so_many() {
+        let mut minute = PerMinute::default();
+        let taken: Vec<bool> = [1, 1, 1, 2].map(|at| minute.take(at, 2)).into();
+        assert_eq!(taken, [true, true, false, true]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use muster_environment::{Clock as _, RealDisk, SystemClock};
-use muster_meta::Role;
+use muster_meta::{Actor, Role};
 use muster_series::Labels;
 use muster_server::{Running, ServerConfig, TlsMode, local, start};
 use muster_tsdb::{Db, Options, WriteBatch, inspect};
@@ -43,19 +43,24 @@ impl Server {
         fill(&dir.path().join("metrics"));
         let config = ServerConfig {
             data_dir: dir.path().into(),
+            database: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
             admin_password: Some("a long enough password".into()),
+            oidc: None,
         };
         let clock = Arc::new(SystemClock::new());
         let now_ms = clock.now_ms();
         let running = start(config, clock).await.unwrap();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let token = |role, name: &'static str| {
-            let dir = dir.path().to_owned();
-            async move { local::create_api_token(&dir, name, role, None, now_ms).await.unwrap() }
+            let meta = running.meta().clone();
+            async move {
+                let by = Actor::server();
+                local::create_api_token(&meta, &by, name, role, None, now_ms).await.unwrap()
+            }
         };
         let admin = token(Role::Admin, "admin").await;
         let viewer = token(Role::Viewer, "viewer").await;

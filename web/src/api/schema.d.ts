@@ -21,6 +21,143 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one's own account. */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes one's own password; all other sessions of the account end. */
+        post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the secret of a second factor, which guards nothing until one of its codes was shown. */
+        post: operations["begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turns the second factor on, by one of its codes; the reply is the only time the recovery codes are shown. */
+        post: operations["turn_on"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/second-factor/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes other recovery codes; those until now are worth nothing any more. */
+        post: operations["renew_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/second-factor/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turns the second factor off. */
+        post: operations["turn_off"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists one's own sessions. */
+        get: operations["sessions"];
+        put?: never;
+        post?: never;
+        /** Ends all of one's own sessions but this one. */
+        delete: operations["end_other_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/account/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends one of one's own sessions. */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/agents": {
         parameters: {
             query?: never;
@@ -52,6 +189,58 @@ export interface paths {
         delete: operations["revoke"];
         options?: never;
         head?: never;
+        /** Changes an agent's host name, groups or tags. One that is renamed connects anew, under its new name. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/muster/v1/agents/{id}/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Forgets an agent that was revoked. Its samples stay, and what the audit log says of it. */
+        post: operations["forget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what was done, the newest first. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/audit.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The whole log, or what is wanted of it, as a table. */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -62,11 +251,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Lists the enrolment tokens, without their secrets. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a token with which agents join; the reply is the only time its secret is shown. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/enroll-tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
         get?: never;
         put?: never;
-        /** Makes a token with which agents join. */
-        post: operations["create_enroll"];
-        delete?: never;
+        post?: never;
+        /** Revokes an enrolment token, at once; agents that joined with it stay. */
+        delete: operations["revoke"];
         options?: never;
         head?: never;
         patch?: never;
@@ -123,6 +330,111 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all accounts. */
+        get: operations["list"];
+        put?: never;
+        /** Makes an account. A password that is made here is shown this once. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/people/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes an account, with its sessions. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Changes an account's role, or shuts it out, at once. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/muster/v1/people/{id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives somebody another password; all their sessions end. One that is made here is shown this once. */
+        post: operations["set_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/people/{id}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes somebody's second factor away, as when their device is lost. */
+        delete: operations["remove_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/people/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists somebody's sessions. */
+        get: operations["sessions"];
+        put?: never;
+        post?: never;
+        /** Ends all of somebody's sessions. */
+        delete: operations["end_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/people/{id}/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends one of somebody's sessions. */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/session": {
         parameters: {
             query?: never;
@@ -133,10 +445,78 @@ export interface paths {
         /** Says who is signed in. */
         get: operations["show"];
         put?: never;
-        /** Signs in with name and password. */
+        /** Signs in with name and password, and with a code where the account needs one. */
         post: operations["sign_in"];
         /** Signs out: the session's cookie is worth nothing from now on. */
         delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says how the server is set up, and what room its data takes. */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says in which ways people may sign in. */
+        get: operations["ways"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/sign-in/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends the browser to the identity provider. */
+        get: operations["begin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/sign-in/provider/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The browser comes back from the identity provider. */
+        get: operations["callback"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -213,8 +593,28 @@ export interface components {
             /** @description Version of the server. */
             version: string;
         };
+        /** @description One's own account. */
+        Account: {
+            /** @description Whether it has a password; without one it signs in at the identity provider only. */
+            has_password: boolean;
+            /** @description The identity provider that it is tied to. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description How many recovery codes are left.
+             */
+            recovery_codes_left: number;
+            /** @description What it may do. */
+            role: components["schemas"]["Role"];
+            /** @description Whether signing in by password takes a second factor. */
+            second_factor: boolean;
+            /** @description Its name. */
+            user: string;
+        };
         /** @description An agent that has joined. */
         Agent: {
+            /** @description The name that its host gave when it joined; another than `instance` if that was taken, or if it was renamed. */
+            asked_instance?: string | null;
             /** @description Whether it is connected now. */
             connected: boolean;
             /**
@@ -226,7 +626,7 @@ export interface components {
             groups: string[];
             /** @description Its number. */
             id: string;
-            /** @description The name of its host. */
+            /** @description The name of its host: the label `instance` of its series. */
             instance: string;
             /**
              * Format: int64
@@ -235,6 +635,10 @@ export interface components {
             last_seen_ms?: number | null;
             /** @description Whether it was revoked. */
             revoked: boolean;
+            /** @description Its tags. */
+            tags: string[];
+            /** @description The version of its program when it last connected; empty if that is not on record. */
+            version: string;
         };
         /** @description All agents. */
         AgentList: {
@@ -260,6 +664,8 @@ export interface components {
              * @description When it was last used, to the minute.
              */
             last_used_ms?: number | null;
+            /** @description Who made it; empty if that is not on record. */
+            made_by: string;
             /** @description What it is for. */
             name: string;
             /** @description What its bearer may do. */
@@ -269,6 +675,85 @@ export interface components {
         ApiTokenList: {
             /** @description By name. */
             tokens: components["schemas"]["ApiToken"][];
+        };
+        /** @description Who did something. */
+        AuditActor: {
+            /** @description The network address it came from; empty if from none. */
+            address: string;
+            /** @description The number of the account, token or agent; empty for others. */
+            id: string;
+            /** @description `user`, `token`, `agent`, `command-line`, `server`, or `nobody`. */
+            kind: string;
+            /** @description Its name at that time. */
+            name: string;
+        };
+        /** @description One deed. */
+        AuditEntry: {
+            /** @description What was done, such as `user.create`: the kind of thing, a dot, a verb. */
+            action: string;
+            /** @description Who did it. */
+            actor: components["schemas"]["AuditActor"];
+            /** @description What was there afterwards, without secrets; `null` if there was nothing. */
+            after?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description When it was done.
+             */
+            at_ms: number;
+            /** @description What was there before, without secrets; `null` if there was nothing. */
+            before?: Record<string, never> | null;
+            /** @description Its number; a later entry has a greater one. */
+            id: string;
+            /** @description To what. */
+            target: components["schemas"]["AuditTarget"];
+        };
+        /** @description Some of the deeds. */
+        AuditPage: {
+            /** @description The newest first. */
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Where the next page begins, to be sent as `cursor`; `null` after the last one. */
+            next?: string | null;
+        };
+        /** @description What something was done to. */
+        AuditTarget: {
+            /** @description Its number, or the name of what has no number. */
+            id: string;
+            /** @description The kind of thing: `user`, `token`, `enroll-token`, `agent`, `session`, `setting` and so on. */
+            kind: string;
+            /** @description Its name at that time. */
+            name: string;
+        };
+        /** @description A change of an agent; what is absent stays. */
+        ChangeAgent: {
+            /** @description Its groups: up to 32, of up to 64 characters. */
+            groups?: string[] | null;
+            /** @description The name of its host. What it sent under the former name stays there. */
+            instance?: string | null;
+            /** @description Its tags: up to 32, of up to 64 characters. */
+            tags?: string[] | null;
+        };
+        /** @description A change of one's own password. All other sessions of the account end. */
+        ChangePassword: {
+            /** @description The password from now on: 8 characters at least. */
+            new_password: string;
+            /** @description The password until now. */
+            old_password: string;
+        };
+        /** @description A change of an account; what is absent stays. Shutting one out ends its sessions. */
+        ChangePerson: {
+            /** @description Whether it is shut out. */
+            disabled?: boolean | null;
+            role?: components["schemas"]["Role"] | null;
+        };
+        /** @description One's password, where it is asked for again. */
+        ConfirmPassword: {
+            /** @description The password. */
+            password: string;
+        };
+        /** @description A code that the person's device shows. */
+        ConfirmSecondFactor: {
+            /** @description Six digits. */
+            code: string;
         };
         /** @description A request for a new API token. */
         CreateApiToken: {
@@ -289,13 +774,24 @@ export interface components {
              * @description For how long it is valid.
              */
             expires_in_ms: number;
-            /** @description Groups that the joining agents get. */
+            /** @description Groups that the joining agents get: up to 32, of up to 64 characters. */
             groups?: string[];
+            /** @description Tags that the joining agents get: up to 32, of up to 64 characters. */
+            tags?: string[];
             /**
              * Format: int32
              * @description How many agents may join with it.
              */
             uses: number;
+        };
+        /** @description A request for a new account. */
+        CreatePerson: {
+            /** @description The name to sign in with; up to 100 characters. */
+            name: string;
+            /** @description Its password, of 8 characters at least; one is made if there is none here. */
+            password?: string | null;
+            /** @description What it may do; not `writer`. */
+            role: components["schemas"]["Role"];
         };
         /** @description The fullest file system of a host. */
         Disk: {
@@ -317,12 +813,85 @@ export interface components {
              */
             used_percent: number;
         };
+        /** @description The room that samples take. */
+        DiskUse: {
+            /**
+             * Format: int64
+             * @description Bytes of all blocks of samples.
+             */
+            block_bytes: number;
+            /**
+             * Format: int64
+             * @description How many blocks there are.
+             */
+            blocks: number;
+            /**
+             * Format: int64
+             * @description Bytes that are free for the server on the file system of its data; `null` if the system does not say.
+             */
+            free_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of the log of what is not yet in a block.
+             */
+            log_bytes: number;
+            /**
+             * Format: int64
+             * @description How many series may be written to now.
+             */
+            series: number;
+            /**
+             * Format: int64
+             * @description Bytes of that file system.
+             */
+            size_bytes?: number | null;
+        };
+        /** @description An enrolment token as listed; without its secret. */
+        EnrollToken: {
+            /**
+             * Format: int64
+             * @description When it was made.
+             */
+            created_ms: number;
+            /**
+             * Format: int64
+             * @description When it ends.
+             */
+            expires_ms: number;
+            /** @description Groups that the joining agents get. */
+            groups: string[];
+            /** @description Number of the token, to revoke it by. */
+            id: string;
+            /** @description Who made it; empty if that is not on record. */
+            made_by: string;
+            /** @description Whether an administrator revoked it. */
+            revoked: boolean;
+            /** @description Tags that the joining agents get. */
+            tags: string[];
+            /**
+             * Format: int32
+             * @description How many have.
+             */
+            used: number;
+            /**
+             * Format: int32
+             * @description How many agents may join with it.
+             */
+            uses: number;
+        };
+        /** @description All enrolment tokens. */
+        EnrollTokenList: {
+            /** @description The newest first, those that let nobody in any more among them. */
+            tokens: components["schemas"]["EnrollToken"][];
+        };
         /** @description What went wrong, for a person and for a program. */
         Failure: {
             /** @description A word that does not change between versions, such as `bad_credentials`. */
             code: string;
             /** @description A sentence that says what went wrong and what to do about it. */
             error: string;
+            /** @description The request's number, by which the server's log tells more; also in the header `X-Request-Id`. */
+            request_id?: string | null;
         };
         /** @description One host with its newest figures. */
         Host: {
@@ -448,6 +1017,13 @@ export interface components {
              */
             value?: number | null;
         };
+        /** @description An account that was just made, or whose password was. */
+        NewPassword: {
+            /** @description The password, if it was made here. It is shown this once. */
+            password?: string | null;
+            /** @description The account. */
+            person: components["schemas"]["Person"];
+        };
         /** @description A secret that was just made. It is shown this once: the server keeps only its hash. */
         NewSecret: {
             /** @description For enrolment: the fingerprint of the server's CA, which belongs into the join command. */
@@ -462,12 +1038,87 @@ export interface components {
             /** @description The secret. */
             token: string;
         };
+        /** @description A session of an account. */
+        OpenSession: {
+            /** @description The address from which it was opened. */
+            address: string;
+            /**
+             * Format: int64
+             * @description When it began.
+             */
+            created_ms: number;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /**
+             * Format: int64
+             * @description When it ends if it is not used until then.
+             */
+            expires_ms: number;
+            /** @description Its number, to end it by. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When it was last used, to the minute.
+             */
+            last_seen_ms: number;
+            /** @description What the browser called itself. */
+            user_agent: string;
+        };
+        /** @description The sessions of an account. */
+        OpenSessionList: {
+            /** @description The newest first. */
+            sessions: components["schemas"]["OpenSession"][];
+        };
+        /** @description An account. */
+        Person: {
+            /**
+             * Format: int64
+             * @description When it was made.
+             */
+            created_ms: number;
+            /** @description Whether it is shut out. */
+            disabled: boolean;
+            /** @description Whether it has a password; without one it signs in at the identity provider only. */
+            has_password: boolean;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When it last signed in.
+             */
+            last_sign_in_ms?: number | null;
+            /** @description The name to sign in with. */
+            name: string;
+            /** @description The identity provider that it is tied to. */
+            provider?: string | null;
+            /** @description What it may do; never `writer`. */
+            role: components["schemas"]["Role"];
+            /** @description Whether signing in by password takes a second factor. */
+            second_factor: boolean;
+        };
+        /** @description All accounts. */
+        PersonList: {
+            /** @description By name. */
+            people: components["schemas"]["Person"][];
+        };
+        /** @description Codes that stand in for the device, once each. They are shown this once. */
+        RecoveryCodes: {
+            /** @description The codes. */
+            codes: string[];
+        };
         /**
          * @description What somebody may do. `writer` may only push samples; each of the others may do all that the
          *     one before it may.
          * @enum {string}
          */
         Role: "writer" | "viewer" | "operator" | "admin";
+        /** @description The secret of a second factor, for the person's device. It guards nothing until one of its codes was shown. */
+        SecondFactorSecret: {
+            /** @description The secret in base32, to be typed. */
+            secret: string;
+            /** @description The same as an address `otpauth://…`, to be shown as a QR code. */
+            uri: string;
+        };
         /** @description Who is signed in. */
         Session: {
             /**
@@ -480,12 +1131,76 @@ export interface components {
             /** @description Name of the account. */
             user: string;
         };
+        /** @description Another password for somebody. All sessions of the account end. */
+        SetPassword: {
+            /** @description Its password, of 8 characters at least; one is made if there is none here. */
+            password?: string | null;
+        };
+        /** @description How the server is set up. All of it is set where the server is started, none over HTTP. */
+        Settings: {
+            /** @description The folder of its data. */
+            data_dir: string;
+            /** @description Where people, tokens and agents are kept: a file, or a database server without its password. */
+            database: string;
+            /** @description The room that samples take. */
+            disk: components["schemas"]["DiskUse"];
+            /** @description Where it listens. */
+            listen: string;
+            /** @description The name of the identity provider, if there is one. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description The most bytes that samples may take; `null` is no limit.
+             */
+            retention_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description How long samples are kept.
+             */
+            retention_ms: number;
+            /**
+             * Format: int64
+             * @description When it was started.
+             */
+            started_ms: number;
+            /** @description How connections are secured. */
+            tls: components["schemas"]["TlsSettings"];
+            /** @description Version of the server. */
+            version: string;
+        };
         /** @description A request to sign in. */
         SignIn: {
+            /**
+             * @description The six digits that the person's device shows, or a recovery code. Without it an account that needs one is refused
+             *     with `second_factor_needed`: the same request is then to be sent again with it.
+             */
+            code?: string | null;
             /** @description Its password. */
             password: string;
             /** @description Name of the account. */
             user: string;
+        };
+        /** @description In which ways people may sign in. */
+        SignInWays: {
+            /** @description The name of the identity provider, if there is one; signing in there begins at `/api/muster/v1/sign-in/provider`. */
+            provider?: string | null;
+        };
+        /**
+         * @description How connections are secured.
+         * @enum {string}
+         */
+        TlsKind: "off" | "auto" | "files";
+        /** @description How connections are secured, and with what. */
+        TlsSettings: {
+            /** @description The fingerprint of the own CA: `sha256:` and 64 hexadecimal digits. */
+            ca_fingerprint?: string | null;
+            /** @description Where the certificate comes from. */
+            kind: components["schemas"]["TlsKind"];
+            /**
+             * Format: int64
+             * @description When the certificate that is served expires.
+             */
+            not_after_ms?: number | null;
         };
     };
     responses: never;
@@ -516,6 +1231,353 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description A token has no account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePassword"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The new password may not be chosen */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The old password is wrong (`bad_password`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The account has no password (`no_password`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many failed attempts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmPassword"];
+            };
+        };
+        responses: {
+            /** @description The secret, for the person's device */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorSecret"];
+                };
+            };
+            /** @description The password is wrong (`bad_password`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is one already (`second_factor_is_on`), or the account has no password (`no_password`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    turn_on: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmSecondFactor"];
+            };
+        };
+        responses: {
+            /** @description On from now on; the recovery codes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description The code is wrong (`bad_code`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No secret waits for a code (`nothing_to_confirm`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many wrong codes */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    renew_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmPassword"];
+            };
+        };
+        responses: {
+            /** @description The recovery codes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description The password is wrong (`bad_password`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The account has no second factor (`second_factor_is_off`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    turn_off: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmPassword"];
+            };
+        };
+        responses: {
+            /** @description Off from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The password is wrong (`bad_password`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSessionList"];
+                };
+            };
+            /** @description A token has no sessions */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    end_other_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A token has no sessions */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such session of one's own */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -581,7 +1643,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description No such agent */
+            /** @description No such agent, or it is revoked already */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -592,7 +1654,238 @@ export interface operations {
             };
         };
     };
-    create_enroll: {
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeAgent"];
+            };
+        };
+        responses: {
+            /** @description The agent as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description The name, a group or a tag cannot be given */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such agent */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Another agent has the name (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such agent, or it is not revoked */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description Only what was done at this time or later */
+                from_ms?: number;
+                /** @description Only what was done before this time */
+                until_ms?: number;
+                /** @description Only what was done by this name or number */
+                actor?: string;
+                /** @description Only this action, such as `user.create`, or all of a kind, such as `user` */
+                action?: string;
+                /** @description Only what was done to this name or number */
+                target?: string;
+                /** @description Where the page begins: `next` of the page before */
+                cursor?: string;
+                /** @description How many entries, up to 1,000; 100 if absent */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description A parameter is unknown or cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: {
+                /** @description Only what was done at this time or later */
+                from_ms?: number;
+                /** @description Only what was done before this time */
+                until_ms?: number;
+                /** @description Only what was done by this name or number */
+                actor?: string;
+                /** @description Only this action, or all of a kind */
+                action?: string;
+                /** @description Only what was done to this name or number */
+                target?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entries, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is unknown or cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All enrolment tokens, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrollTokenList"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    create: {
         parameters: {
             query?: never;
             header?: never;
@@ -625,6 +1918,44 @@ export interface operations {
             };
             /** @description Not an administrator */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such token */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -735,6 +2066,394 @@ export interface operations {
             };
         };
     };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All accounts, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonList"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreatePerson"];
+            };
+        };
+        responses: {
+            /** @description The account, and its password if it was made here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPassword"];
+                };
+            };
+            /** @description Name, role or password may not be chosen */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It is the last administrator who can sign in (`last_administrator`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePerson"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It is the last administrator who can sign in (`last_administrator`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    set_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetPassword"];
+            };
+        };
+        responses: {
+            /** @description The account, and its password if it was made here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPassword"];
+                };
+            };
+            /** @description The password may not be chosen */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Off from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSessionList"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    end_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such session of that account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     show: {
         parameters: {
             query?: never;
@@ -786,7 +2505,7 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Wrong name or password */
+            /** @description Wrong name, password or code (`bad_credentials`), or a code is needed (`second_factor_needed`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -824,6 +2543,139 @@ export interface operations {
             };
             /** @description Nobody was signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description A token cannot sign out */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Settings and disk use */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways beside name and password */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWays"];
+                };
+            };
+        };
+    };
+    begin: {
+        parameters: {
+            query?: {
+                /** @description The path of the page to go to afterwards */
+                return_to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on at the provider */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no identity provider */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The provider does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    callback: {
+        parameters: {
+            query?: {
+                /** @description The provider's code */
+                code?: string;
+                /** @description What ties it to the browser */
+                state?: string;
+                /** @description The provider */
+                iss?: string;
+                /** @description Why the provider refuses */
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in: go on at the page. Else at `/?sign_in_failed=WORD` */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no identity provider */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -884,7 +2736,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewSecret"];
                 };
             };
-            /** @description The name is taken or the life too long */
+            /** @description The name cannot be given, or the life is too long */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -895,6 +2747,15 @@ export interface operations {
             };
             /** @description Not an administrator */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

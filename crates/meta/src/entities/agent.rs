@@ -14,6 +14,9 @@ pub(crate) struct Model {
     pub(crate) created_ms: i64,
     pub(crate) revoked: bool,
     pub(crate) last_seen_ms: Option<i64>,
+    pub(crate) tags_json: String,
+    pub(crate) asked_instance: Option<String>,
+    pub(crate) version: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

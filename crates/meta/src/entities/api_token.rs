@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) created_ms: i64,
     pub(crate) expires_ms: Option<i64>,
     pub(crate) last_used_ms: Option<i64>,
+    pub(crate) made_by: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) expires_ms: i64,
     pub(crate) revoked: bool,
     pub(crate) groups_json: String,
+    pub(crate) tags_json: String,
+    pub(crate) made_by: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

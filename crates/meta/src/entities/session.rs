@@ -12,6 +12,9 @@ pub(crate) struct Model {
     pub(crate) created_ms: i64,
     pub(crate) expires_ms: i64,
     pub(crate) address: String,
+    pub(crate) ends_ms: i64,
+    pub(crate) last_seen_ms: i64,
+    pub(crate) user_agent: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,6 +8,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) name: String,
     pub(crate) value: String,
+    pub(crate) version: i64,
+    pub(crate) changed_ms: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,13 @@ pub(crate) struct Model {
     pub(crate) password_hash: String,
     pub(crate) role: String,
     pub(crate) created_ms: i64,
+    pub(crate) disabled: bool,
+    pub(crate) totp_sealed: Option<String>,
+    pub(crate) totp_confirmed: bool,
+    pub(crate) totp_last_step: Option<i64>,
+    pub(crate) oidc_issuer: Option<String>,
+    pub(crate) oidc_subject: Option<String>,
+    pub(crate) last_sign_in_ms: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

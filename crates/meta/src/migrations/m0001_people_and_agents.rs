@@ -1,9 +1,8 @@
 //! The first tables: people and their sessions, tokens, agents, settings.
-//!
-//! Identifiers, hashes and keys are hexadecimal text and times are milliseconds in 64 bits, which
-//! every database stores, compares and indexes alike.
 
 use sea_orm_migration::prelude::*;
+
+use super::columns::{add_index, hash, id, long_text, name, table, time};
 
 pub(crate) struct Migration;
 
@@ -16,19 +15,15 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let tables = [users(), sessions(), api_tokens(), enroll_tokens(), agents(), settings()];
-        for table in tables {
-            manager.create_table(table).await?;
+        for create in [users, sessions, api_tokens, enroll_tokens, agents, settings] {
+            manager.create_table(create(manager)).await?;
         }
-        let index =
-            Index::create().name("sessions_by_user").table("sessions").col("user_id").to_owned();
-        manager.create_index(index).await
+        add_index(manager, "sessions", "sessions_by_user", &["user_id"], false).await
     }
 }
 
-fn users() -> TableCreateStatement {
-    Table::create()
-        .table("users")
+fn users(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "users")
         .col(id())
         .col(name("name").not_null().unique_key())
         .col(ColumnDef::new("password_hash").string_len(512).not_null())
@@ -37,9 +32,8 @@ fn users() -> TableCreateStatement {
         .to_owned()
 }
 
-fn sessions() -> TableCreateStatement {
-    Table::create()
-        .table("sessions")
+fn sessions(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "sessions")
         .col(id())
         .col(hash("secret_hash").not_null().unique_key())
         .col(ColumnDef::new("user_id").string_len(32).not_null())
@@ -56,9 +50,8 @@ fn sessions() -> TableCreateStatement {
         .to_owned()
 }
 
-fn api_tokens() -> TableCreateStatement {
-    Table::create()
-        .table("api_tokens")
+fn api_tokens(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "api_tokens")
         .col(id())
         .col(name("name").not_null().unique_key())
         .col(ColumnDef::new("role").string_len(16).not_null())
@@ -69,9 +62,8 @@ fn api_tokens() -> TableCreateStatement {
         .to_owned()
 }
 
-fn enroll_tokens() -> TableCreateStatement {
-    Table::create()
-        .table("enroll_tokens")
+fn enroll_tokens(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "enroll_tokens")
         .col(id())
         .col(hash("secret_hash").not_null().unique_key())
         .col(ColumnDef::new("uses").big_integer().not_null())
@@ -85,9 +77,8 @@ fn enroll_tokens() -> TableCreateStatement {
 
 /// `held_instance` repeats `instance` while the agent is not revoked and is null afterwards: its
 /// uniqueness keeps names apart and yet lets a new agent take over the name of a revoked one.
-fn agents() -> TableCreateStatement {
-    Table::create()
-        .table("agents")
+fn agents(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "agents")
         .col(id())
         .col(name("instance").not_null())
         .col(name("held_instance").unique_key())
@@ -99,26 +90,9 @@ fn agents() -> TableCreateStatement {
         .to_owned()
 }
 
-fn settings() -> TableCreateStatement {
-    Table::create()
-        .table("settings")
+fn settings(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    table(manager, "settings")
         .col(name("name").not_null().primary_key())
-        .col(ColumnDef::new("value").text().not_null())
+        .col(long_text(manager, "value").not_null())
         .to_owned()
-}
-
-fn id() -> ColumnDef {
-    ColumnDef::new("id").string_len(32).not_null().primary_key().to_owned()
-}
-
-fn name(column: &'static str) -> ColumnDef {
-    ColumnDef::new(column).string_len(255).to_owned()
-}
-
-fn hash(column: &'static str) -> ColumnDef {
-    ColumnDef::new(column).string_len(64).to_owned()
-}
-
-fn time(column: &'static str) -> ColumnDef {
-    ColumnDef::new(column).big_integer().to_owned()
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use muster_meta::Target;
 use muster_tsdb::TsdbError;
 use serde::Serialize;
+use serde_json::json;
 
-use super::authority::Administrator;
+use super::authority::{Administrator, SignedIn};
+use super::failure::ApiFailure;
 use super::prometheus_params::Params;
 use super::prometheus_reply::{PromFailure, data_reply};
 use crate::app::App;
@@ -37,6 +40,19 @@ async fn work<T: Send + 'static>(
     }
 }
 
+/// Writes into the audit log what is about to be done; what cannot be written there is not done.
+async fn note(
+    app: &App,
+    who: &SignedIn,
+    action: &'static str,
+    detail: serde_json::Value,
+) -> Result<(), PromFailure> {
+    let target = Target::new("samples", "", "samples");
+    let noted =
+        app.meta.record_deed(&who.actor, action, target, Some(detail), app.clock.now_ms()).await;
+    noted.map_err(|error| ApiFailure::from(error).into())
+}
+
 /// Deletes the samples between `start` and `end` of the series that pass one of the `match[]`.
 pub(crate) async fn delete_series(
     Administrator(who): Administrator,
@@ -49,17 +65,22 @@ pub(crate) async fn delete_series(
             "at most {MOST_SELECTORS} match[] may be given at once; join some of them as regular expressions"
         )));
     }
-    let (by, start_ms, end_ms) = (who.name, range.start_ms, range.end_ms);
-    tracing::warn!(by, ?sets, start_ms, end_ms, "series are deleted");
+    let (start_ms, end_ms) = (range.start_ms, range.end_ms);
+    tracing::warn!(by = who.actor.name, ?sets, start_ms, end_ms, "series are deleted");
+    let described: Vec<Vec<String>> =
+        sets.iter().map(|set| set.iter().map(ToString::to_string).collect()).collect();
+    let detail = json!({ "match": described, "start_ms": start_ms, "end_ms": end_ms });
+    note(&app, &who, "samples.delete", detail).await?;
     work(app, move |store| store.delete_series(&sets, range)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Frees the room of what was deleted.
 pub(crate) async fn clean_tombstones(
-    _: Administrator,
+    Administrator(who): Administrator,
     State(app): State<Arc<App>>,
 ) -> Result<StatusCode, PromFailure> {
+    note(&app, &who, "samples.clean", json!({})).await?;
     work(app, MetricStore::clean_tombstones).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -77,9 +98,10 @@ pub(crate) async fn snapshot(
     };
     let number = u64::from_le_bytes(crate::secrets::random_bytes());
     let name = snapshot_name(app.clock.now_ms(), number);
-    let (by, folder) = (who.name, name.clone());
+    note(&app, &who, "samples.snapshot", json!({ "name": name })).await?;
+    let folder = name.clone();
     let report = work(app, move |store| store.snapshot(&folder, with_head)).await?;
-    tracing::info!(by, name, blocks = report.blocks, "a snapshot was made");
+    tracing::info!(by = who.actor.name, name, blocks = report.blocks, "a snapshot was made");
     Ok(data_reply(&SnapshotName { name }))
 }
 

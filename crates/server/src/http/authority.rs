@@ -1,15 +1,17 @@
 //! Authority as a value: a handler that may do something takes the permission to do it as an argument.
 //!
-//! [`Reader`] may read, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known.
+//! [`Reader`] may read, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known, [`Person`]
+//! somebody at the page.
 //! A permission comes from a session cookie or a bearer token; there is no other way to make one, and so no
 //! route that forgets to check.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use muster_meta::{Permission, Role};
+use muster_meta::{Actor, ActorKind, ApiToken, Permission, Role, Session, User};
 
 use super::bearer::{Credentials, credentials, known, of_token};
 use super::failure::ApiFailure;
@@ -28,12 +30,12 @@ pub(crate) const SESSION_LIFE_MS: i64 = 7 * 86_400_000;
 /// Somebody known.
 #[derive(Debug, Clone)]
 pub(crate) struct SignedIn {
-    /// Name of the account or token.
-    pub(crate) name: String,
+    /// The account or token, and the address it comes from.
+    pub(crate) actor: Actor,
     pub(crate) role: Role,
     pub(crate) expires_ms: Option<i64>,
-    /// The number of the session; none for a token.
-    pub(crate) session: Option<String>,
+    /// The session with its account; none for a token.
+    session: Option<(Session, User)>,
     /// SHA-256 of the secret that proved it.
     secret_hash: [u8; 32],
 }
@@ -41,22 +43,34 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     /// Who takes a share of what is scarce: all sessions of an account are one.
     pub(crate) fn principal(&self) -> String {
-        let kind = if self.session.is_some() { "account" } else { "token" };
-        format!("{kind} {}", self.name)
+        format!("{} {}", self.actor.kind, self.actor.name)
+    }
+
+    /// The number of the session; none for a token.
+    pub(crate) fn session_id(&self) -> Option<&str> {
+        self.session.as_ref().map(|(session, _)| session.id.as_str())
     }
 
     /// Whether the session or token still lets somebody read. A database that does not answer ends nothing.
     pub(crate) async fn still_reads(&self, app: &App) -> bool {
-        let found = if self.session.is_some() {
-            by_session(app, self.secret_hash).await
+        let role = if self.session.is_some() {
+            by_session(app, self.secret_hash, &self.actor.address).await.map(|who| who.role)
         } else {
-            by_token(app, self.secret_hash).await
+            by_token(app, self.secret_hash).await.map(|token| token.role)
         };
-        match found {
-            Ok(who) => who.role.permits(Permission::Read),
+        match role {
+            Ok(role) => role.permits(Permission::Read),
             Err(failure) => !failure.is_not_signed_in(),
         }
     }
+}
+
+/// Somebody who has signed in on the page; no token.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) actor: Actor,
+    pub(crate) user: User,
+    pub(crate) session: Session,
 }
 
 /// Somebody who may read everything but secrets.
@@ -71,18 +85,31 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiFailure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = address.map(|at| at.0.ip().to_canonical().to_string()).unwrap_or_default();
         if let Some(header) = parts.headers.get(header::AUTHORIZATION)
-            && let Some(who) = by_header(app, header.as_bytes()).await?
+            && let Some(who) = by_header(app, header.as_bytes(), &address).await?
         {
             return Ok(who);
         }
-        let Some(secret) = session_secret(&parts.headers, app.secure) else {
+        let Some(secret) = session_secret(&parts.headers, app.is_secure()) else {
             return Err(ApiFailure::not_signed_in());
         };
         if !is_same_site(&parts.method, &parts.headers) {
             return Err(ApiFailure::forbidden("this request came from another site"));
         }
-        by_session(app, hash_secret(secret)).await
+        by_session(app, hash_secret(secret), &address).await
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Person {
+    type Rejection = ApiFailure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
+        let who = SignedIn::from_request_parts(parts, app).await?;
+        let error = "a token cannot do this; sign in on the page";
+        let (session, user) = who.session.ok_or_else(|| ApiFailure::forbidden(error))?;
+        Ok(Self { actor: who.actor, user, session })
     }
 }
 
@@ -113,7 +140,11 @@ impl FromRequestParts<Arc<App>> for Administrator {
 }
 
 /// Whose the token in an `Authorization` header is; none if the header is of a kind that says nothing here.
-async fn by_header(app: &App, header: &[u8]) -> Result<Option<SignedIn>, ApiFailure> {
+async fn by_header(
+    app: &App,
+    header: &[u8],
+    address: &str,
+) -> Result<Option<SignedIn>, ApiFailure> {
     let proof = app.bearers.proof(header);
     let bearer = match known(app, &proof) {
         Some(bearer) => bearer,
@@ -126,7 +157,7 @@ async fn by_header(app: &App, header: &[u8]) -> Result<Option<SignedIn>, ApiFail
     // A password is no way to read: who signs in with it has a session.
     let secret_hash = bearer.token_hash.ok_or_else(ApiFailure::not_signed_in)?;
     Ok(Some(SignedIn {
-        name: bearer.name.to_string(),
+        actor: Actor::new(ActorKind::Token, &bearer.id, &bearer.name, address),
         role: bearer.role,
         expires_ms: bearer.expires_ms,
         session: None,
@@ -134,7 +165,8 @@ async fn by_header(app: &App, header: &[u8]) -> Result<Option<SignedIn>, ApiFail
     }))
 }
 
-pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
+/// The token with this secret; that it is used is noted.
+pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<ApiToken, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let found = app.meta.api_token_by_hash(&secret_hash, now_ms).await?;
     let Some(token) = found else {
@@ -146,32 +178,29 @@ pub(super) async fn by_token(app: &App, secret_hash: [u8; 32]) -> Result<SignedI
             tracing::warn!(%error, "the last use of a token is not noted");
         }
     }
-    Ok(SignedIn {
-        name: token.name,
-        role: token.role,
-        expires_ms: token.expires_ms,
-        session: None,
-        secret_hash,
-    })
+    Ok(token)
 }
 
-async fn by_session(app: &App, secret_hash: [u8; 32]) -> Result<SignedIn, ApiFailure> {
+async fn by_session(
+    app: &App,
+    secret_hash: [u8; 32],
+    address: &str,
+) -> Result<SignedIn, ApiFailure> {
     let now_ms = app.clock.now_ms();
     let Some((session, user)) = app.meta.session_by_hash(&secret_hash, now_ms).await? else {
         return Err(ApiFailure::not_signed_in());
     };
-    let extended = (now_ms + SESSION_IDLE_MS).min(session.created_ms + SESSION_LIFE_MS);
-    let expires_ms = session.expires_ms.max(extended);
-    if extended - session.expires_ms > TOUCH_EVERY_MS
-        && let Err(error) = app.meta.extend_session(&session.id, expires_ms).await
+    let expires_ms = (now_ms + SESSION_IDLE_MS).min(session.ends_ms).max(session.expires_ms);
+    if now_ms - session.last_seen_ms > TOUCH_EVERY_MS
+        && let Err(error) = app.meta.touch_session(&session, expires_ms, now_ms).await
     {
         tracing::warn!(%error, "a session is not extended");
     }
     Ok(SignedIn {
-        name: user.name,
+        actor: Actor::user(&user, address),
         role: user.role,
         expires_ms: Some(expires_ms),
-        session: Some(session.id),
+        session: Some((session, user)),
         secret_hash,
     })
 }
@@ -181,8 +210,12 @@ pub(crate) fn cookie_name(secure: bool) -> String {
     if secure { format!("__Host-{COOKIE}") } else { COOKIE.to_owned() }
 }
 
-fn session_secret(headers: &HeaderMap, secure: bool) -> Option<&str> {
-    let wanted = cookie_name(secure);
+pub(super) fn session_secret(headers: &HeaderMap, secure: bool) -> Option<&str> {
+    cookie_value(headers, &cookie_name(secure))
+}
+
+/// The value of a cookie.
+pub(super) fn cookie_value<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -59,11 +59,12 @@ pub(super) async fn of_token(
 ) -> Result<Arc<Bearer>, ApiFailure> {
     let epoch = app.bearers.epoch();
     let token_hash = hash_secret(token);
-    let who = by_token(app, token_hash).await?;
+    let token = by_token(app, token_hash).await?;
     let bearer = Arc::new(Bearer {
-        name: who.name.into(),
-        role: who.role,
-        expires_ms: who.expires_ms,
+        id: token.id.into(),
+        name: token.name.into(),
+        role: token.role,
+        expires_ms: token.expires_ms,
         token_hash: Some(token_hash),
     });
     app.bearers.remember(proof, &bearer, None, epoch, app.clock.monotonic_ms());

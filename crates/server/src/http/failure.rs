@@ -28,6 +28,10 @@ impl ApiFailure {
         Self::new(StatusCode::NOT_FOUND, "not_found", error)
     }
 
+    pub(crate) fn conflict(code: &'static str, error: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, error)
+    }
+
     pub(crate) fn not_signed_in() -> Self {
         let error = "sign in, or send an API token as `Authorization: Bearer TOKEN`";
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", error)
@@ -55,6 +59,15 @@ impl ApiFailure {
         self.status == StatusCode::UNAUTHORIZED
     }
 
+    /// The same, but where it says that somebody is not who they say: that something is forbidden, for this reason.
+    pub(crate) fn or_forbidden(self, code: &'static str, error: &str) -> Self {
+        if self.status == StatusCode::UNAUTHORIZED {
+            Self::new(StatusCode::FORBIDDEN, code, error)
+        } else {
+            self
+        }
+    }
+
     /// A defect of ours: the log has the details, the client none.
     pub(crate) fn internal() -> Self {
         let error = "the server failed at this request; its log says why";
@@ -64,14 +77,32 @@ impl ApiFailure {
 
 impl From<MetaError> for ApiFailure {
     fn from(error: MetaError) -> Self {
-        tracing::error!(%error, "the metadata database failed");
-        Self::busy("the database did not answer; try again")
+        let text = error.to_string();
+        match error {
+            MetaError::NotFound { .. } => Self::not_found(text),
+            MetaError::BadName { .. }
+            | MetaError::BadWords { .. }
+            | MetaError::RoleForTokens(_) => Self::bad_request(text),
+            MetaError::NameTaken { .. } => Self::conflict("name_taken", text),
+            MetaError::LastAdministrator { .. } => Self::conflict("last_administrator", text),
+            MetaError::SecondFactorIsOn { .. } => Self::conflict("second_factor_is_on", text),
+            MetaError::IdentityTaken => Self::conflict("identity_taken", text),
+            MetaError::Changed { .. } => Self::conflict("changed", text),
+            _ => {
+                tracing::error!(error = text, "the metadata database failed");
+                Self::busy("the database did not answer; try again")
+            }
+        }
     }
 }
 
 impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
-        let body = Failure { error: self.error, code: self.code.into() };
+        let body = Failure {
+            error: self.error,
+            code: self.code.into(),
+            request_id: super::each_request::current_id(),
+        };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s
             && let Ok(value) = HeaderValue::from_str(&seconds.to_string())

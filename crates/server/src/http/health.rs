@@ -33,7 +33,7 @@ pub(crate) async fn about(_: Reader, State(app): State<Arc<App>>) -> Json<About>
         agents: connected as u64,
         series: stats.series,
         bytes_on_disk: stats.block_bytes + stats.wal_bytes_on_disk,
-        retention_ms: app.retention_ms,
+        retention_ms: app.config.retention_ms,
         ca_fingerprint: app.ca_fingerprint.clone(),
     })
 }

@@ -1,11 +1,15 @@
 //! Everything that is served over HTTP: the route table, and a file for each group of routes.
 
+mod account;
 mod admin_tsdb;
 mod agents;
 mod answer;
 mod assets;
+mod audit;
 mod authority;
 mod bearer;
+mod each_request;
+mod enroll_tokens;
 mod failure;
 mod federate;
 mod health;
@@ -13,6 +17,8 @@ mod hosts;
 mod json_body;
 mod live;
 mod openapi;
+mod passwords;
+mod people;
 mod prometheus;
 mod prometheus_inventory;
 mod prometheus_json;
@@ -21,27 +27,31 @@ mod prometheus_reply;
 mod prometheus_stats;
 mod prometheus_status;
 mod prometheus_work;
+mod provider_sign_in;
 mod push;
 mod push_authority;
 mod push_body;
 mod push_metrics;
 mod remote_read;
+mod routes;
+mod second_factor;
 mod self_metrics;
 mod sessions;
+mod settings;
+mod sign_in;
 mod tokens;
 
 pub use openapi::document as openapi_document;
+pub use routes::{Access, Route};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::handler::Handler;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::IntoResponse as _;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -49,32 +59,24 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
+use Access::{Administrator, Agent, Anyone, Person, Pusher, Reader, SignedIn};
 use failure::ApiFailure;
+use routes::Routes;
 
 /// The most bytes of a request's body.
 const MAX_BODY: usize = 1 << 20;
 /// How long a request other than a stream may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Every route of the server.
+/// Every route of the server, with who may use it. The page's files are served at every other path, to everybody.
+pub fn routes() -> Vec<Route> {
+    [answers(), streams(), pushes()].into_iter().flat_map(|routes| routes.list).collect()
+}
+
+/// What serves every request.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let answers = Router::new()
-        .route("/-/healthy", get(health::healthy))
-        .route("/-/ready", get(health::ready))
-        .route("/metrics", get(self_metrics::metrics))
-        .merge(prometheus_routes())
-        .route("/api/muster/openapi.json", get(openapi::serve))
-        .route(
-            "/api/muster/v1/session",
-            get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out),
-        )
-        .route("/api/muster/v1/about", get(health::about))
-        .route("/api/muster/v1/hosts", get(hosts::list))
-        .route("/api/muster/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/api/muster/v1/tokens/{id}", delete(tokens::revoke))
-        .route("/api/muster/v1/enroll-tokens", post(tokens::create_enroll))
-        .route("/api/muster/v1/agents", get(agents::list))
-        .route("/api/muster/v1/agents/{id}", delete(agents::revoke))
+    let answers = answers()
+        .router
         .fallback(assets::serve)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -89,96 +91,139 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 ),
             ),
         );
-    let streams = Router::new()
-        .route("/api/muster/v1/live/hosts", get(live::hosts))
-        .route("/api/muster/v1/live/query", get(live::query))
-        .route(muster_wire::CONNECT_PATH, get(agents::connect));
     // Their bodies have limits of their own, and their answers are too short to be compressed.
-    let pushes = Router::new()
-        .route("/api/v1/write", post(push::remote_write))
-        .route("/api/v1/otlp/v1/metrics", post(push::otlp))
-        .route("/api/v1/import/prometheus", post(push::text))
+    let pushes = pushes()
+        .router
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::disable());
     let counting = Arc::clone(&app);
     answers
-        .merge(streams)
+        .merge(streams().router)
         .merge(pushes)
-        .layer(middleware::from_fn(security_headers))
         .layer(CatchPanicLayer::custom(move |_| {
             counting.counters.panics.add(1);
             ApiFailure::internal().into_response()
         }))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), each_request::attend))
         .with_state(app)
 }
 
+/// What is answered whole.
+fn answers() -> Routes {
+    Routes::default()
+        .get("/-/healthy", Anyone, health::healthy)
+        .get("/-/ready", Anyone, health::ready)
+        .get("/metrics", Reader, self_metrics::metrics)
+        .merge(prometheus_routes())
+        .get("/api/muster/openapi.json", Anyone, openapi::serve)
+        .get("/api/muster/v1/about", Reader, health::about)
+        .get("/api/muster/v1/settings", Reader, settings::show)
+        .get("/api/muster/v1/hosts", Reader, hosts::list)
+        .merge(account_routes())
+        .merge(administration_routes())
+}
+
+/// Signing in, and one's own account.
+fn account_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/sign-in", Anyone, sessions::ways)
+        .get("/api/muster/v1/sign-in/provider", Anyone, provider_sign_in::begin)
+        .get("/api/muster/v1/sign-in/provider/callback", Anyone, provider_sign_in::callback)
+        .post("/api/muster/v1/session", Anyone, sessions::sign_in)
+        .get("/api/muster/v1/session", SignedIn, sessions::show)
+        .delete("/api/muster/v1/session", Person, sessions::sign_out)
+        .get("/api/muster/v1/account", Person, account::show)
+        .post("/api/muster/v1/account/password", Person, account::change_password)
+        .get("/api/muster/v1/account/sessions", Person, account::sessions)
+        .delete("/api/muster/v1/account/sessions", Person, account::end_other_sessions)
+        .delete("/api/muster/v1/account/sessions/{id}", Person, account::end_session)
+        .post("/api/muster/v1/account/second-factor", Person, second_factor::begin)
+        .post("/api/muster/v1/account/second-factor/confirm", Person, second_factor::turn_on)
+        .post(
+            "/api/muster/v1/account/second-factor/recovery-codes",
+            Person,
+            second_factor::renew_codes,
+        )
+        .post("/api/muster/v1/account/second-factor/remove", Person, second_factor::turn_off)
+}
+
+/// People, tokens, agents, and what was done to them.
+fn administration_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/people", Administrator, people::list)
+        .post("/api/muster/v1/people", Administrator, people::create)
+        .patch("/api/muster/v1/people/{id}", Administrator, people::change)
+        .delete("/api/muster/v1/people/{id}", Administrator, people::remove)
+        .post("/api/muster/v1/people/{id}/password", Administrator, people::set_password)
+        .delete(
+            "/api/muster/v1/people/{id}/second-factor",
+            Administrator,
+            people::remove_second_factor,
+        )
+        .get("/api/muster/v1/people/{id}/sessions", Administrator, people::sessions)
+        .delete("/api/muster/v1/people/{id}/sessions", Administrator, people::end_sessions)
+        .delete("/api/muster/v1/people/{id}/sessions/{session}", Administrator, people::end_session)
+        .get("/api/muster/v1/tokens", Administrator, tokens::list)
+        .post("/api/muster/v1/tokens", Administrator, tokens::create)
+        .delete("/api/muster/v1/tokens/{id}", Administrator, tokens::revoke)
+        .get("/api/muster/v1/enroll-tokens", Administrator, enroll_tokens::list)
+        .post("/api/muster/v1/enroll-tokens", Administrator, enroll_tokens::create)
+        .delete("/api/muster/v1/enroll-tokens/{id}", Administrator, enroll_tokens::revoke)
+        .get("/api/muster/v1/agents", Reader, agents::list)
+        .patch("/api/muster/v1/agents/{id}", Administrator, agents::change)
+        .delete("/api/muster/v1/agents/{id}", Administrator, agents::revoke)
+        .post("/api/muster/v1/agents/{id}/forget", Administrator, agents::forget)
+        .get("/api/muster/v1/audit", Administrator, audit::list)
+        .get("/api/muster/v1/audit.csv", Administrator, audit::export)
+}
+
+/// What lasts.
+fn streams() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/live/hosts", Reader, live::hosts)
+        .get("/api/muster/v1/live/query", Reader, live::query)
+        .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
+}
+
+/// Where samples are pushed to.
+fn pushes() -> Routes {
+    Routes::default()
+        .post("/api/v1/write", Pusher, push::remote_write)
+        .post("/api/v1/otlp/v1/metrics", Pusher, push::otlp)
+        .post("/api/v1/import/prometheus", Pusher, push::text)
+}
+
 /// Prometheus's HTTP API, but for what pushes.
-fn prometheus_routes() -> Router<Arc<App>> {
+fn prometheus_routes() -> Routes {
     use prometheus_inventory as inventory;
     use prometheus_status as status;
-    Router::new()
-        .route("/api/v1/query", get(prometheus::query).post(prometheus::query))
-        .route("/api/v1/query_range", get(prometheus::query_range).post(prometheus::query_range))
-        .route("/api/v1/query_exemplars", get(prometheus::exemplars).post(prometheus::exemplars))
-        .route("/api/v1/format_query", get(prometheus::format_query).post(prometheus::format_query))
-        .route(
-            "/api/v1/parse_query",
-            get(prometheus::parse_query_tree).post(prometheus::parse_query_tree),
-        )
-        .route("/api/v1/series", get(prometheus::series).post(prometheus::series))
-        .route("/api/v1/labels", get(prometheus::labels).post(prometheus::labels))
-        .route(
-            "/api/v1/label/{name}/values",
-            get(prometheus::label_values).post(prometheus::label_values),
-        )
-        .route("/api/v1/read", post(remote_read::read))
-        .route("/federate", get(federate::federate))
-        .route("/api/v1/metadata", get(inventory::metadata))
-        .route("/api/v1/targets", get(inventory::targets))
-        .route("/api/v1/targets/metadata", get(inventory::nothing))
-        .route("/api/v1/scrape_pools", get(inventory::scrape_pools))
-        .route("/api/v1/rules", get(inventory::rules))
-        .route("/api/v1/alerts", get(inventory::alerts))
-        .route("/api/v1/alertmanagers", get(inventory::alertmanagers))
-        .route("/api/v1/notifications", get(inventory::nothing))
-        .route("/api/v1/features", get(status::features))
-        .route("/api/v1/status/buildinfo", get(status::build_info))
-        .route("/api/v1/status/config", get(status::config))
-        .route("/api/v1/status/flags", get(status::flags))
-        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
-        .route("/api/v1/status/tsdb", get(status::tsdb))
-        .route("/api/v1/status/walreplay", get(status::wal_replay))
-        .route("/api/v1/admin/tsdb/delete_series", change(admin_tsdb::delete_series))
-        .route("/api/v1/admin/tsdb/clean_tombstones", change(admin_tsdb::clean_tombstones))
-        .route("/api/v1/admin/tsdb/snapshot", change(admin_tsdb::snapshot))
-}
-
-/// A handler of both methods with which Prometheus's API changes something.
-fn change<T: 'static>(handler: impl Handler<T, Arc<App>>) -> MethodRouter<Arc<App>> {
-    post(handler.clone()).put(handler)
-}
-
-/// Headers that every answer carries: the page runs only its own scripts, nobody may frame it.
-async fn security_headers(request: Request, next: Next) -> Response {
-    const HEADERS: [(HeaderName, &str); 5] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-             connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ];
-    let api = request.uri().path().starts_with("/api/");
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if api && !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    response
+    Routes::default()
+        .question("/api/v1/query", prometheus::query)
+        .question("/api/v1/query_range", prometheus::query_range)
+        .question("/api/v1/query_exemplars", prometheus::exemplars)
+        .question("/api/v1/format_query", prometheus::format_query)
+        .question("/api/v1/parse_query", prometheus::parse_query_tree)
+        .question("/api/v1/series", prometheus::series)
+        .question("/api/v1/labels", prometheus::labels)
+        .question("/api/v1/label/{name}/values", prometheus::label_values)
+        .post("/api/v1/read", Reader, remote_read::read)
+        .get("/federate", Reader, federate::federate)
+        .get("/api/v1/metadata", Reader, inventory::metadata)
+        .get("/api/v1/targets", Reader, inventory::targets)
+        .get("/api/v1/targets/metadata", Reader, inventory::nothing)
+        .get("/api/v1/scrape_pools", Reader, inventory::scrape_pools)
+        .get("/api/v1/rules", Reader, inventory::rules)
+        .get("/api/v1/alerts", Reader, inventory::alerts)
+        .get("/api/v1/alertmanagers", Reader, inventory::alertmanagers)
+        .get("/api/v1/notifications", Reader, inventory::nothing)
+        .get("/api/v1/features", Reader, status::features)
+        .get("/api/v1/status/buildinfo", Reader, status::build_info)
+        .get("/api/v1/status/config", Reader, status::config)
+        .get("/api/v1/status/flags", Reader, status::flags)
+        .get("/api/v1/status/runtimeinfo", Reader, status::runtime_info)
+        .get("/api/v1/status/tsdb", Reader, status::tsdb)
+        .get("/api/v1/status/walreplay", Reader, status::wal_replay)
+        .change("/api/v1/admin/tsdb/delete_series", admin_tsdb::delete_series)
+        .change("/api/v1/admin/tsdb/clean_tombstones", admin_tsdb::clean_tombstones)
+        .change("/api/v1/admin/tsdb/snapshot", admin_tsdb::snapshot)
 }

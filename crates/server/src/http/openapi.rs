@@ -3,25 +3,56 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{agents, health, hosts, live, sessions, tokens};
+use super::{
+    account, agents, audit, enroll_tokens, health, hosts, live, people, provider_sign_in,
+    second_factor, sessions, settings, tokens,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
     paths(
+        sessions::ways,
+        provider_sign_in::begin,
+        provider_sign_in::callback,
         sessions::show,
         sessions::sign_in,
         sessions::sign_out,
+        account::show,
+        account::change_password,
+        account::sessions,
+        account::end_other_sessions,
+        account::end_session,
+        second_factor::begin,
+        second_factor::turn_on,
+        second_factor::renew_codes,
+        second_factor::turn_off,
         health::about,
+        settings::show,
         hosts::list,
         live::hosts,
         live::query,
+        people::list,
+        people::create,
+        people::change,
+        people::remove,
+        people::set_password,
+        people::remove_second_factor,
+        people::sessions,
+        people::end_sessions,
+        people::end_session,
         tokens::list,
         tokens::create,
         tokens::revoke,
-        tokens::create_enroll,
+        enroll_tokens::list,
+        enroll_tokens::create,
+        enroll_tokens::revoke,
         agents::list,
+        agents::change,
         agents::revoke,
+        agents::forget,
+        audit::list,
+        audit::export,
     ),
     components(schemas(muster_api::LiveFailure))
 )]

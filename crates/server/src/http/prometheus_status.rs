@@ -86,7 +86,7 @@ pub(crate) async fn flags(_: Reader, State(app): State<Arc<App>>) -> Response {
         "query.max-concurrency": crate::app::CONCURRENT_QUERIES.to_string(),
         "query.max-samples": crate::store::MAX_SAMPLES.to_string(),
         "query.timeout": format!("{}s", QUERY_TIMEOUT.as_secs()),
-        "storage.tsdb.retention.time": format_duration_ms(app.retention_ms),
+        "storage.tsdb.retention.time": format_duration_ms(app.config.retention_ms),
     }))
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn runtime_info(_: Reader, State(app): State<Arc<App>>) -> Resp
         "GOMEMLIMIT": 0,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": format_duration_ms(app.retention_ms),
+        "storageRetention": format_duration_ms(app.config.retention_ms),
     }))
 }
 

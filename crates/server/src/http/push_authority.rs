@@ -14,7 +14,7 @@ use muster_meta::{Permission, User};
 
 use super::bearer::{Credentials, credentials, known, of_token};
 use super::failure::ApiFailure;
-use super::sessions::authenticate;
+use super::sign_in::authenticate;
 use crate::app::App;
 use crate::bearers::{Bearer, Found, Proof, RightPassword};
 
@@ -40,7 +40,10 @@ impl FromRequestParts<Arc<App>> for Pusher {
             Credentials::Account { user, password } => {
                 let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
                 let address = address.ok_or_else(ApiFailure::internal)?.0.ip();
-                admit(&*of_account(app, proof, address, SignIn { user, password }).await?)
+                admit(
+                    &*of_account(app, proof, address, SignIn { user, password, code: None })
+                        .await?,
+                )
             }
         }
     }
@@ -72,7 +75,11 @@ async fn of_account(
         Found::Bearer(bearer) => return Ok(bearer),
         Found::Perhaps(right) => {
             let user = app.meta.user_by_name(&right.account).await?;
-            if let Some(user) = user.filter(|user| user.password_hash == right.password_hash) {
+            let still_right = |user: &User| {
+                let same = user.password_hash == right.password_hash;
+                same && !user.disabled && !user.second_factor
+            };
+            if let Some(user) = user.filter(still_right) {
                 return Ok(remember(app, proof, &user, right, epoch));
             }
         }
@@ -92,6 +99,7 @@ fn remember(
     epoch: u64,
 ) -> Arc<Bearer> {
     let bearer = Arc::new(Bearer {
+        id: user.id.as_str().into(),
         name: user.name.as_str().into(),
         role: user.role,
         expires_ms: None,

@@ -11,6 +11,7 @@ use muster_tsdb::Stats;
 
 use super::authority::Reader;
 use crate::app::App;
+use crate::tls::Served;
 
 /// A metric without labels: its name, kind, one sentence for people, and where its value comes from.
 type Row<T> = (&'static str, Kind, &'static str, fn(&T) -> f64);
@@ -143,6 +144,7 @@ pub(crate) async fn metrics(_: Reader, State(app): State<Arc<App>>) -> Response 
     push(&mut info, [("version", env!("CARGO_PKG_VERSION"))], 1.0);
     let mut families = vec![info];
     families.extend(rows(&PROCESS, &*app));
+    families.extend(app.certificate.as_deref().map(certificate_end));
     families.extend(rows(&STORE, &stats));
     families.push(refused_samples(&stats));
     families.extend(super::push_metrics::families(&app.push));
@@ -156,6 +158,13 @@ fn rows<'a, T>(table: &'a [Row<T>], from: &'a T) -> impl Iterator<Item = Family>
         push(&mut family, [], value(from));
         family
     })
+}
+
+fn certificate_end(certificate: &Served) -> Family {
+    let help = "When the certificate that is served expires.";
+    let mut family = Family::new("muster_tls_certificate_not_after_seconds", Gauge, help);
+    push(&mut family, [], certificate.not_after_ms() as f64 / 1e3);
+    family
 }
 
 fn refused_samples(stats: &Stats) -> Family {

@@ -1,12 +1,12 @@
-//! API tokens and enrolment tokens.
+//! API tokens, for programs.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use muster_api::{ApiTokenList, CreateApiToken, CreateEnrollToken, Failure, NewSecret, Role};
-use muster_meta::{MetaError, NewApiToken, NewEnrollToken};
+use muster_api::{ApiTokenList, CreateApiToken, Failure, NewSecret, Role};
+use muster_meta::NewApiToken;
 
 use super::authority::Administrator;
 use super::failure::ApiFailure;
@@ -17,8 +17,6 @@ use crate::secrets::{Secret, SecretKind};
 
 /// The longest a token may live, in milliseconds: ten years.
 const MAX_LIFE_MS: i64 = 3_650 * 86_400_000;
-/// The most agents that one token lets in.
-const MAX_USES: u32 = 100_000;
 
 /// Lists the API tokens, without their secrets.
 #[utoipa::path(get, path = "/api/muster/v1/tokens", responses(
@@ -35,8 +33,9 @@ pub(crate) async fn list(
 /// Makes an API token; the reply is the only time its secret is shown.
 #[utoipa::path(post, path = "/api/muster/v1/tokens", request_body = CreateApiToken, responses(
     (status = 200, description = "The secret", body = NewSecret),
-    (status = 400, description = "The name is taken or the life too long", body = Failure),
+    (status = 400, description = "The name cannot be given, or the life is too long", body = Failure),
     (status = 403, description = "Not an administrator", body = Failure),
+    (status = 409, description = "The name is taken (`name_taken`)", body = Failure),
 ))]
 pub(crate) async fn create(
     Administrator(who): Administrator,
@@ -44,35 +43,18 @@ pub(crate) async fn create(
     ApiJson(request): ApiJson<CreateApiToken>,
 ) -> Result<Json<NewSecret>, ApiFailure> {
     let now_ms = app.clock.now_ms();
-    let name = request.name.trim().to_owned();
-    if name.is_empty() || name.len() > 100 {
-        return Err(ApiFailure::bad_request("give the token a name of 1 to 100 bytes"));
-    }
     let expires_ms = request.expires_in_ms.map(|life| end(now_ms, life)).transpose()?;
     let secret = Secret::generate(SecretKind::ApiToken);
     let new = NewApiToken {
-        name: name.clone(),
-        role: role_in(request.role),
+        name: request.name.trim().to_owned(),
+        role: meta_role(request.role),
         secret_hash: secret.hash(),
         expires_ms,
     };
-    match app.meta.create_api_token(new, now_ms).await {
-        Ok(token) => {
-            app.bearers.forget();
-            tracing::info!(by = who.name, name, "API token made");
-            let token_text = secret.text().to_owned();
-            Ok(Json(NewSecret {
-                id: token.id,
-                token: token_text,
-                expires_ms,
-                ca_fingerprint: None,
-            }))
-        }
-        Err(MetaError::NameTaken { .. }) => {
-            Err(ApiFailure::bad_request(format!("there is a token named {name:?} already")))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let token = app.meta.create_api_token(&who.actor, new, now_ms).await?;
+    app.bearers.forget();
+    let text = secret.text().to_owned();
+    Ok(Json(NewSecret { id: token.id, token: text, expires_ms, ca_fingerprint: None }))
 }
 
 /// Revokes an API token, at once.
@@ -86,53 +68,13 @@ pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiFailure> {
-    match app.meta.revoke_api_token(&id).await {
-        Ok(()) => {}
-        Err(MetaError::NotFound { .. }) => {
-            return Err(ApiFailure::not_found("there is no such token"));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    app.bearers.forget();
-    app.authority_changed.notify_waiters();
-    tracing::info!(by = who.name, id, "API token revoked");
+    app.meta.revoke_api_token(&who.actor, &id, app.clock.now_ms()).await?;
+    app.rights_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes a token with which agents join.
-#[utoipa::path(post, path = "/api/muster/v1/enroll-tokens", request_body = CreateEnrollToken, responses(
-    (status = 200, description = "The secret, and the fingerprint of the CA", body = NewSecret),
-    (status = 400, description = "No use, or too many, or the life too long", body = Failure),
-    (status = 403, description = "Not an administrator", body = Failure),
-))]
-pub(crate) async fn create_enroll(
-    Administrator(who): Administrator,
-    State(app): State<Arc<App>>,
-    ApiJson(request): ApiJson<CreateEnrollToken>,
-) -> Result<Json<NewSecret>, ApiFailure> {
-    let now_ms = app.clock.now_ms();
-    if !(1..=MAX_USES).contains(&request.uses) {
-        return Err(ApiFailure::bad_request(format!("uses must be 1 to {MAX_USES}")));
-    }
-    let expires_ms = end(now_ms, request.expires_in_ms)?;
-    let secret = Secret::generate(SecretKind::EnrollToken);
-    let new = NewEnrollToken {
-        secret_hash: secret.hash(),
-        uses: request.uses,
-        expires_ms,
-        groups: request.groups,
-    };
-    let token = app.meta.create_enroll_token(new, now_ms).await?;
-    tracing::info!(by = who.name, uses = request.uses, "enrolment token made");
-    Ok(Json(NewSecret {
-        id: token.id,
-        token: secret.text().to_owned(),
-        expires_ms: Some(expires_ms),
-        ca_fingerprint: app.ca_fingerprint.clone(),
-    }))
-}
-
-fn end(now_ms: i64, life_ms: i64) -> Result<i64, ApiFailure> {
+/// When a token ends that lives so long from now on.
+pub(super) fn end(now_ms: i64, life_ms: i64) -> Result<i64, ApiFailure> {
     if (1..=MAX_LIFE_MS).contains(&life_ms) {
         Ok(now_ms + life_ms)
     } else {
@@ -141,7 +83,7 @@ fn end(now_ms: i64, life_ms: i64) -> Result<i64, ApiFailure> {
 }
 
 /// A role as the database names it.
-fn role_in(role: Role) -> muster_meta::Role {
+pub(super) fn meta_role(role: Role) -> muster_meta::Role {
     match role {
         Role::Viewer => muster_meta::Role::Viewer,
         Role::Operator => muster_meta::Role::Operator,

@@ -1,11 +1,16 @@
 //! Who is let in: the decision about an agent that has presented itself and signed.
 
+use std::net::SocketAddr;
+
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use muster_meta::{EnrollError, Meta, NewAgent};
 use muster_wire::{Identity, RejectCode};
 
 use crate::secrets::hash_secret;
 
+/// What is said of a name that [`is_host_name`] refuses.
+pub(crate) const BAD_HOST_NAME: &str = "a host name has 1 to 253 letters, digits, dots, hyphens, underscores or colons, \
+                                        the first one a letter or a digit";
 /// The longest name a host may have.
 const MAX_INSTANCE_BYTES: usize = 253;
 
@@ -24,7 +29,12 @@ pub(crate) enum Admission {
 }
 
 /// Checks signature, name, and whether the key is known or the join token is good.
-pub(crate) async fn admit(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
+pub(crate) async fn admit(
+    meta: &Meta,
+    identity: &Identity,
+    address: &SocketAddr,
+    now_ms: i64,
+) -> Admission {
     if !signature_is_right(identity) {
         return reject(RejectCode::BadSignature, "the signature is not that of the key");
     }
@@ -41,7 +51,7 @@ pub(crate) async fn admit(meta: &Meta, identity: &Identity, now_ms: i64) -> Admi
             "this agent was revoked; remove its state folder and join again with a new token",
         ),
         Ok(Some(agent)) => Admission::Admitted { agent_id: agent.id, instance: agent.instance },
-        Ok(None) => join(meta, identity, now_ms).await,
+        Ok(None) => join(meta, identity, address, now_ms).await,
         Err(error) => unavailable(&error.to_string()),
     }
 }
@@ -54,7 +64,7 @@ pub(crate) async fn is_admitted(meta: &Meta, public_key: &[u8; 32]) -> bool {
     }
 }
 
-async fn join(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
+async fn join(meta: &Meta, identity: &Identity, address: &SocketAddr, now_ms: i64) -> Admission {
     let Some(token) = &identity.enroll_token else {
         return reject(
             RejectCode::UnknownAgent,
@@ -62,7 +72,12 @@ async fn join(meta: &Meta, identity: &Identity, now_ms: i64) -> Admission {
              and start the agent once with --token",
         );
     };
-    let agent = NewAgent { instance: identity.instance.clone(), public_key: identity.public_key };
+    let agent = NewAgent {
+        instance: identity.instance.clone(),
+        public_key: identity.public_key,
+        version: identity.agent_version.clone(),
+        address: address.ip().to_string(),
+    };
     match meta.enroll_agent(&hash_secret(token), agent, now_ms).await {
         Ok(enrollment) => {
             let agent = enrollment.agent;
@@ -101,7 +116,7 @@ fn signature_is_right(identity: &Identity) -> bool {
 }
 
 /// Host names are shown, and are part of addresses and queries: only what is harmless everywhere.
-fn is_host_name(name: &str) -> bool {
+pub(crate) fn is_host_name(name: &str) -> bool {
     (1..=MAX_INSTANCE_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -198,12 +198,13 @@ impl Session {
 
     async fn identified(&mut self, identity: Identity) {
         let now_ms = self.app.clock.now_ms();
-        let (agent_id, instance) = match admit(&self.app.meta, &identity, now_ms).await {
-            Admission::Admitted { agent_id, instance } => (agent_id, instance),
-            Admission::Rejected(code, message) => {
-                return self.send_away(&identity.instance, code, &message);
-            }
-        };
+        let (agent_id, instance) =
+            match admit(&self.app.meta, &identity, &self.address, now_ms).await {
+                Admission::Admitted { agent_id, instance } => (agent_id, instance),
+                Admission::Rejected(code, message) => {
+                    return self.send_away(&identity.instance, code, &message);
+                }
+            };
         let facts = HostFacts {
             agent_version: identity.agent_version,
             os: identity.os,
@@ -240,7 +241,10 @@ impl Session {
         };
         admitted.noted = true;
         let now_ms = self.app.clock.now_ms();
-        if let Err(error) = self.app.meta.touch_agent(&admitted.agent_id, now_ms).await {
+        let facts = admitted.hold.entry.presence().facts;
+        let version = facts.map_or_else(String::new, |facts| facts.agent_version);
+        let meta = &self.app.meta;
+        if let Err(error) = meta.note_agent(&admitted.agent_id, &version, now_ms).await {
             tracing::warn!(%error, "cannot note when the agent was last seen");
         }
     }

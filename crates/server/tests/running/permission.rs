@@ -1,5 +1,6 @@
 //! Who may push.
 
+use muster_meta::Actor;
 use reqwest::StatusCode;
 
 use crate::server::{PASSWORD, Server};
@@ -70,7 +71,12 @@ async fn a_token_that_was_just_used_reads_no_longer_once_it_is_revoked() {
     assert_eq!(read(&token).await, StatusCode::UNAUTHORIZED);
     assert_eq!(read(&other).await, StatusCode::OK);
     // Another process on the same database tells nobody; it is noticed soon.
-    server.running.meta().revoke_api_token(&other_id).await.unwrap();
+    server
+        .running
+        .meta()
+        .revoke_api_token(&Actor::command_line("root"), &other_id, 0)
+        .await
+        .unwrap();
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while read(&other).await == StatusCode::OK {
         assert!(std::time::Instant::now() < patience, "a revoked token still reads");
