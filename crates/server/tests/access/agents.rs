@@ -41,7 +41,8 @@ impl Link {
         };
         let address = server.running.address();
         let stream = TcpStream::connect(address).await.unwrap();
-        let (socket, _) = client_async(format!("ws://{address}{CONNECT_PATH}"), stream).await.unwrap();
+        let (socket, _) =
+            client_async(format!("ws://{address}{CONNECT_PATH}"), stream).await.unwrap();
         let mut link = Self { socket, wire: AgentSession::new(hello, 0) };
         loop {
             match link.next().await {
@@ -49,7 +50,9 @@ impl Link {
                     let signature = signer.sign(&message);
                     link.wire.prove(signature.as_ref().try_into().unwrap()).unwrap();
                 }
-                word @ (AgentEvent::Welcomed(_) | AgentEvent::Rejected { .. }) => return (link, word),
+                word @ (AgentEvent::Welcomed(_) | AgentEvent::Rejected { .. }) => {
+                    return (link, word);
+                }
                 _ => {}
             }
         }
@@ -137,14 +140,18 @@ async fn a_stolen_key_writes_as_its_own_host_only() {
     // Whatever name the thief gives.
     let (mut link, word) = Link::open(&server, "victim", (&key, &key), None).await;
     assert_eq!(name_of(&word), "web-1");
-    let labels = |pairs: &[(&'static str, &'static str)]| Labels::from_pairs(pairs.iter().copied()).unwrap();
+    let labels =
+        |pairs: &[(&'static str, &'static str)]| Labels::from_pairs(pairs.iter().copied()).unwrap();
     link.write(&[
         labels(&[("__name__", "stolen"), ("instance", "victim"), ("job", "billing")]),
         labels(&[("__name__", "up"), ("instance", "victim")]),
     ])
     .await;
     let stolen = values(&server, "stolen").await;
-    assert_eq!(stolen[0]["metric"], json!({ "__name__": "stolen", "instance": "web-1", "job": "node" }));
+    assert_eq!(
+        stolen[0]["metric"],
+        json!({ "__name__": "stolen", "instance": "web-1", "job": "node" })
+    );
     assert_eq!(stolen.as_array().unwrap().len(), 1);
     assert_eq!(values(&server, "up == 7").await, json!([]));
     // The name of a host whose key one has not is no way in, nor is its public key.
@@ -175,10 +182,17 @@ async fn nothing_that_an_agent_has_opens_any_route() {
                 continue;
             }
             let path = route.path.replace(['{', '}'], "");
-            for proof in [Proof::Token(secret.clone()), Proof::Session(format!("muster_session={secret}"))] {
+            for proof in
+                [Proof::Token(secret.clone()), Proof::Session(format!("muster_session={secret}"))]
+            {
                 let answer = server.request(route.method.clone(), &path, &proof).send().await;
                 let status = answer.unwrap().status();
-                assert_eq!(status, StatusCode::UNAUTHORIZED, "{} {path} by {proof:?}", route.method);
+                assert_eq!(
+                    status,
+                    StatusCode::UNAUTHORIZED,
+                    "{} {path} by {proof:?}",
+                    route.method
+                );
             }
         }
     }
@@ -202,7 +216,10 @@ async fn a_revoked_agent_is_out_at_once_and_stays_out() {
         assert_eq!(refusal_of(&word), RejectCode::Revoked);
     }
     let list = server.done("GET", "agents", &admin, Value::Null).await;
-    assert_eq!((&list["agents"][0]["connected"], &list["agents"][0]["revoked"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&list["agents"][0]["connected"], &list["agents"][0]["revoked"]),
+        (&json!(false), &json!(true))
+    );
     server.running.stop().await;
 }
 
