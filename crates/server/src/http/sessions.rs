@@ -60,6 +60,7 @@ pub(super) async fn open_session(
     let now_ms = app.clock.now_ms();
     let expires_ms = now_ms + SESSION_IDLE_MS;
     let secret = Secret::generate(SecretKind::Session);
+    let replaces = session_secret(headers, app.is_secure()).map(hash_secret);
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let session = NewSession {
         secret_hash: secret.hash(),
@@ -68,7 +69,7 @@ pub(super) async fn open_session(
         ends_ms: now_ms + SESSION_LIFE_MS,
         address: address.ip().to_canonical().to_string(),
         user_agent: agent.unwrap_or_default().to_owned(),
-        replaces: session_secret(headers, app.is_secure()).map(hash_secret),
+        replaces,
     };
     match app.meta.create_session(session, now_ms).await {
         Ok(_) => {}
@@ -76,7 +77,9 @@ pub(super) async fn open_session(
         Err(MetaError::NotFound { .. }) => return Err(ApiFailure::not_signed_in()),
         Err(error) => return Err(error.into()),
     }
-    app.authority_changed.notify_waiters();
+    if replaces.is_some() {
+        app.authority_changed.notify_waiters();
+    }
     app.meta.delete_expired_sessions(now_ms).await?;
     let (user, role) = (user.name.clone(), api_role(user.role));
     let cookie = cookie(app.is_secure(), secret.text(), SESSION_LIFE_MS / 1_000);

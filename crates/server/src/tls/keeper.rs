@@ -20,6 +20,8 @@ use crate::own_names::own_names;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(5);
+/// How often to look at an own certificate and this machine's addresses, in milliseconds.
+const OWN_EVERY_MS: i64 = 300_000;
 /// From when on it is told that certificate files are about to expire.
 const WARN_BEFORE_MS: i64 = 14 * DAY_MS;
 
@@ -62,6 +64,7 @@ enum Source {
         dir: PathBuf,
         /// The address to listen on, beside the machine's own names.
         listen: String,
+        looked_ms: i64,
     },
     Files {
         certificate: PathBuf,
@@ -100,7 +103,11 @@ impl Keeper {
             TlsMode::Auto => {
                 let dir = data_dir.join("tls");
                 let own = own::prepare(&dir, &names(&listen), now_ms)?;
-                (Source::Own { dir, listen }, own.identity, Some(own.ca_fingerprint))
+                (
+                    Source::Own { dir, listen, looked_ms: now_ms },
+                    own.identity,
+                    Some(own.ca_fingerprint),
+                )
             }
             TlsMode::Files { certificate, key } => {
                 let (texts, served) = both(certificate, key)?;
@@ -125,11 +132,18 @@ impl Keeper {
     /// Looks whether another certificate is to be served, and serves it.
     pub(crate) fn look(&mut self, now_ms: i64) -> Seen {
         let found = match &mut self.source {
-            Source::Own { dir, listen } => match own::prepare(dir, &names(listen), now_ms) {
-                Ok(own) if own.renewed => Ok(own.identity),
-                Ok(_) => return Seen::Same,
-                Err(error) => Err(Some(error)),
-            },
+            Source::Own { dir, listen, looked_ms } => {
+                // A table of routes may be long, and is read for the addresses.
+                if (now_ms - *looked_ms).abs() < OWN_EVERY_MS {
+                    return Seen::Same;
+                }
+                *looked_ms = now_ms;
+                match own::prepare(dir, &names(listen), now_ms) {
+                    Ok(own) if own.renewed => Ok(own.identity),
+                    Ok(_) => return Seen::Same,
+                    Err(error) => Err(Some(error)),
+                }
+            }
             Source::Files { certificate, key, served, refused } => {
                 let (files, found) = match both(certificate, key) {
                     Ok((_, files)) if files == *served => {
