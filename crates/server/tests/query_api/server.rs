@@ -29,6 +29,8 @@ impl Server {
             retention_ms: 86_400_000,
             retention_bytes: None,
             admin_password: Some(PASSWORD.into()),
+            database: None,
+            oidc: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());
