@@ -250,6 +250,11 @@ impl Server {
         process::memory(self.pid())
     }
 
+    /// Lets the peak of memory begin anew.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        process::forget_peak(self.pid())
+    }
+
     fn pid(&self) -> u32 {
         self.child.id()
     }

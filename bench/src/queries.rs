@@ -8,7 +8,7 @@ use crate::data::{self, INTERVAL_MS};
 use crate::load::{Form, Load};
 use crate::options::Options;
 use crate::product::{Product, Server};
-use crate::query::{self, Answer, Question};
+use crate::query::{self, Answer, Question, Tolerance};
 use crate::report::{Better, Table, median};
 
 /// Hosts with a day of data, and hosts with the last hour of it.
@@ -33,12 +33,19 @@ enum Like {
     Own,
 }
 
+/// What is asked to see how much memory an answer takes.
+const LARGE: &str = "CPU used by instance: 32,000 series, 241 steps";
+
+/// The share of the CPU time that each host of a job uses.
+fn used(job: &str) -> String {
+    const USED: &str = "sum by (instance) (rate(node_cpu_seconds_total{job=\"JOB\",mode!=\"idle\"}[5m])) \
+         / sum by (instance) (rate(node_cpu_seconds_total{job=\"JOB\"}[5m]))";
+    USED.replace("JOB", job)
+}
+
 /// Everything that is asked: its name, the question, and how alike `VictoriaMetrics` is to answer.
 fn questions(end_ms: i64, day_s: i64) -> Vec<(&'static str, Question, Like)> {
     const HOST: &str = "instance=\"node-00007.example.net:9100\"";
-    const USED: &str = "sum by (instance) (rate(node_cpu_seconds_total{job=\"JOB\",mode!=\"idle\"}[5m])) \
-         / sum by (instance) (rate(node_cpu_seconds_total{job=\"JOB\"}[5m]))";
-    let used = |job| USED.replace("JOB", job);
     let instant = |text: &str| Question::instant(text, end_ms);
     let range = |text: &str, length_s, step_s| Question::range(text, end_ms, length_s, step_s);
     let alert = "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{job=\"hour\",mode=\"idle\"}[5m]))) > 40";
@@ -77,40 +84,75 @@ fn questions(end_ms: i64, day_s: i64) -> Vec<(&'static str, Question, Like)> {
     ]
 }
 
-/// Loads each product in turn, asks everything, and compares; gives the report.
+/// Loads all products, asks each everything in turn, so that what else the machine does troubles all alike, and compares; gives
+/// the report.
 pub(crate) fn run(options: &Options) -> anyhow::Result<String> {
     let products = options.products();
-    let mut table = Table::new("Queries: median milliseconds", Better::Less, &products);
+    let mut latency = Table::new("Queries: median milliseconds", Better::Less, &products);
+    let mut memory = Table::new("Memory: MiB above rest at the peak", Better::Less, &products);
     // Past the delay after which VictoriaMetrics believes that samples are complete.
     let end_ms = data::aligned(query::now_ms()) - 60_000;
     let day_s = options.scaled(24) * HOUR_S;
-    let questions = questions(end_ms, day_s);
-    let mut answers: Vec<Vec<(Product, Answer)>> = vec![Vec::new(); questions.len()];
+    let mut servers = Vec::new();
     for &product in &products {
         let server = Server::start(product, &options.muster)?;
         load(options, &server, end_ms, day_s)?;
-        let mut connection = server.connect()?;
-        for ((name, question, _), answers) in questions.iter().zip(&mut answers) {
-            if !options.wants(name) {
-                continue;
-            }
-            answers.push((product, question.ask(&mut connection)?));
-            let mut times: Vec<f64> = Vec::new();
-            while times.len() < TIMES {
-                if times.len() >= TIMES_IF_SLOW && median(&times) > SLOW_MS {
-                    break;
-                }
-                let started = Instant::now();
-                question.ask_raw(&mut connection)?;
-                times.push(started.elapsed().as_secs_f64() * 1e3);
-            }
-            table.add(name, product, median(&times));
+        servers.push(server);
+    }
+    let all = used("hour");
+    for server in servers.iter().filter(|_| options.wants(LARGE)) {
+        memory.add(
+            LARGE,
+            server.product,
+            peak_mib(server, &Question::range(&all, end_ms, HOUR_S, 15))?,
+        );
+    }
+    for (name, question, like) in questions(end_ms, day_s) {
+        if options.wants(name) {
+            let answers = ask_all(name, &question, &servers, &mut latency)?;
+            compare(name, like, &answers)?;
         }
     }
-    for ((name, _, like), answers) in questions.iter().zip(&answers) {
-        compare(name, *like, answers)?;
+    Ok(latency.markdown() + &memory.markdown())
+}
+
+/// By how much the memory of a server grows, while it answers, over what it has at rest.
+fn peak_mib(server: &Server, question: &Question) -> anyhow::Result<f64> {
+    let mut connection = server.connect()?;
+    let rest = server.memory()?.now;
+    server.forget_peak()?;
+    question.ask_raw(&mut connection)?;
+    Ok(server.memory()?.peak.saturating_sub(rest) as f64 / f64::from(1 << 20))
+}
+
+/// Asks all products the same, one after another, again and again.
+fn ask_all(
+    name: &str,
+    question: &Question,
+    servers: &[Server],
+    table: &mut Table,
+) -> anyhow::Result<Vec<(Product, Answer)>> {
+    let mut answers = Vec::new();
+    let mut connections = Vec::new();
+    for server in servers {
+        let mut connection = server.connect()?;
+        answers.push((server.product, question.ask(&mut connection)?));
+        connections.push((connection, Vec::new()));
     }
-    Ok(table.markdown())
+    for _ in 0..TIMES {
+        for (connection, times) in &mut connections {
+            if times.len() >= TIMES_IF_SLOW && median(times) > SLOW_MS {
+                continue;
+            }
+            let started = Instant::now();
+            question.ask_raw(connection)?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    for (server, (_, times)) in servers.iter().zip(connections) {
+        table.add(name, server.product, median(&times));
+    }
+    Ok(answers)
 }
 
 /// A day of 50 hosts, and in its last hour 500 more, in the order of time, which Prometheus needs.
@@ -133,9 +175,9 @@ fn compare(name: &str, like: Like, answers: &[(Product, Answer)]) -> anyhow::Res
     for (product, answer) in answers {
         let strict = *product != Product::VictoriaMetrics && *reference != Product::VictoriaMetrics;
         let tolerance = match like {
-            _ if strict => 1e-9,
-            Like::Same => 1e-9,
-            Like::Close => 0.15,
+            _ if strict => Tolerance::OfValue(1e-9),
+            Like::Same => Tolerance::OfValue(1e-9),
+            Like::Close => Tolerance::OfPeak(0.15),
             Like::Own => continue,
         };
         if let Some(difference) = answer.difference(expected, tolerance) {

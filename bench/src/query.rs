@@ -106,6 +106,15 @@ fn point(pair: &Value) -> anyhow::Result<(f64, f64)> {
     Ok((time, value.parse().with_context(|| format!("{value:?} is no number"))?))
 }
 
+/// How far two values may be from each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Tolerance {
+    /// By this share of the larger one.
+    OfValue(f64),
+    /// By this share of the largest value of their series: of a rate that was counted in few ticks, one makes much of it.
+    OfPeak(f64),
+}
+
 impl Answer {
     /// The value of an answer that is one number.
     pub(crate) fn one_number(&self) -> anyhow::Result<f64> {
@@ -124,8 +133,8 @@ impl Answer {
         }
     }
 
-    /// What differs from `other`, where values may be off by the share `tolerance` of the larger one.
-    pub(crate) fn difference(&self, other: &Self, tolerance: f64) -> Option<String> {
+    /// What differs from `other` by more than the tolerance.
+    pub(crate) fn difference(&self, other: &Self, tolerance: Tolerance) -> Option<String> {
         match (self, other) {
             (Self::Names(own), Self::Names(others)) => {
                 (own != others).then(|| format!("{} names, and {}", own.len(), others.len()))
@@ -139,7 +148,7 @@ impl Answer {
 fn series_difference(
     own: &BTreeMap<String, Vec<(f64, f64)>>,
     others: &BTreeMap<String, Vec<(f64, f64)>>,
-    tolerance: f64,
+    tolerance: Tolerance,
 ) -> Option<String> {
     if let Some(labels) = own
         .keys()
@@ -152,8 +161,13 @@ fn series_difference(
         if points.len() != other.len() {
             return Some(format!("{} points, and {}, of {labels}", points.len(), other.len()));
         }
+        let peak = points.iter().chain(other).fold(0.0_f64, |peak, point| peak.max(point.1.abs()));
         for (one, other) in points.iter().zip(other) {
-            let apart = (one.1 - other.1).abs() > tolerance * one.1.abs().max(other.1.abs());
+            let allowed = match tolerance {
+                Tolerance::OfValue(share) => share * one.1.abs().max(other.1.abs()),
+                Tolerance::OfPeak(share) => share * peak,
+            };
+            let apart = (one.1 - other.1).abs() > allowed;
             let one_nan = one.1.is_nan() != other.1.is_nan();
             if one.0 != other.0 || apart || one_nan {
                 return Some(format!("{one:?} and {other:?} of {labels}"));
@@ -182,10 +196,19 @@ mod tests {
         let Answer::Series(series) = &one else { panic!("it is a vector") };
         assert_eq!(series.values().next().unwrap(), &[(10.0, 0.1)]);
         // The same labels would be "b":"2","a":"1"; these have other values, so they are other series.
-        assert!(one.difference(&vector(["b", "a"], "0.1"), 1e-9).unwrap().contains("only one has"));
-        assert_eq!(one.difference(&vector(["a", "b"], "0.10000000001"), 1e-9), None);
-        assert!(one.difference(&vector(["a", "b"], "0.1000001"), 1e-9).is_some());
-        assert!(one.difference(&vector(["a", "b"], "NaN"), 1e-9).is_some());
+        assert!(
+            one.difference(&vector(["b", "a"], "0.1"), Tolerance::OfValue(1e-9))
+                .unwrap()
+                .contains("only one has")
+        );
+        assert_eq!(
+            one.difference(&vector(["a", "b"], "0.10000000001"), Tolerance::OfValue(1e-9)),
+            None
+        );
+        assert!(
+            one.difference(&vector(["a", "b"], "0.1000001"), Tolerance::OfValue(1e-9)).is_some()
+        );
+        assert!(one.difference(&vector(["a", "b"], "NaN"), Tolerance::OfValue(1e-9)).is_some());
         assert_eq!(vector(["a", "b"], "7").one_number().unwrap(), 7.0);
         assert_eq!(one.len(), 1);
     }
@@ -199,9 +222,13 @@ mod tests {
             parse(text.as_bytes()).unwrap()
         };
         let one = matrix(r#"[1,"5"],[2,"6"]"#);
-        assert_eq!(one.difference(&matrix(r#"[1,"5"],[2,"6"]"#), 0.0), None);
-        assert!(one.difference(&matrix(r#"[1,"5"]"#), 0.0).unwrap().contains("2 points, and 1"));
-        assert!(one.difference(&matrix(r#"[1,"5"],[3,"6"]"#), 0.0).is_some());
+        assert_eq!(one.difference(&matrix(r#"[1,"5"],[2,"6"]"#), Tolerance::OfValue(0.0)), None);
+        assert!(
+            one.difference(&matrix(r#"[1,"5"]"#), Tolerance::OfValue(0.0))
+                .unwrap()
+                .contains("2 points, and 1")
+        );
+        assert!(one.difference(&matrix(r#"[1,"5"],[3,"6"]"#), Tolerance::OfValue(0.0)).is_some());
     }
 
     #[test]
@@ -209,10 +236,13 @@ mod tests {
         let names =
             |list: &str| parse(format!(r#"{{"status":"success","data":{list}}}"#).as_bytes());
         let one = names(r#"["b","a"]"#).unwrap();
-        assert_eq!(one.difference(&names(r#"["a","b"]"#).unwrap(), 0.0), None);
-        assert!(one.difference(&names(r#"["a"]"#).unwrap(), 0.0).is_some());
+        assert_eq!(one.difference(&names(r#"["a","b"]"#).unwrap(), Tolerance::OfValue(0.0)), None);
+        assert!(one.difference(&names(r#"["a"]"#).unwrap(), Tolerance::OfValue(0.0)).is_some());
         let series = names(r#"[{"b":"2","a":"1"}]"#).unwrap();
-        assert_eq!(series.difference(&names(r#"[{"a":"1","b":"2"}]"#).unwrap(), 0.0), None);
+        assert_eq!(
+            series.difference(&names(r#"[{"a":"1","b":"2"}]"#).unwrap(), Tolerance::OfValue(0.0)),
+            None
+        );
         assert!(parse(br#"{"status":"error","error":"x"}"#).is_err());
     }
 }

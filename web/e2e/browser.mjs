@@ -21,6 +21,9 @@ const EXPECTED = /status of 401/;
 /** What the browser also notes while a server is silent: that its requests came to nothing. */
 export const EXPECTED_WHILE_AWAY = /status of 401|Failed to load resource/;
 
+/** How long anything may take to come true, on a machine that is busy with other things. */
+export const PATIENCE_MS = 120_000;
+
 /** Whether there is a browser to test with. */
 export const HAS_BROWSER = existsSync(PATH);
 
@@ -36,6 +39,7 @@ export async function openPage(browser, options = {}, expected = EXPECTED) {
     colorScheme: 'light',
     ...options,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(String(error)));

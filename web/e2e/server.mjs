@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 
 export const USER = 'admin';
 export const PASSWORD = 'a password for tests only';
-const START_MS = 30_000;
+const START_MS = 120_000;
 
 /** The binary under test, or null where none is named. */
 export const BINARY = process.env['MUSTER_BIN'] ?? null;

@@ -42,6 +42,9 @@ const PAIRS = TEXTS.flatMap((text) => GROUNDS.map((ground) => [text, ground] as 
 
 test.each([
   ...PAIRS,
+  ...['call', 'word', 'label', 'text', 'number'].map(
+    (part) => [`code-${part}`, 'surface'] as const,
+  ),
   ['ink', 'hover'],
   ['ink-soft', 'hover'],
   ['ink-inverse', 'ink'],

@@ -69,7 +69,12 @@ test('each thing has one door', () => {
     'domain/recent.ts',
     'domain/units.ts',
   ]);
-  expect(using(/\$effect\(/).sort()).toEqual(['chart/Chart.svelte', 'state/host-charts.svelte.ts']);
+  expect(using(/\$effect\(/).sort()).toEqual([
+    'chart/Chart.svelte',
+    'state/explore-run.svelte.ts',
+    'state/host-charts.svelte.ts',
+  ]);
+  expect(using(/\bnew EditorView\(/)).toEqual(['components/explore/promql-editor.ts']);
   expect(using(/href="\//)).toEqual([]);
 });
 

@@ -7,13 +7,14 @@
 export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
+  | { name: 'explore' }
   | { name: 'sign-in' }
   | { name: 'missing'; path: string };
 
 type Query = Record<string, string | null | undefined>;
 
-function withQuery(path: string, query: Query): string {
-  const search = new URLSearchParams();
+function withQuery(path: string, query: Query, first: readonly [string, string][] = []): string {
+  const search = new URLSearchParams(first.map(([name, value]) => [name, value]));
   for (const [key, value] of Object.entries(query)) {
     if (value !== null && value !== undefined && value !== '') search.set(key, value);
   }
@@ -29,6 +30,14 @@ export function fleetAddress(query: { sort?: string | null; filter?: string | nu
 /** One host; `query` is what `domain/time-range` writes for the time shown. */
 export function hostAddress(instance: string, query: Query = {}): string {
   return withQuery(`/hosts/${encodeURIComponent(instance)}`, query);
+}
+
+/** Explore; `queries` and `query` are what `domain/explore` and `domain/time-range` write. */
+export function exploreAddress(
+  queries: readonly [string, string][] = [],
+  query: Query = {},
+): string {
+  return withQuery('/explore', query, queries);
 }
 
 /** The sign-in screen, which afterwards returns to `from`. */
@@ -49,6 +58,7 @@ export function returnAddress(from: string | null): string {
 export function matchScreen(path: string): Screen {
   if (path === '/') return { name: 'fleet' };
   if (path === '/sign-in') return { name: 'sign-in' };
+  if (path === '/explore') return { name: 'explore' };
   const host = /^\/hosts\/([^/]+)$/.exec(path)?.[1];
   if (host !== undefined) {
     try {

@@ -35,7 +35,8 @@ pub(crate) struct Databases {
     variables: Vec<(&'static str, String)>,
     /// What could not be started, and why.
     pub(crate) skipped: Vec<String>,
-    _folder: Option<TempDir>,
+    /// Kept for its end.
+    folder: Option<TempDir>,
 }
 
 impl Databases {
@@ -57,10 +58,13 @@ impl Databases {
             self.skipped.push(format!("TLS to database servers: {error:#}"));
         }
         let certificate = certificate.ok();
-        let start: [(_, _, fn(&Path, Option<&Certificate>) -> _); 2] =
-            [(MARIADB, "MariaDB", start_mariadb), (POSTGRES, "PostgreSQL", start_postgres)];
-        for (variable, name, start) in start {
-            match start(folder.path(), certificate.as_ref()) {
+        let folder = self.folder.insert(folder).path();
+        let mariadb = start_mariadb(folder, certificate.as_ref());
+        let postgres = start_postgres(folder, certificate.as_ref());
+        for (variable, name, started) in
+            [(MARIADB, "MariaDB", mariadb), (POSTGRES, "PostgreSQL", postgres)]
+        {
+            match started {
                 Ok((server, url)) => {
                     self.servers.push(server);
                     self.variables.push((variable, url));
@@ -71,7 +75,6 @@ impl Databases {
         if let Some(certificate) = certificate {
             self.variables.push((CERTIFICATE, certificate.file.display().to_string()));
         }
-        self._folder = Some(folder);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod test;
 mod tidy;
 mod up;
 
+mod help;
 mod packages;
 mod page;
 mod process;
@@ -24,32 +25,6 @@ mod workspace;
 use std::process::ExitCode;
 
 use workspace::Workspace;
-
-/// What `cargo xtask help` prints: each command with an example.
-const HELP: &str = "\
-cargo xtask COMMAND
-
-  up [-- ARGS]    build what changed, then run `muster up ARGS`: server, page and an agent for this machine
-                    cargo xtask up
-                    cargo xtask up -- --listen 0.0.0.0:6868 --data-dir /tmp/muster
-  build           the page and the release binaries only; prints where they are
-  demo [--hosts N] a server with N simulated hosts (50) and a day of their past, until Ctrl+C
-                    cargo xtask demo --hosts 200
-  check           format, tidy, lints, unit tests, the page's checks: run it while working
-  test            everything: installs what tests need, check, release build, end-to-end tests (CI runs this)
-  bench tsdb|queries|parts [OPTIONS]
-                  Muster beside VictoriaMetrics and Prometheus, which it installs: ingest, bytes, memory, start,
-                  or answers; or the parts alone. --quick, --rounds N, --only NAME, --peers none
-                    cargo xtask bench tsdb --quick --only day
-  fuzz [SECONDS]  each fuzz target for so long (60), where there is a nightly compiler
-                    cargo xtask fuzz 10
-  databases COMMAND…
-                  a command with MariaDB and PostgreSQL at hand, on scratch data, where they are installed
-                    cargo xtask databases cargo test -p muster-meta
-  tidy [--bless]  the rules of this repository that no other tool checks, in a second or two;
-                  --bless lowers the limits in xtask/tidy-ratchet.toml to what files have now
-  help            this text
-";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,7 +44,13 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         [command, rest @ ..] => (command.as_str(), rest),
     };
     if matches!(command, "help" | "--help" | "-h") {
-        print!("{HELP}");
+        print!("{}", help::HELP);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if help::is_wanted(rest)
+        && let Some(text) = help::of(command)
+    {
+        print!("{text}");
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
@@ -116,11 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn asked_for_help_every_command_answers_and_does_nothing() {
+        for command in ["up", "build", "demo", "check", "test", "bench", "fuzz", "tidy"] {
+            // Whatever else is said: the workspace is not even looked for.
+            let arguments = [command, "x", "--help"].map(ToString::to_string);
+            assert!(run(&arguments).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
     fn help_names_every_command() {
         for command in
             ["up", "build", "demo", "check", "test", "bench", "fuzz", "databases", "tidy", "help"]
         {
-            assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
+            assert!(help::HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }
 }

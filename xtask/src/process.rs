@@ -14,6 +14,8 @@ const TICK: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_mins(1);
 /// How long to read on after the program ended: a child it left behind may hold the pipe open for ever.
 const GRACE: Duration = Duration::from_secs(2);
+/// From when on a crate counts as one that takes long.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// What a program left behind.
 pub(crate) struct Outcome {
@@ -140,6 +142,8 @@ struct Progress<'a> {
     started: Instant,
     compiled: usize,
     doing: String,
+    /// When it began that.
+    since: Instant,
     shown: Instant,
     terminal: bool,
 }
@@ -149,13 +153,14 @@ impl<'a> Progress<'a> {
         let started = Instant::now();
         let terminal = std::io::stderr().is_terminal();
         let (compiled, doing) = (0, String::new());
-        Self { label, started, compiled, doing, shown: started, terminal }
+        Self { label, started, compiled, doing, since: started, shown: started, terminal }
     }
 
     fn line(&mut self, line: &str) {
         if let Some(doing) = doing(line) {
             self.compiled += usize::from(line.trim_start().starts_with("Compiling "));
             self.doing = doing;
+            self.since = Instant::now();
         }
         self.tick();
     }
@@ -170,7 +175,8 @@ impl<'a> Progress<'a> {
             0 => String::new(),
             count => format!(", {count} crates"),
         };
-        let text = format!("  … {} ({seconds} s{crates}) {}", self.label, self.doing);
+        let slow = if self.compiled > 0 { slow(self.since.elapsed()) } else { "" };
+        let text = format!("  … {} ({seconds} s{crates}) {}{slow}", self.label, self.doing);
         if self.terminal {
             let text: String = text.chars().take(100).collect();
             eprint!("\r\x1b[K{text}");
@@ -186,6 +192,11 @@ impl<'a> Progress<'a> {
             eprint!("\r\x1b[K");
         }
     }
+}
+
+/// A word on a crate that takes long: the last one, into which all is linked, takes minutes and says nothing.
+fn slow(since: Duration) -> &'static str {
+    if since > SLOW { ", which takes some minutes: it works" } else { "" }
 }
 
 /// What a line of cargo's says it is doing.
@@ -218,8 +229,8 @@ mod tests {
     #[test]
     fn a_child_left_behind_does_not_hold_us() {
         let started = Instant::now();
-        let outcome = shell("sleep 30 & echo done");
-        assert!(outcome.success && started.elapsed() < Duration::from_secs(20));
+        let outcome = shell("sleep 120 & echo done");
+        assert!(outcome.success && started.elapsed() < Duration::from_secs(100));
         assert_eq!(outcome.lines, ["done"]);
     }
 
@@ -246,5 +257,7 @@ mod tests {
     fn progress_names_the_crate() {
         assert_eq!(doing("   Compiling libc v0.2.1"), Some("libc".into()));
         assert_eq!(doing("warning: unused"), None);
+        assert_eq!(slow(SLOW), "");
+        assert!(slow(2 * SLOW).contains("some minutes"));
     }
 }

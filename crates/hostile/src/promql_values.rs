@@ -14,9 +14,10 @@ const MAX_SAMPLES: usize = 20_000;
 const FIRST_MS: i64 = 100_000;
 const STEP_MS: i64 = 7_000;
 const STEPS: i64 = 6;
-/// What depends on the range of the query, or whose last digits depend on how many windows there are.
-const OF_THE_RANGE: [&str; 9] =
-    ["start", "end", "step", "range", "std", "deriv", "predict", "avg", "limit"];
+/// What depends on the range of the query, or whose last digits depend on how many windows there are, or which of equal
+/// values is chosen.
+const OF_THE_RANGE: [&str; 11] =
+    ["start", "end", "step", "range", "std", "deriv", "predict", "avg", "limit", "topk", "bottomk"];
 
 /// Series with gaps, stale markers and special numbers. Values are eighths, so that their sums are exact.
 struct Generated(Vec<SeriesColumns>);

@@ -38,7 +38,7 @@ pub struct User {
     pub last_sign_in_ms: Option<i64>,
 }
 
-/// Who somebody is at an identity provider (OpenID Connect): the only pair that a provider promises never to give to
+/// Who somebody is at an identity provider (`OpenID` Connect): the only pair that a provider promises never to give to
 /// anybody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const LIST_NAME: &str = "backup.json";
 /// The version of the list.
 pub(crate) const FORMAT: u32 = 1;
+/// What to do where a file cannot be read.
+pub(crate) const SKIP_ADVICE: &str =
+    "a file is damaged; --skip-damaged makes a backup of all the others";
 /// What is of one process only, or comes into the backup by other ways.
 const NOT_COPIED: [&str; 10] = [
     "metrics",
@@ -47,6 +50,18 @@ pub(crate) struct Backup {
     pub(crate) bytes: u64,
     /// All files but this one.
     pub(crate) files: Vec<BackupFile>,
+    /// What could not be read and is not in it; only with `--skip-damaged`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// Something that a backup lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftOut {
+    /// Its place in the data folder.
+    pub(crate) path: String,
+    /// Why it could not be read.
+    pub(crate) reason: String,
 }
 
 /// One file of a backup.
@@ -89,26 +104,48 @@ pub(crate) fn empty(dir: &Path) {
 }
 
 /// Copies what neither engine nor database copies, durably. What goes away meanwhile, as parts of an agent's spool do, is left out.
-pub(crate) fn copy_rest(from: &Path, to: &Path) -> anyhow::Result<()> {
-    copy_folder(from, to, &NOT_COPIED)
+/// Files that cannot be read are added to `left_out`, or are an error where there is none.
+pub(crate) fn copy_rest(
+    from: &Path,
+    to: &Path,
+    left_out: Option<&mut Vec<LeftOut>>,
+) -> anyhow::Result<()> {
+    copy_folder(from, to, "", &NOT_COPIED, left_out)
 }
 
-fn copy_folder(from: &Path, to: &Path, left_out: &[&str]) -> anyhow::Result<()> {
+fn copy_folder(
+    from: &Path,
+    to: &Path,
+    prefix: &str,
+    not_copied: &[&str],
+    mut left_out: Option<&mut Vec<LeftOut>>,
+) -> anyhow::Result<()> {
     let reading = || format!("cannot read the folder {}", from.display());
     for entry in fs::read_dir(from).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         let name = entry.file_name();
         let is_passing = Path::new(&name).extension().is_some_and(|ending| ending == "tmp");
-        if is_passing || name == "LOCK" || left_out.iter().any(|other| name == *other) {
+        if is_passing || name == "LOCK" || not_copied.iter().any(|other| name == *other) {
             continue;
         }
         let (source, target) = (entry.path(), to.join(&name));
+        let path = format!("{prefix}{}", name.display());
         if entry.file_type().with_context(reading)?.is_dir() {
             DirBuilder::new().mode(0o700).create(&target).with_context(|| cannot_write(&target))?;
-            copy_folder(&source, &target, &[])?;
+            copy_folder(&source, &target, &format!("{path}/"), &[], left_out.as_deref_mut())?;
         } else if fs::metadata(&source).is_ok_and(|metadata| metadata.is_file()) {
             match copy_file(&source, &target) {
                 Err(CopyError::Read(error)) if error.kind() == ErrorKind::NotFound => {}
+                Err(CopyError::Read(error)) => {
+                    let Some(left_out) = left_out.as_deref_mut() else {
+                        return Err(error).with_context(|| {
+                            format!("{SKIP_ADVICE}: cannot read {}", source.display())
+                        });
+                    };
+                    // Half of it is of no use.
+                    let _ = fs::remove_file(&target);
+                    left_out.push(LeftOut { path, reason: error.to_string() });
+                }
                 result => drop(result?),
             }
         }
@@ -304,10 +341,18 @@ mod tests {
 
     fn copied() -> (tempfile::TempDir, Backup) {
         let (from, to) = (data_dir(), tempfile::tempdir().unwrap());
-        copy_rest(from.path(), to.path()).unwrap();
+        copy_rest(from.path(), to.path(), None).unwrap();
         let files = list_files(to.path()).unwrap();
         let (muster, created) = ("1".into(), "now".into());
-        let backup = Backup { format: FORMAT, muster, created, block_samples: 0, bytes: 0, files };
+        let backup = Backup {
+            format: FORMAT,
+            muster,
+            created,
+            block_samples: 0,
+            bytes: 0,
+            files,
+            left_out: Vec::new(),
+        };
         fs::write(to.path().join(LIST_NAME), serde_json::to_vec(&backup).unwrap()).unwrap();
         (to, backup)
     }

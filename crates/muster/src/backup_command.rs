@@ -6,14 +6,28 @@ use anyhow::{Context as _, bail};
 use muster_environment::{Clock as _, RealDisk, SystemClock, replace_private_file};
 use muster_meta::{DatabaseUrl, Location, copy_database};
 use muster_server::{data_paths, location, move_to_server};
+use muster_tsdb::{Damage, TsdbError, Unreadable, copy_store};
 use serde_json::json;
 
-use crate::backup::{self, Backup, FORMAT, LIST_NAME};
+use crate::backup::{self, Backup, FORMAT, LIST_NAME, LeftOut, SKIP_ADVICE};
 use crate::cli::{BackupArgs, RestoreArgs};
 use crate::place::Place;
 use crate::settings::{database_url, state_dir};
 use crate::size::format_size;
 use crate::table;
+
+/// A backup was made, and lacks what could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the backup is made and lacks {count} of the files of {}, which cannot be read; {} lists them",
+    data_dir.display(),
+    list.display()
+)]
+pub(crate) struct Incomplete {
+    count: usize,
+    data_dir: PathBuf,
+    list: PathBuf,
+}
 
 /// How many faults of a backup are told.
 const FAULTS_TOLD: usize = 5;
@@ -30,7 +44,7 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     }
     refuse_nested(&args.to, &data_dir)?;
     backup::make_empty(&args.to)?;
-    let made = match make(&place, &args.to).await {
+    let made = match make(&place, &args.to, args.skip_damaged).await {
         Ok(made) => made,
         Err(error) => {
             // Half a backup is only in the way of the next.
@@ -38,6 +52,9 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
             return Err(error.context("no backup was made"));
         }
     };
+    for LeftOut { path, reason } in &made.left_out {
+        tracing::warn!(path, reason, "a file cannot be read and is not in the backup");
+    }
     let to = args.to.display().to_string();
     if args.json {
         let reply = json!({
@@ -47,6 +64,7 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
             "files": made.files.len(),
             "bytes": made.bytes,
             "block_samples": made.block_samples,
+            "left_out": made.left_out,
         });
         table::print(&format!("{reply:#}\n"));
     } else {
@@ -58,27 +76,48 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
             format_size(made.bytes),
         ));
     }
-    Ok(())
+    if made.left_out.is_empty() {
+        return Ok(());
+    }
+    let list = args.to.join(LIST_NAME);
+    Err(Incomplete { count: made.left_out.len(), data_dir, list }.into())
 }
 
-async fn make(place: &Place, to: &Path) -> anyhow::Result<Backup> {
+async fn make(place: &Place, to: &Path, skip_damaged: bool) -> anyhow::Result<Backup> {
     let data_dir = place.data_dir();
     let now = jiff::Timestamp::from_millisecond(SystemClock::new().now_ms())?;
-    let store = muster_tsdb::copy_store(
-        &RealDisk,
-        &data_paths::metrics(data_dir),
-        &data_paths::metrics(to),
-    )?;
-    copy_metadata(place, &data_paths::meta(to)).await?;
-    backup::copy_rest(data_dir, to)?;
+    let unreadable = if skip_damaged { Unreadable::LeaveOut } else { Unreadable::Refuse };
+    let (metrics, copy) = (data_paths::metrics(data_dir), data_paths::metrics(to));
+    let store =
+        copy_store(&RealDisk, &metrics, &copy, unreadable).map_err(|error| match error {
+            TsdbError::Corrupt { .. } => anyhow::Error::new(error).context(SKIP_ADVICE),
+            other => other.into(),
+        })?;
+    let of_store = |damage: Damage| LeftOut {
+        path: format!("metrics/{}", damage.file),
+        reason: damage.reason,
+    };
+    let mut left_out: Vec<LeftOut> = store.left_out.into_iter().map(of_store).collect();
+    let copy = data_paths::meta(to);
+    if let Err(error) = copy_metadata(place, &copy).await {
+        if !skip_damaged {
+            return Err(error.context(SKIP_ADVICE));
+        }
+        // Half of it is of no use, and may not be there at all.
+        let _ = std::fs::remove_file(&copy);
+        let path = copy.strip_prefix(to).unwrap_or(&copy).display().to_string();
+        left_out.push(LeftOut { path, reason: format!("{error:#}") });
+    }
+    backup::copy_rest(data_dir, to, skip_damaged.then_some(&mut left_out))?;
     let files = backup::list_files(to)?;
     let made = Backup {
         format: FORMAT,
         muster: env!("CARGO_PKG_VERSION").to_owned(),
         created: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        block_samples: store.samples,
+        block_samples: store.copied.samples,
         bytes: files.iter().map(|file| file.bytes).sum(),
         files,
+        left_out,
     };
     let list = serde_json::to_vec_pretty(&made)?;
     replace_private_file(to, LIST_NAME, &list)
@@ -134,9 +173,17 @@ pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         return Err(error.context("nothing was restored"));
     }
     let to = data_dir.display().to_string();
+    for LeftOut { path, reason } in &found.left_out {
+        tracing::warn!(
+            path,
+            reason,
+            "the backup lacks a file, which could not be read when it was made"
+        );
+    }
     if args.json {
         let reply = json!({
             "data_dir": to,
+            "left_out": found.left_out,
             "created": found.created,
             "files": found.files.len(),
             "bytes": found.bytes,

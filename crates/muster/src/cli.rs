@@ -88,7 +88,7 @@ pub(crate) enum Command {
     EnrollToken(EnrollTokenArgs),
     /// Copy all that a server keeps into a new folder, also while it runs
     #[command(
-        after_help = "Examples:\n  muster backup --to /mnt/backup/muster-2026-11-22\n  muster backup --to /mnt/b --data-dir /srv/muster --json"
+        after_help = "Examples:\n  muster backup --to /mnt/backup/muster-2026-11-22\n  muster backup --to /mnt/b --data-dir /srv/muster --json\n  muster backup --to /mnt/b --skip-damaged      (what can be read of a damaged disk)"
     )]
     Backup(BackupArgs),
     /// Make a data folder from a backup, after checking all of it
@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Check everything in a data folder, and tell what takes the room; changes nothing
     #[command(
-        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged."
+        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged or not there."
     )]
     Doctor(DoctorArgs),
 }
@@ -243,6 +243,9 @@ pub(crate) struct BackupArgs {
     /// The folder to make; if it is there, it must be empty
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
+    /// Leave out files that cannot be read, list them in the backup, and end with 3
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// Print JSON

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use muster_environment::{Disk as _, DiskSpace, RealDisk};
 use muster_meta::check_database;
 use muster_series::TimeRange;
-use muster_server::data_paths;
+use muster_server::{DatabaseError, data_paths, location};
 use muster_tsdb::{Inspection, inspect};
 use serde_json::{Value, json};
 
@@ -22,11 +22,13 @@ struct Findings {
     store: Inspection,
     /// What is wrong with the metadata database; `None` if there is none.
     database: Option<Vec<String>>,
+    /// The database server that has the metadata instead; it is not looked at.
+    elsewhere: Option<String>,
     room: DiskSpace,
     snapshots: usize,
 }
 
-/// Looks at everything in the folder. An error if something is damaged.
+/// Looks at everything in the folder. An error if something is damaged, or the database is not there.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     let findings = look(args.data_dir.unwrap_or_else(|| state_dir("muster"))).await?;
     if args.json {
@@ -35,8 +37,15 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
         table::print(&findings.text());
     }
     let damaged = findings.store.damage.len() + findings.database_faults().len();
-    if damaged == 0 {
+    if damaged == 0 && findings.database.is_some() {
         return Ok(());
+    }
+    if damaged == 0 {
+        bail!(
+            "the metadata database, {}, is not there: without it a server that starts knows no accounts, tokens or agents and begins \
+             anew with samples alone. Copy the file from a backup while no server runs, or start the server and make them again",
+            data_paths::meta(&findings.data_dir).display()
+        );
     }
     let parts = if damaged == 1 { "part is" } else { "parts are" };
     bail!(
@@ -60,11 +69,15 @@ async fn look(data_dir: PathBuf) -> anyhow::Result<Findings> {
     } else {
         None
     };
+    let elsewhere = match location(&data_dir, None) {
+        Err(DatabaseError::Elsewhere { database, .. }) => Some(database),
+        _ => None,
+    };
     let room = RealDisk
         .space(&data_dir)
         .with_context(|| format!("cannot look at the room on {}", data_dir.display()))?;
     let snapshots = RealDisk.list(&data_paths::snapshots(&data_dir)).unwrap_or_default().len();
-    Ok(Findings { data_dir, store, database, room, snapshots })
+    Ok(Findings { data_dir, store, database, elsewhere, room, snapshots })
 }
 
 /// What is left of the room at the present growth, in days.
@@ -110,7 +123,7 @@ impl Findings {
         json!({
             "data_dir": self.data_dir.display().to_string(),
             "damage": damage,
-            "database": { "present": self.database.is_some(), "faults": self.database_faults() },
+            "database": { "present": self.database.is_some(), "faults": self.database_faults(), "elsewhere": self.elsewhere },
             "samples": store.samples(),
             "series": counts.series,
             "block_bytes": store.block_bytes(),
@@ -159,8 +172,10 @@ impl Findings {
         if self.snapshots > 0 {
             line(format!("snapshots   {}, delete those not needed", self.snapshots));
         }
-        if self.database.is_none() {
-            line("database    there is none".into());
+        match (&self.elsewhere, &self.database) {
+            (Some(database), _) => line(format!("database    in {database}, not looked at")),
+            (None, None) => line("database    there is none".into()),
+            (None, Some(_)) => {}
         }
         for file in &store.unnamed_blocks {
             line(format!("unnamed     blocks/{file}: the next start serves it or sets it aside"));

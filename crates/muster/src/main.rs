@@ -12,8 +12,8 @@ mod backup;
 mod backup_command;
 mod client;
 mod doctor_command;
-mod place;
 mod oidc_settings;
+mod place;
 mod query_command;
 mod rules_command;
 mod rules_test;
@@ -33,6 +33,9 @@ use clap::Parser as _;
 use rustix::fs::Mode;
 
 use cli::{Cli, Command};
+
+/// The exit status of what was done in part; 1 is a failure, and 2 a wrong command line.
+const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -66,6 +69,10 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<backup_command::Incomplete>() => {
+            fail(&error);
+            ExitCode::from(INCOMPLETE)
+        }
         Err(error) => fail(&error),
     }
 }

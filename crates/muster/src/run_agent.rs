@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::AgentArgs;
 use crate::settings::state_dir;
-use crate::signals;
+use crate::signals::Signals;
 
 /// What the state folder remembers of the command with which the agent joined.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
+    let mut signals = Signals::listen()?;
     let mut running = spawn(config, clock, stopped);
     if known.as_ref() != Some(&remembered) {
         remember(&state_dir, &remembered);
@@ -65,8 +66,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         ended = &mut running => {
             ended??;
         }
-        signal = signals::stop() => {
-            signal?;
+        () = signals.stop() => {
             stop.send_replace(true);
             tell(running.await??);
         }
@@ -147,11 +147,6 @@ impl RunningAgent {
             Ok(Err(error)) => error.into(),
             Err(error) => error.into(),
         }
-    }
-
-    /// Whether it has ended by itself.
-    pub(crate) fn is_over(&self) -> bool {
-        self.task.is_none()
     }
 
     /// Stops it; what is not acknowledged yet stays in its spool.

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use muster_agent::AgentKey;
@@ -15,18 +17,24 @@ use crate::cli::ServerArgs;
 use crate::explain;
 use crate::run_agent::{LocalAgent, RunningAgent};
 use crate::settings::{Flavor, server_config};
-use crate::{client, signals, table};
+use crate::signals::Signals;
+use crate::{client, table};
 
 /// How long the token lives with which the agent of `muster up` joins, in milliseconds.
 const JOIN_MS: i64 = 600_000;
+/// How long a first start waits for its agent, so that the lines about it stand before the password and not after it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the server alone.
 pub(crate) async fn server(args: ServerArgs) -> anyhow::Result<()> {
     let config = server_config(args, Flavor::Server)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir.clone();
-    let running = open(config, clock).await?;
-    signals::stop().await?;
+    let mut signals = Signals::listen()?;
+    let opening = open(config, clock);
+    let Some(running) = unless_stopped(opening, &mut signals).await? else { return Ok(()) };
+    greet(&running);
+    signals.stop().await;
     close(running, &data_dir).await;
     Ok(())
 }
@@ -36,15 +44,18 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
     let config = server_config(args, Flavor::Up)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir.clone();
-    let running = open(config, Arc::clone(&clock)).await?;
+    let mut signals = Signals::listen()?;
+    let opening = open(config, Arc::clone(&clock));
+    let Some(running) = unless_stopped(opening, &mut signals).await? else { return Ok(()) };
     match local_agent(&running, &data_dir, clock).await {
-        Ok(agent) => attend(agent).await?,
+        Ok(agent) => attend(&running, agent, &mut signals).await,
         Err(error) => {
             tracing::error!(
                 "the agent of this machine cannot start: {}; the server runs without it",
                 explain(&error)
             );
-            signals::stop().await?;
+            greet(&running);
+            signals.stop().await;
         }
     }
     close(running, &data_dir).await;
@@ -52,19 +63,32 @@ pub(crate) async fn up(args: ServerArgs) -> anyhow::Result<()> {
 }
 
 /// Lets the agent run until the process is told to stop; the server does not end with it.
-async fn attend(mut agent: RunningAgent) -> anyhow::Result<()> {
-    tokio::select! {
-        stopped = signals::stop() => stopped?,
-        failed = agent.failed() => tracing::error!(
-            "the agent of this machine stopped: {}; the server goes on",
-            explain(&failed)
-        ),
+async fn attend(running: &Running, mut agent: RunningAgent, signals: &mut Signals) {
+    let mut settled = pin!(async {
+        if running.first_sign_in().is_some() {
+            // Late samples keep nobody from the password.
+            let _ = tokio::time::timeout(SETTLES_WITHIN, running.first_samples()).await;
+        }
+    });
+    let mut told = false;
+    loop {
+        tokio::select! {
+            () = &mut settled, if !told => {
+                greet(running);
+                told = true;
+            }
+            failed = agent.failed() => tell_failed(&failed),
+            () = signals.stop() => break,
+        }
     }
-    if agent.is_over() {
-        signals::stop().await?;
+    if !told {
+        greet(running);
     }
     agent.stop().await;
-    Ok(())
+}
+
+fn tell_failed(error: &anyhow::Error) {
+    tracing::error!("the agent of this machine stopped: {}; the server goes on", explain(error));
 }
 
 async fn local_agent(
@@ -110,6 +134,20 @@ fn raise_file_limit() {
     }
 }
 
+/// The server, or none if the process is told to stop before it is ready; what is half done then is as after a crash.
+async fn unless_stopped(
+    opening: impl Future<Output = anyhow::Result<Running>>,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<Running>> {
+    tokio::select! {
+        running = opening => running.map(Some),
+        () = signals.stop() => {
+            tracing::info!("stopped before it was ready");
+            Ok(None)
+        }
+    }
+}
+
 async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
     raise_file_limit();
     let data_dir = config.data_dir.clone();
@@ -117,7 +155,6 @@ async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Run
     client::note_address(&data_dir, &url(&running))
         .with_context(|| format!("cannot write into {}", data_dir.display()))
         .unwrap_or_else(|error| tracing::warn!("{error:#}; commands here will need --server"));
-    greet(&running);
     Ok(running)
 }
 
@@ -127,10 +164,11 @@ async fn close(running: Running, data_dir: &Path) {
     running.stop().await;
 }
 
-/// Says where the page is, and once how to sign in.
+/// Says where the page is, and once how to sign in; that stands apart from the lines of the log.
 fn greet(running: &Running) {
     let mut lines = vec![format!("page: {}/", url(running))];
     if let Some(first) = running.first_sign_in() {
+        lines.insert(0, String::new());
         lines.push(format!("user: {}", first.user));
         match &first.generated_password {
             Some(password) => {
@@ -145,6 +183,9 @@ fn greet(running: &Running) {
         lines.push(format!("CA fingerprint: {fingerprint}"));
     }
     lines.push(String::new());
+    if running.first_sign_in().is_some() {
+        lines.push(String::new());
+    }
     table::print(&lines.join("\n"));
 }
 

@@ -70,7 +70,7 @@ impl SeriesSource for Generated {
         &self,
         _: &[Matcher],
         range: TimeRange,
-        hints: &SelectHints,
+        hints: &SelectHints<'_>,
     ) -> Result<Selected<'_>, SourceError> {
         let size = self.hosts.div_ceil(hints.parts);
         let part = |from: usize| -> SeriesPart<'_> {

@@ -18,7 +18,7 @@ impl SourceError {
 
 /// What a query does with the series that it selects, so that a store may leave work out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SelectHints {
+pub struct SelectHints<'a> {
     /// Time between two evaluations, in milliseconds; 0 if there is one only.
     pub step_ms: i64,
     /// How far before each evaluation samples are looked at, in milliseconds: the window, or the lookback.
@@ -27,6 +27,9 @@ pub struct SelectHints {
     pub function: Option<&'static str>,
     /// Whether only the newest sample of each series in the range is looked at, stale marker or not.
     pub newest_only: bool,
+    /// The names of the labels that are looked at, if not all: a store may leave out the others, so that several series come
+    /// with the same labels. Not sorted.
+    pub labels: Option<&'a [String]>,
     /// Into how many parts the series may usefully be split; at least 1.
     pub parts: usize,
 }
@@ -94,7 +97,7 @@ pub trait SeriesSource {
         &self,
         matchers: &[Matcher],
         range: TimeRange,
-        hints: &SelectHints,
+        hints: &SelectHints<'_>,
     ) -> Result<Selected<'_>, SourceError> {
         let series = if hints.newest_only {
             self.select_last(matchers, range)?

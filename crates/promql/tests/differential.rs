@@ -21,6 +21,8 @@ const SEED: u64 = 20;
 const START_S: i64 = 1_000;
 const END_S: i64 = 1_600;
 const STEP_S: i64 = 30;
+/// How long Prometheus may take to start.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 struct Memory(Vec<SeriesColumns>);
 
@@ -30,18 +32,7 @@ impl SeriesSource for Memory {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<SeriesColumns>, SourceError> {
-        let fits = |one: &&SeriesColumns| {
-            matchers.iter().all(|m| m.matches(one.labels.get(m.name()).unwrap_or("")))
-        };
-        let cut = |one: &SeriesColumns| {
-            let mut columns = SeriesColumns::new(one.labels.clone());
-            for sample in one.samples().filter(|sample| range.contains(sample.timestamp_ms)) {
-                columns.timestamps.push(sample.timestamp_ms);
-                columns.values.push(sample.value);
-            }
-            columns
-        };
-        Ok(self.0.iter().filter(fits).map(cut).collect())
+        Ok(queries::select(&self.0, matchers, range))
     }
 }
 
@@ -126,11 +117,23 @@ impl Prometheus {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let config = folder.join("config.yml");
         std::fs::write(&config, "global: {evaluation_interval: 1m}\n").expect("a writable folder");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .expect("a port")
-            .local_addr()
-            .expect("as Prometheus writes it")
-            .port();
+        let begin = Instant::now();
+        let mut server = Self::serve(&config, &blocks)?;
+        while !server.get("/-/ready").is_some_and(|reply| reply.starts_with("HTTP/1.0 200")) {
+            assert!(begin.elapsed() < PATIENCE, "prometheus does not become ready");
+            std::thread::sleep(Duration::from_millis(50));
+            if server.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                // Somebody else was quicker to take the port.
+                server = Self::serve(&config, &blocks)?;
+            }
+        }
+        Some(server)
+    }
+
+    fn serve(config: &Path, blocks: &Path) -> Option<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("a listener has an address").port();
+        drop(listener);
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", blocks.display()))
@@ -140,13 +143,7 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let server = Self { process, port };
-        let begin = Instant::now();
-        while !server.get("/-/ready").is_some_and(|reply| reply.starts_with("HTTP/1.0 200")) {
-            assert!(begin.elapsed() < Duration::from_mins(1), "prometheus does not become ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(server)
+        Some(Self { process, port })
     }
 
     fn get(&self, path: &str) -> Option<String> {

@@ -177,7 +177,7 @@ impl SeriesSource for Lazy {
         &self,
         _: &[Matcher],
         range: TimeRange,
-        _: &SelectHints,
+        _: &SelectHints<'_>,
     ) -> Result<Selected<'_>, SourceError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let part = |from: usize| -> SeriesPart<'static> {

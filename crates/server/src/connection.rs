@@ -242,7 +242,7 @@ mod tests {
         stalled: Duration::from_millis(10),
     };
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_connection_is_not_idle_while_it_answers() {
         let activity = Activity::new();
         let answering = activity.begin();
@@ -254,7 +254,7 @@ mod tests {
         assert!(idle.is_ok(), "not idle after it answered");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut() {
         let places = Arc::new(Semaphore::new(1));
         let (inner, _client) = tokio::io::duplex(16);

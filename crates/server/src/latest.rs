@@ -97,7 +97,7 @@ mod tests {
         let compute = || {
             let (runs, wait) = (Arc::clone(&runs), Arc::clone(&wait));
             move || {
-                let _ = wait.lock().recv_timeout(Duration::from_secs(5));
+                let _ = wait.lock().recv_timeout(Duration::from_mins(2));
                 runs.fetch_add(1, Ordering::SeqCst) + 1
             }
         };

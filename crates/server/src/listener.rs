@@ -220,7 +220,7 @@ mod tests {
         read.ok().map(|_| String::from_utf8_lossy(&got).into_owned())
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn connections_that_ask_for_nothing_are_ended() {
         assert_eq!(answers(b"", 5_000).await.as_deref(), Some(""));
         assert_eq!(answers(b"PRI * HTTP/2.0\r\n", 5_000).await.as_deref(), Some(""));
@@ -228,13 +228,13 @@ mod tests {
         assert!(partial.is_some_and(|got| !got.contains("200 OK")));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_ended_after_its_answer() {
         let got = answers(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 5_000).await.unwrap();
         assert!(got.contains("200 OK") && got.ends_with("hello"), "{got}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_stream_that_is_silent_is_not_cut() {
         let got = answers(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n", 500).await;
         assert_eq!(got, None);

@@ -27,6 +27,8 @@ use crate::{http, ingest, listener, tls};
 const FIRST_USER: &str = "admin";
 /// How long connections may take to end.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether the first samples have come.
+const FIRST_SAMPLES_LOOK: Duration = Duration::from_millis(20);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +168,13 @@ impl Running {
     /// The account that was made at this start, if there was none.
     pub fn first_sign_in(&self) -> Option<&FirstSignIn> {
         self.first_sign_in.as_ref()
+    }
+
+    /// Resolves when samples of an agent have come since the start.
+    pub async fn first_samples(&self) {
+        while !self.app.roster.all().iter().any(|entry| *entry.newest().borrow() > 0) {
+            tokio::time::sleep(FIRST_SAMPLES_LOOK).await;
+        }
     }
 
     /// The metadata database, for the one who started the server.

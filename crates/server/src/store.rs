@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{Clock, RealDisk};
-use muster_promql::{Evaluated, SeriesSource, SourceError};
+use muster_promql::{Evaluated, SelectHints, Selected, SeriesPart, SeriesSource, SourceError};
 use muster_series::{Labels, Matcher, SeriesColumns, TimeRange};
 use muster_tsdb::{
     Appended, Db, OpenReport, SelectLimits, SeriesId, SnapshotReport, Stats, TsdbError, WriteBatch,
@@ -246,6 +246,25 @@ impl SeriesSource for Source<'_> {
         self.db
             .select_last(matchers, range, &self.limits)
             .map_err(|error| SourceError::new(error.to_string()))
+    }
+
+    fn select_parts(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        hints: &SelectHints<'_>,
+    ) -> Result<Selected<'_>, SourceError> {
+        let failed = |error: TsdbError| SourceError::new(error.to_string());
+        let wanted = muster_tsdb::SelectHints {
+            newest_only: hints.newest_only,
+            labels: hints.labels.map(<[String]>::to_vec),
+            parts: hints.parts,
+        };
+        let parts = self.db.select_parts(matchers, range, wanted, &self.limits).map_err(failed)?;
+        let parts = parts
+            .into_iter()
+            .map(|part| Box::new(part.map(move |series| series.map_err(failed))) as SeriesPart<'_>);
+        Ok(Selected { parts: parts.collect(), held_samples: 0 })
     }
 }
 

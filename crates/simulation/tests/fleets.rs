@@ -7,7 +7,7 @@ mod server;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_environment::{Clock, ManualClock, SystemClock};
 use muster_simulation::{
@@ -18,6 +18,10 @@ use server::{Fault, Server, TOKEN, start};
 use tokio::sync::{mpsc, watch};
 
 const NOW_MS: i64 = 1_795_000_000_000;
+/// How long anything may take to come true, on a busy machine too.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// After so long without a word a server counts a host as gone.
+const SILENCE: Duration = Duration::from_secs(12);
 
 fn config(server: &Server, folder: &Path, hosts: u32, kind: FleetKind) -> FleetConfig {
     FleetConfig {
@@ -43,7 +47,7 @@ async fn fill_the_past(server: &Server, folder: &Path) -> FleetReport {
     let (_stop, stopped) = watch::channel(false);
     let config = config(server, folder, 3, PAST);
     let fleet = run_fleet(config, clock, Arc::default(), None, stopped);
-    let ended = tokio::time::timeout(Duration::from_secs(30), fleet).await;
+    let ended = tokio::time::timeout(PATIENCE, fleet).await;
     ended.expect("a fleet that loses a batch waits for ever").unwrap()
 }
 
@@ -106,7 +110,7 @@ async fn what_the_log_of_a_numbered_fleet_names_is_stored() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap();
+    tokio::time::timeout(PATIENCE, enough).await.unwrap();
     stop_sender.send_replace(true);
     let report = fleet.await.unwrap().unwrap();
     assert_eq!(report.connected, 0);
@@ -133,13 +137,14 @@ async fn a_host_that_sends_seldom_is_heard_often() {
     let config = FleetConfig { interval_ms: 3_600_000, ..config(&server, folder.path(), 1, kind) };
     let clock = Arc::new(SystemClock::new());
     let fleet = tokio::spawn(run_fleet(config, clock, Arc::default(), None, stop));
-    let twice = async {
-        while server.state.lock().unwrap().pings < 2 {
+    // A busy machine may stretch the time between two of them, but hardly between all.
+    let often = |pings: &[Instant]| pings.windows(2).any(|two| two[1] - two[0] < SILENCE);
+    let heard = async {
+        while !often(&server.state.lock().unwrap().pings) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let silence = Duration::from_secs(12);
-    tokio::time::timeout(silence, twice).await.expect("a server counts it as gone by now");
+    tokio::time::timeout(PATIENCE, heard).await.expect("a server counts it as gone by now");
     stop_sender.send_replace(true);
     fleet.await.unwrap().unwrap();
 }
@@ -197,7 +202,7 @@ async fn whole_agents_go_on_as_the_agents_that_filled_the_past() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap();
+    tokio::time::timeout(PATIENCE, enough).await.unwrap();
     stop_sender.send_replace(true);
     fleet.await.unwrap().unwrap();
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use muster_environment::{ManualClock, RealDisk};
 use muster_series::{Labels, Matcher, TimeRange};
 use muster_tsdb::{
-    Db, Options, SelectLimits, SeriesId, TsdbError, WriteBatch, copy_store, inspect,
+    Db, Options, SelectLimits, SeriesId, TsdbError, Unreadable, WriteBatch, copy_store, inspect,
 };
 
 const START_MS: i64 = 1_790_000_000_000;
@@ -45,7 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     timed("read one host beside the deletion", || read(&db))?;
     timed("snapshot", || db.snapshot(&folder.path().join("snapshot"), true).map(drop))?;
     timed("clean", || db.clean_tombstones())?;
-    timed("copy", || copy_store(&RealDisk, &dir, &folder.path().join("copy")).map(drop))?;
+    timed("copy", || {
+        copy_store(&RealDisk, &dir, &folder.path().join("copy"), Unreadable::Refuse).map(drop)
+    })?;
     timed("look at everything", || {
         let found = inspect(&RealDisk, &dir)?;
         assert_eq!((found.damage.len(), found.cardinality.series), (0, (series - PER_HOST) as u64));

@@ -4,6 +4,7 @@
 //! Layout: docs/format/block.md and docs/format/index.md.
 
 mod chunks;
+mod known;
 mod label_page;
 #[cfg(test)]
 mod measure;
@@ -19,9 +20,9 @@ use muster_series::TimeRange;
 
 use crate::codec::varint::{self, Malformed, Reader};
 
-pub(crate) use chunks::ColumnsRead;
+pub(crate) use chunks::{ColumnsRead, Recent};
 pub(crate) use page::PageCache;
-pub(crate) use reader::{Block, SeriesAt};
+pub(crate) use reader::{Block, SeriesAt, SeriesGroup};
 pub(crate) use writer::BlockWriter;
 
 /// A block holds samples of one partition of time only, so blocks of different partitions never overlap.

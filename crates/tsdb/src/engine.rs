@@ -6,7 +6,6 @@
 //! as a whole, so a reader never waits for either.
 
 mod db;
-mod fan_out;
 mod forget;
 mod inventory;
 mod maintenance;
@@ -14,8 +13,10 @@ mod merge;
 mod open;
 mod query;
 mod queue;
+mod reader;
 mod replay;
 mod scrub;
+mod select;
 mod snapshot;
 mod stats;
 mod tombstones;
@@ -40,8 +41,9 @@ use crate::{Options, TsdbError};
 
 pub use db::Db;
 pub use open::{OpenReport, Quarantined};
-pub use query::SelectLimits;
-pub use snapshot::{SnapshotReport, copy_store};
+pub use reader::SeriesReader;
+pub use select::{SelectHints, SelectLimits};
+pub use snapshot::{CopyReport, SnapshotReport, Unreadable, copy_store};
 pub use stats::Stats;
 
 use forget::Forgetting;

@@ -138,6 +138,24 @@ impl Head {
         page.map_or_else(Vec::new, |page| page.read().select(at, range))
     }
 
+    /// As [`Head::select`], appended to columns.
+    pub(crate) fn read(
+        &self,
+        id: u32,
+        range: TimeRange,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) {
+        if let Some(page) = self.page(id as usize / PAGE_LEN) {
+            page.read().read(id as usize % PAGE_LEN, range, times, values);
+        }
+    }
+
+    /// The newest sample of a series in the range.
+    pub(crate) fn newest(&self, id: u32, range: TimeRange) -> Option<(i64, f64)> {
+        self.page(id as usize / PAGE_LEN)?.read().newest(id as usize % PAGE_LEN, range)
+    }
+
     /// From the oldest to the newest sample of a series, if it has one here.
     pub(crate) fn series_range(&self, id: u32) -> Option<TimeRange> {
         let page = self.page(id as usize / PAGE_LEN)?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use muster_environment::Disk;
 use muster_series::{Labels, TimeRange};
 
-use crate::block::{Block, BlockMeta, PageCache, partition_start};
+use crate::block::{Block, BlockMeta, PageCache, Recent, partition_start};
 use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::wal::{ReplaySink, replay_segment, segment_name, segment_number};
 use crate::{SeriesSample, TsdbError};
@@ -160,11 +160,11 @@ fn read_block(
     let cache = PageCache::new(CACHE_BYTES);
     let number_of_series = u32::try_from(block.meta.series)
         .map_err(|_| corrupt("it says that it has more series than can be"))?;
-    let mut samples = 0;
+    let (mut samples, mut recent) = (0, Recent::default());
     for number in 0..number_of_series {
         let series = block.series(number, &cache)?;
         visit(&block.labels(&series)?);
-        let read = block.columns(&series, TimeRange::ALL, &cache)?;
+        let read = block.columns(&series, TimeRange::ALL, &cache, &mut recent)?;
         if read.damaged_chunks > 0 {
             return Err(corrupt("a chunk does not decode"));
         }

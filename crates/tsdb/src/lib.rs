@@ -4,7 +4,7 @@
 //! `Clock`. The example on [`Db`] shows the whole of its use; docs/format says what the files hold.
 //!
 //! The way of a sample: [`Db::append`] → queue → log (`wal`) → head (`head`) → block (`block`) → merged block.
-//! [`Db::select`] reads head and blocks at one moment, finding series by `index`.
+//! [`Db::select_parts`] reads head and blocks as they were at one moment, finding series by `index`.
 
 mod batch;
 mod block;
@@ -21,7 +21,10 @@ mod tombstone;
 mod wal;
 
 pub use batch::{Appended, Refused, SeriesId, SeriesSample, WriteBatch};
-pub use engine::{Db, OpenReport, Quarantined, SelectLimits, SnapshotReport, Stats, copy_store};
+pub use engine::{
+    CopyReport, Db, OpenReport, Quarantined, SelectHints, SelectLimits, SeriesReader,
+    SnapshotReport, Stats, Unreadable, copy_store,
+};
 pub use error::TsdbError;
 pub use inspect::{
     BlockInspection, Cardinality, Damage, Inspection, SegmentInspection, inspect, inspect_block,

@@ -34,3 +34,16 @@ export interface MatrixSeries {
   metric: Record<string, string>;
   values: [number, string][];
 }
+
+/** The data of `/api/v1/query`, by its kind. */
+export type InstantResult =
+  | { resultType: 'vector'; result: { metric: Record<string, string>; value: [number, string] }[] }
+  | { resultType: 'matrix'; result: MatrixSeries[] }
+  | { resultType: 'scalar' | 'string'; result: [number, string] };
+
+/** What is known of a metric; `type` is `counter`, `gauge`, … or `unknown`. */
+export interface MetricMetadata {
+  type: string;
+  help: string;
+  unit: string;
+}

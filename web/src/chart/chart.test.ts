@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import { align, lonely, stacked, statistics, valueAt } from './align.ts';
 import { faded, plotOptions, timeTexts, valueRange, type ChartShape } from './options.ts';
+import { chartCsv } from './save.ts';
 import { drawn, isolated, legendRows, sortedLegend, toggled, type ChartSeries } from './series.ts';
 
 const line = (times_ms: number[], values: (number | null)[]) => ({ times_ms, values });
@@ -70,6 +71,7 @@ const shape: ChartShape = {
   unit: 'percent',
   stacked: true,
   at_least: 100,
+  fitted: false,
   thresholds: [],
   marks: [],
   series: [
@@ -85,9 +87,38 @@ test('the value axis', () => {
   expect(valueRange({ ...shape, at_least: 10 }, 0, 200)).toEqual([0, 212]);
   expect(valueRange({ ...shape, unit: 'plain', at_least: 1 }, null, null)).toEqual([0, 1]);
   const mirrored = shape.series.map((series) => ({ ...series, mirrored: true }));
-  const [low, high] = valueRange({ unit: 'network_rate', at_least: 10, series: mirrored }, -100, 5);
+  const [low, high] = valueRange(
+    { unit: 'network_rate', at_least: 10, fitted: false, series: mirrored },
+    -100,
+    5,
+  );
   expect(low).toBeCloseTo(-106);
   expect(high).toBe(10);
+});
+
+test.each<[number | null, number | null, number, number]>([
+  [0, 100, 0, 106],
+  [-50, 50, -56, 56],
+  [-20, -10, -20.6, 0],
+  [1_000, 1_010, 999.4, 1_010.6],
+  [7, 7, 0, 7.42],
+  [0, 0, 0, 1],
+  [-3, -3, -3.18, 0],
+  [null, null, 0, 1],
+])('an axis fitted to values from %s to %s', (lowest, highest, from, to) => {
+  const [low, high] = valueRange({ ...shape, fitted: true }, lowest, highest);
+  expect(low).toBeCloseTo(from);
+  expect(high).toBeCloseTo(to);
+});
+
+test('a chart saved as CSV has a row for each moment and a column for each line', () => {
+  const one = { key: 'a', name: 'a', full: 'm{i="a"}', color: 0, mirrored: false };
+  const series = [{ ...one, times_ms: [0, 2_000], values: [1, null] }];
+  const other = { ...series[0]!, name: 'b', full: 'b', times_ms: [1_000], values: [5] };
+  const text = chartCsv([...series, other], drawn([...series, other], 5_000, false));
+  expect(text).toBe(
+    'time,"m{i=""a""}",b\r\n1970-01-01T00:00:00.000Z,1,\r\n1970-01-01T00:00:01.000Z,1,5\r\n1970-01-01T00:00:02.000Z,,\r\n',
+  );
 });
 
 test('the time axis', () => {

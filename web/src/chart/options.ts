@@ -44,6 +44,8 @@ export interface ChartShape {
   unit: Unit;
   stacked: boolean;
   at_least: number;
+  /** The value axis follows the values, below zero too, where they lie far from it. */
+  fitted: boolean;
   series: SeriesShape[];
   thresholds: Threshold[];
   marks: Mark[];
@@ -75,20 +77,45 @@ const DAY_S = 86_400;
 /** Steps of a value axis whose units go by 1024. */
 const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
+/** Steps of a value axis of lengths of time, which go by 10, then by 60 and 24. */
+const LENGTH_STEPS = [
+  ...Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** (power - 9))),
+  [10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...Array.from({ length: 5 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power * DAY_S)),
+].flat();
+
 /**
  * The ends of the value axis: from 0, and on both sides where something is mirrored. Shares of a
  * whole end at 100 %: what two samples close together seem to have above it is no more than jitter.
  */
 export function valueRange(
-  shape: Pick<ChartShape, 'unit' | 'at_least' | 'series'>,
+  shape: Pick<ChartShape, 'unit' | 'at_least' | 'series' | 'fitted'>,
   lowest: number | null,
   highest: number | null,
 ): [number, number] {
+  if (shape.fitted) return fittedRange(lowest ?? 0, highest ?? 0);
   const whole = shape.unit === 'percent' && shape.at_least === 100;
   const top = highest ?? 0;
   const high = whole ? 100 : Math.max(shape.at_least, top * HEADROOM);
   if (!shape.series.some((series) => series.mirrored)) return [0, high];
   return [-Math.max(shape.at_least, -(lowest ?? 0) * HEADROOM), high];
+}
+
+/** Values that keep this far from zero, against what they vary by, are drawn without it. */
+const FAR_FROM_ZERO = 4;
+
+/** The ends of an axis for any values: with zero, unless that would make a flat line of them. */
+function fittedRange(lowest: number, highest: number): [number, number] {
+  const span = highest - lowest;
+  const room = span * (HEADROOM - 1);
+  if (span === 0) {
+    if (highest === 0) return [0, 1];
+    return highest > 0 ? [0, highest * HEADROOM] : [lowest * HEADROOM, 0];
+  }
+  if (lowest > span * FAR_FROM_ZERO || highest < -span * FAR_FROM_ZERO) {
+    return [lowest - room, highest + room];
+  }
+  return [lowest < 0 ? lowest - room : 0, highest > 0 ? highest + room : 0];
 }
 
 /** Texts of the time axis: seconds, minutes or days as dense as the marks stand, days at midnight. */
@@ -118,8 +145,8 @@ function seriesOptions(shape: ChartShape): uPlot.Series[] {
     stroke: series.color,
     width: shape.stacked ? 1 : 1.5,
     ...(shape.stacked ? { fill: faded(series.color, 0.55) } : {}),
-    ...(!shape.stacked && alone ? { fill: faded(series.color, 0.14) } : {}),
-    fillTo: 0,
+    ...(!shape.stacked && !shape.fitted && alone ? { fill: faded(series.color, 0.14) } : {}),
+    ...(shape.fitted ? {} : { fillTo: 0 }),
     spanGaps: false,
     // Only values without a neighbour get a dot; the rest is a line.
     points: {
@@ -161,7 +188,9 @@ function axesOf(shape: ChartShape, colors: ChartColors): uPlot.Axis[] {
       gap: 6,
       space: 30,
       ...(binary ? { incrs: BINARY_STEPS } : {}),
-      values: (_plot, values) => values.map((value) => axisText(Math.abs(value), shape.unit)),
+      ...(shape.unit === 'seconds' ? { incrs: LENGTH_STEPS } : {}),
+      values: (_plot, values) =>
+        values.map((value) => axisText(shape.fitted ? value : Math.abs(value), shape.unit)),
     },
   ];
 }

@@ -8,6 +8,8 @@ import { align, stacked, valueAt, type Cell, type Statistics, type TimedValues }
 export interface ChartSeries extends TimedValues {
   key: string;
   name: string;
+  /** The whole name, shown where the pointer rests on the short one. */
+  full?: string;
   /** Counts from 0; the palette begins again after its last colour. */
   color: number;
   mirrored: boolean;

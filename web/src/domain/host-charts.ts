@@ -3,6 +3,7 @@
  * line. Queries are written for node_exporter's metric names, which Muster's agent uses as well.
  */
 import type { MessageKey } from './messages.ts';
+import { quoted } from './promql-text.ts';
 import type { Unit } from './units.ts';
 
 /** How a query reads counters and gauges at the detail of the chart. */
@@ -44,11 +45,6 @@ const QUIET = 4;
 const RATE_POINTS = 4;
 const SHORTEST_WINDOW_S = 20;
 const AGENT_STEP_S = 5;
-
-/** PromQL text of a label value. */
-export function quoted(value: string): string {
-  return `"${value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')}"`;
-}
 
 /** The detail of a chart whose points stand `step_s` seconds apart, or of a live one. */
 export function detailFor(instance: string, step_s: number, live: boolean): Detail {

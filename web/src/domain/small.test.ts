@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest';
 
 import { fleetAddress, hostAddress, matchScreen, returnAddress, signInAddress } from '../routes.ts';
-import { detailFor, HOST_CHARTS, quoted } from './host-charts.ts';
+import { detailFor, HOST_CHARTS } from './host-charts.ts';
 import { languageOf } from './messages.ts';
+import { quoted } from './promql-text.ts';
 import { matching } from './palette.ts';
 import { recentPaths, withPoint, type RecentPoint } from './recent.ts';
 import { windowOf } from './rows.ts';

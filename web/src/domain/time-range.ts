@@ -36,6 +36,10 @@ export const PRESETS: readonly { id: string; range: TimeRange }[] = [
   { id: '1h', range: { kind: 'last', span_ms: HOUR_MS } },
   { id: '6h', range: { kind: 'last', span_ms: 6 * HOUR_MS } },
   { id: '24h', range: { kind: 'last', span_ms: DAY_MS } },
+  { id: '7d', range: { kind: 'last', span_ms: 7 * DAY_MS } },
+  { id: '30d', range: { kind: 'last', span_ms: 30 * DAY_MS } },
+  { id: '90d', range: { kind: 'last', span_ms: 90 * DAY_MS } },
+  { id: '1y', range: { kind: 'last', span_ms: 365 * DAY_MS } },
 ];
 
 const WORDS: Record<string, number> = {
@@ -93,6 +97,8 @@ function spanOf(text: string): number | null {
 }
 
 function spanId(span_ms: number): string {
+  if (span_ms % (365 * DAY_MS) === 0) return `${span_ms / (365 * DAY_MS)}y`;
+  if (span_ms % DAY_MS === 0 && span_ms > 3 * DAY_MS) return `${span_ms / DAY_MS}d`;
   if (span_ms % HOUR_MS === 0) return `${span_ms / HOUR_MS}h`;
   return span_ms % MINUTE_MS === 0 ? `${span_ms / MINUTE_MS}m` : `${span_ms / SECOND_MS}s`;
 }
@@ -110,10 +116,11 @@ export function spanMs(range: TimeRange): number {
 
 /**
  * The distance of a chart's points over a span that has data: a whole multiple of the five seconds at
- * which agents sample, so that each point stands on samples of its own.
+ * which agents sample, so that each point stands on samples of its own. `points` is how many there are
+ * at most.
  */
-export function stepMs(span_ms: number): number {
-  const wanted = span_ms / POINTS;
+export function stepMs(span_ms: number, points = POINTS): number {
+  const wanted = span_ms / points;
   return Math.max(FASTEST_STEP_MS, Math.ceil(wanted / FASTEST_STEP_MS) * FASTEST_STEP_MS);
 }
 
@@ -127,9 +134,14 @@ export interface Grid extends Period {
  * where there is data, and with its last point on the newest sample. Where `before` has the same step
  * its points are kept, so that reading again moves none of them.
  */
-export function gridOf(period: Period, data_ms: number | null, before: Grid | null): Grid {
+export function gridOf(
+  period: Period,
+  data_ms: number | null,
+  before: Grid | null,
+  points = POINTS,
+): Grid {
   const start_ms = Math.min(Math.max(period.from_ms, data_ms ?? period.from_ms), period.to_ms);
-  const step_ms = stepMs(period.to_ms - start_ms);
+  const step_ms = stepMs(period.to_ms - start_ms, points);
   const newest_ms = Math.floor(period.to_ms / FASTEST_STEP_MS) * FASTEST_STEP_MS;
   const kept = before !== null && before.step_ms === step_ms;
   const late_ms = kept ? (newest_ms - before.to_ms) % step_ms : 0;
@@ -166,13 +178,16 @@ export function zoomedOut(range: TimeRange, now_ms: number): TimeRange {
   return between(last_ms - 4 * half_ms, last_ms);
 }
 
-/** The range's part of the address; the default leaves the address bare. */
-export function rangeQuery(range: TimeRange): Record<'range' | 'from' | 'to', string | null> {
+/** The range's part of the address; the screen's default leaves the address bare. */
+export function rangeQuery(
+  range: TimeRange,
+  fallback = DEFAULT_RANGE,
+): Record<'range' | 'from' | 'to', string | null> {
   if (range.kind === 'absolute') {
     return { range: null, from: String(range.from_ms), to: String(range.to_ms) };
   }
   const id = `${range.kind === 'live' ? 'live-' : ''}${spanId(range.span_ms)}`;
-  return { range: id === presetId(DEFAULT_RANGE) ? null : id, from: null, to: null };
+  return { range: id === presetId(fallback) ? null : id, from: null, to: null };
 }
 
 /** The preset that a range is, if it is one. */
@@ -183,8 +198,8 @@ export function presetId(range: TimeRange): string | null {
   return range.kind === 'absolute' ? null : (same?.id ?? null);
 }
 
-/** Reads the address; what makes no sense becomes the default. */
-export function rangeFromQuery(query: URLSearchParams): TimeRange {
+/** Reads the address; what makes no sense becomes the screen's default. */
+export function rangeFromQuery(query: URLSearchParams, fallback = DEFAULT_RANGE): TimeRange {
   const from_ms = Number(query.get('from') ?? Number.NaN);
   const to_ms = Number(query.get('to') ?? Number.NaN);
   if (Number.isFinite(from_ms) && Number.isFinite(to_ms) && from_ms < to_ms) {
@@ -193,7 +208,7 @@ export function rangeFromQuery(query: URLSearchParams): TimeRange {
   const id = query.get('range') ?? '';
   const live = id.startsWith('live-');
   const span_ms = spanOf(live ? id.slice(5) : id);
-  return span_ms === null ? DEFAULT_RANGE : { kind: live ? 'live' : 'last', span_ms };
+  return span_ms === null ? fallback : { kind: live ? 'live' : 'last', span_ms };
 }
 
 function moment(days: number[], clock: number[], zone: Zone): number | null {

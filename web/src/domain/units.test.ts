@@ -33,6 +33,19 @@ test.each<[number | null, Unit, string]>([
   [1e30, 'network_rate', '1000000000000 EB/s'],
   [0.5, 'plain', '0.50'],
   [123.4, 'plain', '123'],
+  [0.0004, 'plain', '4.00e-4'],
+  [1_795_358_681, 'plain', '1795358681'],
+  [-2.5, 'plain', '-2.50'],
+  [0, 'seconds', '0 s'],
+  [0.0843, 'seconds', '84.3 ms'],
+  [2e-7, 'seconds', '200 ns'],
+  [5.678, 'seconds', '5.68 s'],
+  [600, 'seconds', '10.0 min'],
+  [-7_200, 'seconds', '-2.00 h'],
+  [86_400 * 23, 'seconds', '23.0 d'],
+  [0.25, 'per_second', '0.25/s'],
+  [12_300, 'per_second', '12.3 k/s'],
+  [41.5, 'celsius', '41.5 °C'],
 ])('%s as %s is %s', (value, unit, text) => {
   expect(figureText(value, unit).replaceAll('\u00a0', ' ')).toBe(text);
 });

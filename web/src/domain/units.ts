@@ -11,7 +11,15 @@ export type Language = 'en' | 'zh';
 export type Zone = 'browser' | 'utc';
 
 /** What a number measures. `percent` is 0 to 100. */
-export type Unit = 'percent' | 'bytes' | 'disk_rate' | 'network_rate' | 'plain';
+export type Unit =
+  | 'percent'
+  | 'bytes'
+  | 'disk_rate'
+  | 'network_rate'
+  | 'seconds'
+  | 'per_second'
+  | 'celsius'
+  | 'plain';
 
 /** A number split so that its unit can be set apart; `unit` may be empty. */
 export interface Figure {
@@ -24,7 +32,18 @@ export const ABSENT = '–';
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 const DECIMAL = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
+const COUNTS = ['', 'k', 'M', 'G', 'T'] as const;
 const LOCALES: Record<Language, string> = { en: 'en-GB', zh: 'zh-CN' };
+
+const LENGTHS = [
+  { from_s: 172_800, scale: 86_400, name: 'd' },
+  { from_s: 7_200, scale: 3_600, name: 'h' },
+  { from_s: 120, scale: 60, name: 'min' },
+  { from_s: 1, scale: 1, name: 's' },
+  { from_s: 1e-3, scale: 1e-3, name: 'ms' },
+  { from_s: 1e-6, scale: 1e-6, name: 'µs' },
+  { from_s: 0, scale: 1e-9, name: 'ns' },
+] as const;
 
 function significant(value: number): string {
   const size = Math.abs(value);
@@ -43,8 +62,25 @@ function scaled(value: number, base: number, names: readonly string[], suffix: s
     size /= base;
     power += 1;
   }
-  const number = power === 0 ? size.toFixed(0) : significant(size);
+  // Bytes are whole; a rate of events may be a fraction.
+  const whole = power === 0 && names[0] !== '';
+  const number = whole ? size.toFixed(0) : significant(size);
   return { number, unit: `${names[power] ?? ''}${suffix}` };
+}
+
+/** Below a second in ms, µs and ns; above in seconds, minutes, hours and days. */
+function secondsFigure(value: number): Figure {
+  const size = Math.abs(value);
+  const span = LENGTHS.find(({ from_s }) => size >= from_s) ?? LENGTHS.at(-1);
+  if (size === 0 || span === undefined) return { number: '0', unit: 's' };
+  return { number: significant(value / span.scale), unit: span.name };
+}
+
+/** A number of unknown measure: small ones keep three figures, large ones are not cut. */
+function plainNumber(value: number): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.01 || size >= 1e15)) return value.toExponential(2);
+  return significant(value);
 }
 
 /** The figure of a value, or the mark of absence for `null` and what is not finite. */
@@ -59,17 +95,23 @@ export function figure(value: number | null, unit: Unit): Figure {
       return scaled(value, 1024, BINARY, '/s');
     case 'network_rate':
       return scaled(value, 1000, DECIMAL, '/s');
+    case 'seconds':
+      return secondsFigure(value);
+    case 'per_second':
+      return scaled(value, 1000, COUNTS, '/s');
+    case 'celsius':
+      return { number: significant(value), unit: '°C' };
     case 'plain':
-      return { number: significant(value), unit: '' };
+      return { number: plainNumber(value), unit: '' };
   }
 }
 
 function joined({ number, unit }: Figure): string {
   if (unit === '') return number;
-  return unit === '%' ? `${number}%` : `${number}\u00a0${unit}`;
+  return unit === '%' || unit.startsWith('/') ? number + unit : `${number}\u00a0${unit}`;
 }
 
-/** The figure as one text; a percent sign stands close, other units after a space that never breaks. */
+/** The figure as one text; a percent sign or a slash stands close, other units after a space that never breaks. */
 export function figureText(value: number | null, unit: Unit): string {
   return joined(figure(value, unit));
 }

@@ -19,7 +19,7 @@ export function bindKeys(bindings: Bindings): () => void {
   };
 }
 
-function isTyping(target: EventTarget | null): boolean {
+function isTyping(target: EventTarget | undefined): boolean {
   if (!(target instanceof HTMLElement)) return false;
   return target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
@@ -33,8 +33,10 @@ export function pressed(event: KeyboardEvent): void {
   if (event.altKey || event.isComposing) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const chord = event.ctrlKey || event.metaKey ? `mod+${key}` : key;
+  // The query editor stands in a tree of its own, where only the path of the event tells what is typed into.
   // Text fields and windows keep their keys, undo among them; only the palette opens from anywhere.
-  const taken = isTyping(event.target) || document.querySelector('dialog[open]') !== null;
+  const taken =
+    isTyping(event.composedPath()[0]) || document.querySelector('dialog[open]') !== null;
   if (taken && chord !== 'mod+k') return;
   const follows = first !== null && event.timeStamp - first.at_ms < SEQUENCE_MS;
   const act = (follows ? find(`${first?.key} ${chord}`) : undefined) ?? find(chord);

@@ -1,6 +1,7 @@
 //! What every database must do alike. Each test has a database of its own; the binary that holds this says of which kind.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 mod audit;
 mod enrolment;

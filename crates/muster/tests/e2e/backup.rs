@@ -192,3 +192,34 @@ fn damage_is_found_by_the_doctor_and_never_restored() {
     check_refused(&["doctor", "--data-dir", "/nowhere"], "there is no Muster data");
     check_refused(&["backup", "--to", &restored, "--data-dir", "/nowhere"], "no Muster data");
 }
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn what_cannot_be_read_is_left_out_on_demand_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, to) = (dir.path().join("data"), dir.path().join("backup"));
+    drop(Server::alone(&data));
+    // The kernel gives an input/output error to whoever reads the start of this file, as a broken medium does.
+    std::os::unix::fs::symlink("/proc/self/mem", data.join("broken")).unwrap();
+    let (data_text, to_text) = (shown(&data), shown(&to));
+    let backup = ["backup", "--to", &to_text, "--data-dir", &data_text];
+    check_refused(&backup, "--skip-damaged");
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 0);
+
+    let output = muster(&[&backup[..], &["--skip-damaged"]].concat());
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("broken") && told.contains("lacks 1 of the files"), "{told}");
+    let list = fs::read_to_string(to.join("backup.json")).unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["left_out"][0]["path"], "broken", "{list}");
+    let restored = shown(&dir.path().join("restored"));
+    let output = muster(&["restore", "--from", &to_text, "--data-dir", &restored]);
+    let told = text(&output.stderr);
+    assert!(output.status.success() && told.contains("broken"), "{told}");
+
+    let doctor = ["doctor", "--data-dir", &restored];
+    assert!(muster(&doctor).status.success());
+    fs::remove_file(Path::new(&restored).join("muster.db")).unwrap();
+    check_refused(&doctor, "the metadata database");
+}

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::pusher::Pusher;
-use crate::server::{Server, free_address};
+use crate::server::{Server, free_address, wait_for};
 use crate::test_agent::{Session, TestAgent, Verdict, now_ms, numbered};
 
 /// Four agents and four senders of remote write, each with 500 series, 25 batches a second: 100,000 samples a second.
@@ -41,17 +41,31 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     let writer = server.token(&["token", "create", "pushers", "--role", "writer"]);
     let stop = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
+    let counts: Arc<[AtomicU64; AGENTS + PUSHERS]> = Arc::default();
     let feeders: Vec<_> = (0..AGENTS + PUSHERS)
         .map(|number| {
             let (stop, join, writer) = (Arc::clone(&stop), join.clone(), writer.clone());
+            let counts = Arc::clone(&counts);
+            let count = move || {
+                counts[number].fetch_add(1, Ordering::SeqCst);
+            };
             std::thread::spawn(move || match number {
-                agent if agent < AGENTS => feed(agent, address, &join, &stop),
-                pusher => push(pusher, address, &writer, &stop),
+                agent if agent < AGENTS => feed(agent, address, &join, &stop, &count),
+                pusher => push(pusher, address, &writer, &stop, &count),
             })
         })
         .collect();
+    // Each of them is at work again, however slow the machine is.
+    let wait_for_load = || {
+        let before = counts.each_ref().map(|count| count.load(Ordering::SeqCst));
+        wait_for("acknowledged batches of all", || {
+            let now = counts.each_ref().map(|count| count.load(Ordering::SeqCst));
+            before.iter().zip(now).all(|(before, now)| now >= before + 2).then_some(())
+        });
+    };
     let mut starts = Vec::new();
     for kill in 0..KILLS {
+        wait_for_load();
         // Different moments in the life of the log and the head.
         std::thread::sleep(Duration::from_millis(300 + 173 * kill % 1_200));
         server.kill();
@@ -59,14 +73,14 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
         server = Server::start("server", dir.path(), &listen, &[]);
         starts.push(killed.elapsed());
     }
-    std::thread::sleep(Duration::from_millis(500));
+    wait_for_load();
     stop.store(true, Ordering::SeqCst);
     let told: Vec<Told> = feeders.into_iter().map(|feeder| feeder.join().unwrap()).collect();
     let load = started.elapsed();
     let mut samples = 0;
     for (number, told) in told.iter().enumerate() {
         let batches = told.acknowledged.len();
-        assert!(batches as u64 > 2 * KILLS, "{batches} batches acknowledged: that is no load");
+        assert!(batches as u64 >= 2 * KILLS, "{batches} batches acknowledged: that is no load");
         samples += check(&server, number, told);
     }
     starts.sort_unstable();
@@ -81,15 +95,22 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }
 
-/// Sends numbered batches until told to stop, and after each crash again what was not acknowledged.
-fn feed(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> Told {
+/// Sends numbered batches until told to stop, and after each crash again what was not acknowledged. `count` is called for each
+/// that was.
+fn feed(
+    number: usize,
+    address: SocketAddr,
+    token: &str,
+    stop: &AtomicBool,
+    count: &dyn Fn(),
+) -> Told {
     let agent = TestAgent::new(&format!("crash-{number}"), numbered("crash_counter", SERIES));
     let mut told = Told { sent: Batches::new(), acknowledged: Batches::new() };
     let mut waiting = Batches::new();
     while !stop.load(Ordering::SeqCst) || !waiting.is_empty() {
         match agent.connect(address, Some(token)) {
             // An error is the end of the server, which is what is tried here.
-            Ok(session) => drop(feed_session(session, &mut told, &mut waiting, stop)),
+            Ok(session) => drop(feed_session(session, &mut told, &mut waiting, stop, count)),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
@@ -97,7 +118,13 @@ fn feed(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> T
 }
 
 /// Pushes numbered batches until told to stop, each again until it is answered with success.
-fn push(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> Told {
+fn push(
+    number: usize,
+    address: SocketAddr,
+    token: &str,
+    stop: &AtomicBool,
+    count: &dyn Fn(),
+) -> Told {
     let instance = format!("crash-{number}");
     let mut told = Told { sent: Batches::new(), acknowledged: Batches::new() };
     let mut connection = None;
@@ -114,7 +141,10 @@ fn push(number: usize, address: SocketAddr, token: &str, stop: &AtomicBool) -> T
         let (&at, &batch) = told.sent.last_key_value().expect("one was just sent");
         let values: Vec<f64> = (0..SERIES).map(|series| value(batch, series)).collect();
         match pusher.push("crash_counter", &instance, at, &values) {
-            Some(200..300) => drop(told.acknowledged.insert(at, batch)),
+            Some(200..300) => {
+                told.acknowledged.insert(at, batch);
+                count();
+            }
             // What a server that starts or ends answers is to be sent again.
             Some(503) | None => connection = None,
             Some(other) => panic!("nothing is to be refused here: {other}"),
@@ -136,6 +166,7 @@ fn feed_session(
     told: &mut Told,
     waiting: &mut Batches,
     stop: &AtomicBool,
+    count: &dyn Fn(),
 ) -> Option<()> {
     let mut under_way = BTreeMap::new();
     for (&at, &batch) in &*waiting {
@@ -162,6 +193,7 @@ fn feed_session(
                     let at = under_way.remove(&sequence).expect("it was sent");
                     let batch = waiting.remove(&at).expect("it was waiting");
                     told.acknowledged.insert(at, batch);
+                    count();
                 }
             }
             Verdict::Refused(_, reason) => panic!("nothing is to be refused here: {reason:?}"),
@@ -185,7 +217,7 @@ fn check(server: &Server, number: usize, told: &Told) -> usize {
         let numbers: Vec<String> =
             (first..first + SERIES_A_QUERY).map(|series| series.to_string()).collect();
         let selector = format!(
-            "crash_counter{{instance=\"crash-{number}\",n=~\"{}\"}}[30m]",
+            "crash_counter{{instance=\"crash-{number}\",n=~\"{}\"}}[2h]",
             numbers.join("|")
         );
         let stored = server.samples(&selector);

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+
+use crate::server::PATIENCE;
 
 /// An answer.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(crate) fn request(
     body: &str,
 ) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").expect("a string takes all");

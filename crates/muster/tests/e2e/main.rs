@@ -19,6 +19,7 @@ mod crash;
 mod first_run;
 mod fleet;
 mod full_disk;
+mod people;
 mod prometheus_api;
 mod push;
 mod slow_reader;

@@ -175,8 +175,10 @@ fn what_is_wrong_is_told_as_prometheus_tells_it() {
     assert_eq!(data["stats"]["samples"]["totalQueryableSamples"], count);
     assert_eq!(success(&query("query=-1/0&time=1.5"))["result"], json!([1.5, "-Inf"]));
     assert_eq!(success(&query("query=1e21"))["result"][1], "1e+21");
-    let old = success(&query("query=up&lookback_delta=0.001"));
-    assert_eq!(old["result"], json!([]), "nothing is as young as a millisecond");
+    wait_for("a moment at which nothing is as young as a millisecond", || {
+        let young = success(&query("query=up&lookback_delta=0.001"));
+        (young["result"] == json!([])).then_some(())
+    });
     assert_eq!(get(fixture.server.address, "/api/v1/query?query=1", "x").status, 401);
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+
+use crate::server::PATIENCE;
 
 /// A connection that stays open.
 pub(crate) struct Pusher {
@@ -12,8 +13,8 @@ pub(crate) struct Pusher {
 
 impl Pusher {
     pub(crate) fn connect(address: SocketAddr, token: &str) -> Option<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         Some(Self { stream: BufReader::new(stream), token: token.into() })
     }

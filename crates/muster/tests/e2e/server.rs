@@ -45,10 +45,22 @@ pub(crate) fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// A port that was free a moment ago, on loopback.
+/// A port that was free a moment ago, on loopback, and stays so: the system gives those from 32768 on to whoever does not care.
 pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("a listener has an address")
+    let first = 10_000 + u16::try_from(std::process::id() % 10_000).expect("it is below 10,000");
+    let listener = (first..32_768).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    listener.and_then(|listener| listener.local_addr().ok()).expect("loopback has free ports")
+}
+
+/// `muster COMMAND` with its data in `data_dir`, on the address `listen`.
+pub(crate) fn command_of(command: &str, data_dir: &Path, listen: &str, more: &[&str]) -> Command {
+    let mut process = Command::new(binary());
+    process
+        .arg(command)
+        .args(["--data-dir", &data_dir.display().to_string(), "--listen", listen])
+        .args(more)
+        .env_remove("MUSTER_LOG");
+    process
 }
 
 /// A running `muster up` or `muster server`; killed when dropped.
@@ -64,10 +76,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `muster COMMAND` on `listen` and waits until it says where its page is.
     pub(crate) fn start(command: &str, data_dir: &Path, listen: &str, more: &[&str]) -> Self {
-        let mut child = Command::new(binary())
-            .arg(command)
-            .args(["--data-dir", &data_dir.display().to_string(), "--listen", listen])
-            .args(more)
+        let mut command = command_of(command, data_dir, listen, more);
+        let mut child = command
             .env("MUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,7 +1,6 @@
 //! An agent made of the protocol's state machine and a blocking WebSocket, so that a test decides what is sent.
 
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use muster_series::Labels;
@@ -9,6 +8,8 @@ use muster_wire::{
     AgentEvent, AgentHello, AgentSession, CONNECT_PATH, Group, OsFacts, RefuseReason, RejectCode,
 };
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client, stream::MaybeTlsStream};
+
+use crate::server::PATIENCE;
 
 /// The agent's lasting part: a key, a name and the series it knows.
 pub(crate) struct TestAgent {
@@ -146,8 +147,8 @@ pub(crate) fn exchange(address: SocketAddr, frame: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn web_socket(address: SocketAddr) -> Option<WebSocket<MaybeTlsStream<TcpStream>>> {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_nodelay(true).ok()?;
     let url = format!("ws://{address}{CONNECT_PATH}");
     client(url, MaybeTlsStream::Plain(stream)).ok().map(|(socket, _)| socket)

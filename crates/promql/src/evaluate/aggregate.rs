@@ -20,7 +20,7 @@ pub(super) fn fold(
 ) -> Result<Vec<StepSeries>, EvaluateError> {
     let by = &aggregate.grouping;
     let sink = || FoldSink { fold, index: GroupIndex::new(by), groups: Vec::new() };
-    let folded = evaluator.stream(&aggregate.operand, steps, sink)?;
+    let folded = evaluator.stream_into_groups(&aggregate.operand, steps, by, sink)?;
     let mut results: Vec<StepSeries> = folded
         .groups
         .into_iter()

@@ -40,7 +40,7 @@ use self::select::SharedLoads;
 use self::tally::Tally;
 use crate::functions;
 use crate::options::Options;
-use crate::plan::{Aggregation, BinaryOp, Call, Node};
+use crate::plan::{Aggregation, BinaryOp, Call, Node, Projection};
 use crate::query::Query;
 use crate::source::SeriesSource;
 use crate::value::{Evaluated, Value};
@@ -135,6 +135,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) budget: Budget<'a>,
     pub(crate) notes: Notes<'a>,
     shared: SharedLoads,
+    /// While series go straight into groups: the labels that the groups are told by.
+    groups_by: Option<Vec<String>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -152,6 +154,7 @@ impl<'a> Evaluator<'a> {
             budget: Budget::new(options.max_samples, options.cancelled.as_deref(), tally),
             notes: Notes::new(query.text()),
             shared: SharedLoads::default(),
+            groups_by: None,
         };
         evaluator.find_shared(query.root());
         evaluator
@@ -169,7 +172,9 @@ impl<'a> Evaluator<'a> {
         steps: &Steps,
     ) -> Result<Operand, EvaluateError> {
         let held_before = self.budget.held();
+        let groups_by = self.groups_by.take();
         let operand = self.evaluate_node(node, steps)?;
+        self.groups_by = groups_by;
         self.budget.settle(held_before + operand.samples());
         self.budget.charge(0)?;
         Ok(operand)
@@ -244,6 +249,20 @@ impl<'a> Evaluator<'a> {
     ) -> Result<S, EvaluateError> {
         let pipeline = self.pipeline(node, steps)?;
         pipeline.run(self.options.threads, &self.budget, &mut self.notes, sink)
+    }
+
+    /// As [`Self::stream`], into a sink that looks at the labels of these groups only.
+    pub(crate) fn stream_into_groups<S: Sink>(
+        &mut self,
+        node: &Node,
+        steps: &Steps,
+        groups: &Projection,
+        sink: impl Fn() -> S,
+    ) -> Result<S, EvaluateError> {
+        self.groups_by = groups.only.then(|| groups.names.clone());
+        let pipeline = self.pipeline(node, steps);
+        self.groups_by = None;
+        pipeline?.run(self.options.threads, &self.budget, &mut self.notes, sink)
     }
 
     /// As [`Self::stream`], of a function of the range vector among the arguments of a call.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use muster_series::{Matcher, SeriesColumns, TimeRange};
+use muster_series::{METRIC_NAME, Matcher, SeriesColumns, TimeRange};
 
 use super::pipeline::Input;
 use super::{EvaluateError, Evaluator, Steps};
@@ -94,11 +94,13 @@ impl<'a> Evaluator<'a> {
             return Ok(Input::Steps(Vec::new()));
         };
         let range = range_of((first, last), span_ms);
+        let labels = self.labels_wanted(function);
         let mut hints = SelectHints {
             step_ms: if let [first, second, ..] = times { second - first } else { 0 },
             window_ms: span_ms,
             function,
             newest_only: function.is_none() && first == last,
+            labels: labels.as_deref(),
             parts: self.options.threads.max(1),
         };
         let key = (!self.shared.loaded.is_empty())
@@ -113,18 +115,27 @@ impl<'a> Evaluator<'a> {
         if let Some(Some(columns)) = self.shared.loaded.get(&key) {
             return Ok(Input::Shared(Arc::clone(columns)));
         }
-        // Other places of the query may look at more than the newest samples.
-        hints.newest_only = false;
+        // Other places of the query may look at more than the newest samples, and at other labels.
+        (hints.newest_only, hints.labels) = (false, None);
         let columns = Arc::new(self.load_all(&selector.matchers, range, &hints)?);
         self.shared.loaded.insert(key, Some(Arc::clone(&columns)));
         Ok(Input::Shared(columns))
+    }
+
+    /// The labels that are looked at: those of the groups, and the metric's name, which a remark on a function may tell.
+    fn labels_wanted(&self, function: Option<&str>) -> Option<Vec<String>> {
+        let mut names = self.groups_by.clone()?;
+        if function.is_some() && !names.iter().any(|name| name == METRIC_NAME) {
+            names.push(METRIC_NAME.to_owned());
+        }
+        Some(names)
     }
 
     fn load_all(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
-        hints: &SelectHints,
+        hints: &SelectHints<'_>,
     ) -> Result<Vec<SeriesColumns>, EvaluateError> {
         let Selected { parts, held_samples } = self.source.select_parts(matchers, range, hints)?;
         self.budget.keep(held_samples)?;

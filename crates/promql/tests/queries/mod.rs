@@ -1,4 +1,26 @@
-//! Random queries that are valid by their types, from a seed.
+//! Random queries that are valid by their types, from a seed; and how series in memory are selected for them.
+
+use muster_series::{Matcher, SeriesColumns, TimeRange};
+
+/// The series that fit, with their samples of a range.
+pub(crate) fn select(
+    all: &[SeriesColumns],
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Vec<SeriesColumns> {
+    let fits = |one: &&SeriesColumns| {
+        matchers.iter().all(|m| m.matches(one.labels.get(m.name()).unwrap_or("")))
+    };
+    let cut = |one: &SeriesColumns| {
+        let mut columns = SeriesColumns::new(one.labels.clone());
+        for sample in one.samples().filter(|sample| range.contains(sample.timestamp_ms)) {
+            columns.timestamps.push(sample.timestamp_ms);
+            columns.values.push(sample.value);
+        }
+        columns
+    };
+    all.iter().filter(fits).map(cut).collect()
+}
 
 /// Functions of a range vector, and what stands before and after it among the arguments.
 pub(crate) const RANGE_FUNCTIONS: &[(&str, &str, &str)] = &[

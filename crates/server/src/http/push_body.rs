@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(other.unwrap().body.len(), MAX_BODY);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_silent_sender_is_not_waited_for() {
         let push = Push::default();
         for sent in [0, 10] {

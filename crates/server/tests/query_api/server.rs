@@ -24,10 +24,12 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let config = ServerConfig {
             data_dir: dir.path().join("data"),
+            database: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            oidc: None,
             admin_password: Some(PASSWORD.into()),
             database: None,
             oidc: None,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use futures_util::{SinkExt, StreamExt};
@@ -31,7 +32,8 @@ pub(crate) type Stored = HashMap<(String, Labels, i64), Vec<f64>>;
 pub(crate) struct State {
     pub(crate) stored: Stored,
     pub(crate) keys: HashSet<[u8; 32]>,
-    pub(crate) pings: u64,
+    /// When it was pinged.
+    pub(crate) pings: Vec<Instant>,
     batches: u64,
 }
 
@@ -63,7 +65,9 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
     let mut series: HashMap<u32, Labels> = HashMap::new();
     while let Some(Ok(message)) = socket.next().await {
         let Message::Binary(frame) = message else {
-            state.lock().unwrap().pings += u64::from(message.is_ping());
+            if message.is_ping() {
+                state.lock().unwrap().pings.push(Instant::now());
+            }
             continue;
         };
         match session.handle_frame(&frame, 0).unwrap() {

@@ -10,7 +10,7 @@ use muster_series::{Labels, TimeRange};
 
 use super::page::PageCache;
 use super::shapes::{HOST, Shape, values};
-use super::{Block, BlockWriter, PARTITION_MS};
+use super::{Block, BlockWriter, PARTITION_MS, Recent};
 use crate::codec::column::{Effort, ValueEncoder, read_values};
 use crate::{Db, Options, SeriesId, SeriesSample, WriteBatch};
 
@@ -224,7 +224,8 @@ fn measure_reading(block: &Block, len: usize) {
             let (started, mut samples) = (Stopwatch::start(), 0);
             for number in 0..series {
                 let at = block.series(number, &cache).unwrap();
-                samples += block.columns(&at, range, &cache).unwrap().times.len();
+                samples +=
+                    block.columns(&at, range, &cache, &mut Recent::default()).unwrap().times.len();
             }
             let ns = started.ns();
             println!(
@@ -238,7 +239,7 @@ fn measure_reading(block: &Block, len: usize) {
     for number in (0..series).step_by(97) {
         let cache = PageCache::new(1 << 20);
         let at = block.series(number, &cache).unwrap();
-        block.columns(&at, hour, &cache).unwrap();
+        block.columns(&at, hour, &cache, &mut Recent::default()).unwrap();
     }
     let reads = f64::from(series.div_ceil(97));
     println!("  one series alone: {:.0} us", started.ns() / 1e3 / reads);

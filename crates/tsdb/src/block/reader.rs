@@ -50,7 +50,7 @@ fn read_trailer(bytes: [u8; TRAILER_LEN]) -> Result<(PageRef, u32), Malformed> {
 /// A block open for reading.
 pub(crate) struct Block {
     /// Not the same for any two blocks of this process; names its pages in the cache.
-    number: u64,
+    pub(super) number: u64,
     pub(crate) meta: BlockMeta,
     pub(crate) path: PathBuf,
     file: Box<dyn ReadFile>,
@@ -70,6 +70,22 @@ struct IndexPages {
 pub(crate) struct SeriesAt {
     pub(super) page: Arc<SeriesPage>,
     pub(super) at: usize,
+}
+
+/// Series of a block that stand together.
+#[derive(Clone)]
+pub(crate) struct SeriesGroup {
+    /// The number of the first.
+    first: u32,
+    page: Arc<SeriesPage>,
+}
+
+impl SeriesGroup {
+    /// The series with this number, if it is one of these.
+    pub(crate) fn get(&self, number: u32) -> Option<SeriesAt> {
+        let at = number.checked_sub(self.first)? as usize;
+        (at < self.page.len()).then(|| SeriesAt { page: Arc::clone(&self.page), at })
+    }
 }
 
 impl Block {
@@ -160,6 +176,18 @@ impl Block {
 
     /// The series with this number, below the count of series in the block; numbers rise with the label sets.
     pub(crate) fn series(&self, number: u32, cache: &PageCache) -> Result<SeriesAt, TsdbError> {
+        let group = self.series_group(number, cache)?;
+        group
+            .get(number)
+            .ok_or_else(|| self.corrupt(0, "the index names a series that is not there"))
+    }
+
+    /// The series that stand with this one.
+    pub(crate) fn series_group(
+        &self,
+        number: u32,
+        cache: &PageCache,
+    ) -> Result<SeriesGroup, TsdbError> {
         let pages = &self.index.series;
         let after = pages.partition_point(|(first, _)| *first <= number);
         let &(first, at) = after
@@ -169,11 +197,10 @@ impl Block {
         let CachedPage::Series(page) = self.cached(at, PageKind::Series, cache)? else {
             return Err(self.corrupt(at.offset, "a page is not of the kind that it should be"));
         };
-        let place = (number - first) as usize;
-        if place >= page.len() {
+        if (number - first) as usize >= page.len() {
             return Err(self.corrupt(at.offset, "the index names a series that is not there"));
         }
-        Ok(SeriesAt { page, at: place })
+        Ok(SeriesGroup { first, page })
     }
 
     /// The label set of a series.
@@ -343,7 +370,7 @@ impl LabelIndex for BlockIndex<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::BlockWriter;
+    use crate::block::{BlockWriter, Recent};
     use crate::codec::column::Effort;
     use crate::index::resolve::resolve;
     use muster_environment::MemoryDisk;
@@ -386,7 +413,7 @@ mod tests {
         for number in found {
             let series = block.series(number, &cache).unwrap();
             assert_eq!(block.labels(&series).unwrap(), labels(number));
-            let read = block.columns(&series, range, &cache).unwrap();
+            let read = block.columns(&series, range, &cache, &mut Recent::default()).unwrap();
             assert_eq!(read.samples(), samples(number)[239..=241]);
         }
     }
@@ -404,7 +431,8 @@ mod tests {
             let host = format!("web-{number:04}");
             let found = resolve(&block.index(&cache), &[Matcher::equal("host", &host)]).unwrap();
             let series = block.series(found.min().unwrap(), &cache).unwrap();
-            let read = block.columns(&series, TimeRange::ALL, &cache).unwrap();
+            let read =
+                block.columns(&series, TimeRange::ALL, &cache, &mut Recent::default()).unwrap();
             assert_eq!(read.samples(), golden_samples(number));
         }
     }
@@ -489,7 +517,8 @@ mod tests {
                     continue;
                 };
                 assert_eq!(block.labels(&series).unwrap(), labels(number));
-                let read = block.columns(&series, TimeRange::ALL, &cache).unwrap();
+                let read =
+                    block.columns(&series, TimeRange::ALL, &cache, &mut Recent::default()).unwrap();
                 assert!(read.samples() == samples(number) || read.damaged_chunks > 0, "byte {at}");
             }
         }

@@ -1,6 +1,7 @@
 //! A page of series: their labels, and where their chunks are (docs/format/index.md, "Series page").
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 
 use muster_series::{Labels, TimeRange};
 
@@ -54,6 +55,8 @@ pub(super) struct SeriesPage {
     chunks: Vec<ChunkRef>,
     /// Where in `pairs` and in `chunks` each series ends.
     ends: Vec<(u32, u32)>,
+    /// What is remembered of the registry's number of each series (`block/known.rs`); empty in a page that is being written.
+    pub(super) known: Box<[AtomicU64]>,
 }
 
 impl SeriesPage {
@@ -73,7 +76,7 @@ impl SeriesPage {
             + self.columns.len() * size_of::<ColumnsRef>()
             + self.timelines.len() * size_of::<Timeline>()
             + self.chunks.len() * size_of::<ChunkRef>()
-            + self.ends.len() * 8
+            + self.ends.len() * 16
     }
 
     fn start(&self, at: usize) -> (u32, u32) {
@@ -88,9 +91,16 @@ impl SeriesPage {
 
     /// The label set of the series at a place below [`SeriesPage::len`].
     pub(super) fn labels(&self, at: usize) -> Result<Labels, Malformed> {
+        Labels::from_sorted(self.label_pairs(at)).ok_or(Malformed)
+    }
+
+    /// Name and value of each label of that series.
+    pub(super) fn label_pairs(
+        &self,
+        at: usize,
+    ) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         let pairs = &self.pairs[self.start(at).0 as usize..self.ends[at].0 as usize];
-        Labels::from_pairs(pairs.iter().map(|&(name, value)| (self.text(name), self.text(value))))
-            .map_err(|_| Malformed)
+        pairs.iter().map(|&(name, value)| (self.text(name), self.text(value)))
     }
 
     /// The chunks of the series at a place below [`SeriesPage::len`], oldest first.
@@ -215,6 +225,7 @@ impl SeriesPage {
             let values = expected.read_place(&mut reader)?;
             page.chunks.push(ChunkRef { timeline, values });
         }
+        page.known = (0..page.len()).map(|_| AtomicU64::new(0)).collect();
         if reader.is_empty() { Ok(page) } else { Err(Malformed) }
     }
 

@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 
 use super::Shared;
 use super::open::{self, OpenReport};
-use super::query::SelectLimits;
 use super::queue::Pending;
+use super::reader::SeriesReader;
+use super::select::{SelectHints, SelectLimits};
 use super::snapshot::SnapshotReport;
 use super::stats::Stats;
 use crate::index::registry::RegistryLimits;
@@ -133,7 +134,8 @@ impl Db {
         range: TimeRange,
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
-        self.inner.shared.select(matchers, range, false, limits)
+        let hints = SelectHints::default();
+        super::reader::read_all(&self.inner.shared, matchers, range, hints, limits)
     }
 
     /// As [`Db::select`], but of each series only the newest sample in the range: all that an instant query needs.
@@ -143,7 +145,21 @@ impl Db {
         range: TimeRange,
         limits: &SelectLimits,
     ) -> Result<Vec<SeriesColumns>, TsdbError> {
-        self.inner.shared.select(matchers, range, true, limits)
+        let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+        super::reader::read_all(&self.inner.shared, matchers, range, hints, limits)
+    }
+
+    /// As [`Db::select`], each series read only when its turn comes, in up to as many parts as the hints ask for, which
+    /// threads may read at the same time. All show the store as it is now. Equal selections of equal contents come in
+    /// equal parts; the limit on samples holds for each series.
+    pub fn select_parts(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        hints: SelectHints,
+        limits: &SelectLimits,
+    ) -> Result<Vec<SeriesReader>, TsdbError> {
+        SeriesReader::parts(&self.inner.shared, matchers, range, hints, limits)
     }
 
     /// The label sets, sorted, of the series that pass one of the sets of matchers (all, if there is no set) and were

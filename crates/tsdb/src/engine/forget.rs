@@ -2,15 +2,18 @@
 //!
 //! What is forgotten are names and numbers in memory; samples stay in their blocks. Maintenance takes one page of series at a
 //! time, so that nobody waits for long. No number is forgotten that a batch under way names: the writer's thread holds
-//! [`Forgetting::keep_all`] from looking at a batch until its samples are in the head, and a series in a head is kept.
+//! [`Forgetting::keep_all`] from looking at a batch until its samples are in the head, and a series in a head is kept, also in
+//! one that became a block meanwhile and is still read by a query, which asks for the names last.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Shared;
 use crate::TsdbError;
+use crate::head::Head;
 use crate::plan::plan_forgetting;
 
 /// All pages are looked at so many times in the time that a series has to be idle.
@@ -24,12 +27,25 @@ const GATHER_AT_ONCE: usize = 10_000;
 pub(super) struct Forgetting {
     commits: Mutex<()>,
     looked_ms: AtomicI64,
+    /// Heads that are blocks by now; a query that began before may still read one.
+    left_heads: Mutex<Vec<Weak<Head>>>,
 }
 
 impl Forgetting {
     /// While this is held no series is forgotten.
     pub(super) fn keep_all(&self) -> MutexGuard<'_, ()> {
         self.commits.lock()
+    }
+
+    /// Notes that a head leaves the view; called before it does.
+    pub(super) fn leave(&self, head: &Arc<Head>) {
+        let mut heads = self.left_heads.lock();
+        heads.retain(|left| left.strong_count() > 0);
+        heads.push(Arc::downgrade(head));
+    }
+
+    fn left_heads(&self) -> Vec<Arc<Head>> {
+        self.left_heads.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -79,9 +95,12 @@ impl Shared {
             return Some(0);
         }
         let _commits = self.forgetting.commits.try_lock_for(WAIT_FOR_COMMIT)?;
-        let view = self.view.load();
-        let in_head = |id: u32| view.heads().any(|head| head.series_range(id).is_some());
         let mut registry = self.registry.write();
+        // Whoever took a view before this lock has heads of this view or such that left it before.
+        let view = self.view.load();
+        let left = self.forgetting.left_heads();
+        let heads = || view.heads().chain(left.iter().map(|head| &**head));
+        let in_head = |id: u32| heads().any(|head| head.series_range(id).is_some());
         let forgotten =
             plan_forgetting(registry.seen_of_page(page), in_head, now_s, forget_after_s);
         if forgotten.is_empty() {

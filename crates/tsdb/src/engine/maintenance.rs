@@ -4,6 +4,7 @@
 //! are old files removed. A failure leaves things as they were, and the next round tries again.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,19 +41,24 @@ impl Shared {
                 }
                 *woken = false;
             }
-            let done = match self.maintain() {
-                Err(TsdbError::Closed) => Err(TsdbError::Closed),
-                // What fails in one place must not keep damage in another from being found.
-                maintained => maintained.and(self.scrub()),
+            // Each change is made in one step, so a round that breaks off leaves what the next can go on from.
+            let failure = match catch_unwind(AssertUnwindSafe(|| self.round())) {
+                Ok(Ok(()) | Err(TsdbError::Closed)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "a defect of Muster, told above".to_owned(),
             };
-            match done {
-                Ok(()) | Err(TsdbError::Closed) => {}
-                Err(error) => {
-                    self.counters.maintenance_failures.add(1);
-                    tracing::error!(%error, "maintenance of the store failed and is tried again");
-                    self.pause();
-                }
-            }
+            self.counters.maintenance_failures.add(1);
+            tracing::error!(error = failure, "maintenance of the store failed and is tried again");
+            self.pause();
+        }
+    }
+
+    /// All that is due, then a look at a block whose turn it is.
+    fn round(&self) -> Result<(), TsdbError> {
+        match self.maintain() {
+            Err(TsdbError::Closed) => Err(TsdbError::Closed),
+            // What fails in one place must not keep damage in another from being found.
+            maintained => maintained.and(self.scrub()),
         }
     }
 
@@ -251,6 +257,9 @@ impl Shared {
         next.store(&*self.disk, &self.folders.root)?;
         let head_is_written = next.next_head != manifest.next_head;
         **manifest = next;
+        if let (true, Some(cut)) = (head_is_written, &self.view.load().cut) {
+            self.forgetting.leave(&cut.head);
+        }
         self.view.rcu(|view| {
             let mut view = View::clone(view);
             view.blocks.retain(|block| !is_gone(&block.meta));

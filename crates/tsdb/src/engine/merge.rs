@@ -9,7 +9,9 @@ use parking_lot::MutexGuard;
 use super::Shared;
 use super::tombstones::{Deleted, RETRY_MS};
 use crate::TsdbError;
-use crate::block::{Block, BlockMeta, BlockWriter, Chunk, ColumnsRead, PageCache, SeriesAt};
+use crate::block::{
+    Block, BlockMeta, BlockWriter, Chunk, ColumnsRead, PageCache, Recent, SeriesAt,
+};
 use crate::codec::column::Effort;
 use crate::head::sort_last_wins;
 use crate::manifest::Manifest;
@@ -169,6 +171,7 @@ impl Shared {
         damaged: &mut [bool],
     ) -> Result<(), TsdbError> {
         let cache = PageCache::new(CACHE_BYTES);
+        let mut recent = Recent::default();
         // A deletion waits for the manifest, so there is none while this runs.
         let tombstones = manifest.tombstones.clone();
         let told = |block: &Arc<Block>, error: TsdbError| {
@@ -193,7 +196,12 @@ impl Shared {
             let with_labels: Vec<usize> = (0..inputs.len())
                 .filter(|&at| inputs[at].current.as_ref().is_some_and(|own| own.0 == labels))
                 .collect();
-            let mut series = MergedSeries { cache: &cache, chunks: Vec::new(), damaged_chunks: 0 };
+            let mut series = MergedSeries {
+                cache: &cache,
+                recent: &mut recent,
+                chunks: Vec::new(),
+                damaged_chunks: 0,
+            };
             let sources: Vec<Source<'_>> =
                 with_labels.iter().filter_map(|&at| inputs[at].source(at)).collect();
             let is_whole = sources.iter().all(|source| !source.deleted.concerns(source.number));
@@ -223,6 +231,7 @@ fn follow_one_another(sources: &[Source<'_>]) -> bool {
 /// One series while its chunks in several blocks become one list.
 struct MergedSeries<'a> {
     cache: &'a PageCache,
+    recent: &'a mut Recent,
     chunks: Vec<Chunk>,
     damaged_chunks: u64,
 }
@@ -239,7 +248,8 @@ impl MergedSeries<'_> {
             for (at, chunk) in source.series.chunks().enumerate() {
                 let (block, len) = (source.block, short.times.len());
                 let done = if chunk.len < COPIED_LEN {
-                    block.read_chunk(source.series, at, TimeRange::ALL, self.cache, &mut short)
+                    let (cache, recent) = (self.cache, &mut *self.recent);
+                    block.read_chunk(source.series, at, TimeRange::ALL, cache, recent, &mut short)
                 } else {
                     self.end_short(&mut short);
                     block
@@ -281,7 +291,8 @@ impl MergedSeries<'_> {
     ) -> Result<(), TsdbError> {
         let mut merged = ColumnsRead::default();
         for source in sources {
-            let mut read = source.block.columns(source.series, TimeRange::ALL, self.cache)?;
+            let (cache, recent) = (self.cache, &mut *self.recent);
+            let mut read = source.block.columns(source.series, TimeRange::ALL, cache, recent)?;
             source.deleted.take_out(source.number, &mut read);
             damaged[source.input] |= read.damaged_chunks > 0;
             self.damaged_chunks += read.damaged_chunks;
@@ -292,7 +303,8 @@ impl MergedSeries<'_> {
     }
 }
 
-fn append_newer_columns(merged: &mut ColumnsRead, newer: ColumnsRead) {
+/// Adds samples that were written after those that are there; of two at one time the added one holds.
+pub(super) fn append_newer_columns(merged: &mut ColumnsRead, newer: ColumnsRead) {
     let overlaps = merged.times.last().zip(newer.times.first()).is_some_and(|(a, b)| b <= a);
     if overlaps {
         let samples = |columns: &mut ColumnsRead| -> Vec<(i64, f64)> {
@@ -309,8 +321,7 @@ fn append_newer_columns(merged: &mut ColumnsRead, newer: ColumnsRead) {
     }
 }
 
-/// Adds samples that were written after those that are there; of two at one time the added one holds.
-pub(super) fn append_newer(samples: &mut Vec<(i64, f64)>, newer: Vec<(i64, f64)>) {
+fn append_newer(samples: &mut Vec<(i64, f64)>, newer: Vec<(i64, f64)>) {
     if samples.is_empty() {
         *samples = newer;
         return;

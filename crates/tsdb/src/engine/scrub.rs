@@ -56,7 +56,6 @@ impl Shared {
             self.check_stopping()?;
             if self.view.load().cut.is_some() { self.maintain() } else { Ok(()) }
         });
-        self.counters.scrubbed.add(1);
         let name = block.meta.file_name();
         let done = match read {
             Err(error @ TsdbError::Corrupt { .. }) => {
@@ -66,6 +65,8 @@ impl Shared {
             }
             other => other,
         };
+        // Counted last, so that whoever sees a block counted also sees what was found in it.
+        self.counters.scrubbed.add(1);
         if done.is_err() {
             // Its turn comes again before that of others.
             self.scrub_times.lock().by_name.remove(&name);

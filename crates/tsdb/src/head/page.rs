@@ -182,7 +182,7 @@ impl Page {
 
     /// Writes a series again with its late samples in their places.
     fn merge_late(&mut self, at: usize) {
-        let samples = self.samples(at, TimeRange::ALL);
+        let samples = self.select(at, TimeRange::ALL);
         let series = &mut self.series[at];
         self.late_samples -= std::mem::take(&mut self.late[series.late as usize - 1]).samples.len();
         self.store.cells.give_back(series.first_cell);
@@ -204,30 +204,73 @@ impl Page {
 
     /// The samples of a series in the range, in time order; of several at a time the last written.
     pub(super) fn select(&self, at: usize, range: TimeRange) -> Vec<(i64, f64)> {
-        match self.range(at) {
-            Some(own) if own.overlaps(&range) => self.samples(at, range),
-            _ => Vec::new(),
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        self.read(at, range, &mut times, &mut values);
+        times.into_iter().zip(values).collect()
+    }
+
+    /// As [`Page::select`], appended to columns.
+    pub(super) fn read(
+        &self,
+        at: usize,
+        range: TimeRange,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) {
+        if self.range(at).is_none_or(|own| !own.overlaps(&range)) {
+            return;
+        }
+        let late = self.late_of(at).iter().filter(|sample| range.contains(sample.0));
+        let late: Vec<(i64, f64)> = late.copied().collect();
+        let before = times.len();
+        self.read_in_order(at, range, times, values);
+        if !late.is_empty() {
+            let mut samples: Vec<(i64, f64)> =
+                times.drain(before..).zip(values.drain(before..)).chain(late).collect();
+            sort_last_wins(&mut samples);
+            times.extend(samples.iter().map(|sample| sample.0));
+            values.extend(samples.iter().map(|sample| sample.1));
         }
     }
 
-    fn samples(&self, at: usize, range: TimeRange) -> Vec<(i64, f64)> {
+    /// All samples in the range but the late ones.
+    fn read_in_order(
+        &self,
+        at: usize,
+        range: TimeRange,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) {
         let series = &self.series[at];
         let instants = self.lanes[usize::from(series.lane)].instants();
-        let reads_all = range.start_ms <= instants[series.first_tick as usize];
-        let mut samples = Vec::with_capacity(if reads_all { series.count as usize } else { 0 });
-        series.read(self.checkpoint_before(series, range.start_ms), &self.store, |tick, value| {
+        let from = self.checkpoint_before(series, range.start_ms);
+        let ticks = series.tick - from.map_or(series.first_tick, |from| from.tick);
+        let most = (ticks / series.step.max(1) + 1).min(series.count) as usize;
+        times.reserve(most);
+        values.reserve(most);
+        series.read(from, &self.store, |tick, value| {
             let timestamp = instants[tick as usize];
             if timestamp >= range.start_ms && timestamp <= range.end_ms {
-                samples.push((timestamp, value));
+                times.push(timestamp);
+                values.push(value);
             }
             timestamp < range.end_ms
         });
-        let in_order = samples.len();
-        samples.extend(self.late_of(at).iter().filter(|sample| range.contains(sample.0)));
-        if samples.len() > in_order {
-            sort_last_wins(&mut samples);
+    }
+
+    /// The newest sample of a series in the range; nothing is decoded where that is the newest of all.
+    pub(super) fn newest(&self, at: usize, range: TimeRange) -> Option<(i64, f64)> {
+        let own = self.range(at)?;
+        if own.end_ms < range.start_ms || range.end_ms < range.start_ms {
+            return None;
         }
-        samples
+        // A late sample of the newest time was written later.
+        if own.end_ms <= range.end_ms && self.late_range(at).end_ms < own.end_ms {
+            return Some((own.end_ms, f64::from_bits(self.series[at].bits)));
+        }
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        self.read(at, range, &mut times, &mut values);
+        times.pop().zip(values.pop())
     }
 
     /// The newest checkpoint whose samples before it are all older.

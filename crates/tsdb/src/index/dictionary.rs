@@ -72,7 +72,7 @@ impl Dictionary {
         xxh3_64_with_seed(value.as_bytes(), seed ^ (u64::from(name) + 1).rotate_left(32))
     }
 
-    fn find_name(&self, name: &str) -> Option<u32> {
+    pub(super) fn find_name(&self, name: &str) -> Option<u32> {
         let is = |&number: &u32| self.texts.get(self.names[number as usize].text) == name;
         self.names_by_text.find(Self::hash_name(self.seed, name), is).copied()
     }
@@ -166,6 +166,11 @@ impl Dictionary {
     pub(super) fn texts_of(&self, entry: u32) -> (&str, &str) {
         let entry = &self.entries[entry as usize];
         (self.texts.get(self.names[entry.name as usize].text), self.texts.get(entry.value))
+    }
+
+    /// The number of the name of an entry.
+    pub(super) fn name_of(&self, entry: u32) -> u32 {
+        self.entries[entry as usize].name
     }
 
     pub(super) fn holders(&self, entry: u32) -> Holders<'_> {

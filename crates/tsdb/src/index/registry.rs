@@ -59,6 +59,21 @@ impl Registry {
         Some(SeriesId(id))
     }
 
+    /// The number of a label set, given by name, if it is known.
+    pub(crate) fn look_up<'a>(
+        &self,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<u32> {
+        let entries: Option<Vec<u32>> =
+            pairs.map(|(name, value)| self.labels.find(name, value)).collect();
+        self.find(&entries?)
+    }
+
+    /// How many series there have ever been, those that are forgotten included.
+    pub(crate) fn ever_known(&self) -> u32 {
+        self.series.next().unwrap_or(u32::MAX)
+    }
+
     fn find(&self, entries: &[u32]) -> Option<u32> {
         let is = |&id: &u32| self.series.entries(id) == Some(entries);
         self.by_entries.find(hash(entries), is).copied()
@@ -152,6 +167,27 @@ impl Registry {
             Labels::from_sorted(pairs)
         };
         labels.expect("what is registered was checked")
+    }
+
+    /// The numbers of label names, of those that occur, for [`Registry::projected`].
+    pub(crate) fn name_numbers(&self, names: &[String]) -> Vec<u32> {
+        names.iter().filter_map(|name| self.labels.find_name(name)).collect()
+    }
+
+    /// Of the labels of a series those with one of these names, as numbers: equal for equal labels, until a series is forgotten.
+    pub(crate) fn projected<'a>(
+        &'a self,
+        id: u32,
+        names: &'a [u32],
+    ) -> impl Iterator<Item = u32> + 'a {
+        let entries = self.series.entries(id).unwrap_or_default();
+        entries.iter().copied().filter(|&entry| names.contains(&self.labels.name_of(entry)))
+    }
+
+    /// The label set of what [`Registry::projected`] gave.
+    pub(crate) fn labels_of(&self, entries: &[u32]) -> Labels {
+        Labels::from_sorted(entries.iter().map(|&entry| self.labels.texts_of(entry)))
+            .expect("what is registered was checked")
     }
 
     /// What is needed to sort these series by their labels without holding a lock on the registry.

@@ -1,18 +1,16 @@
 //! Series that come and go: what ended is forgotten, what is in use is not, and nothing is lost by it.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use muster_environment::{
-    DirEntry, DirLock, Disk, DiskSpace, LockError, ManualClock, MemoryDisk, ReadFile, WriteFile,
-};
+use muster_environment::{ManualClock, MemoryDisk};
 use muster_series::{Labels, TimeRange};
 use muster_tsdb::{Appended, Db, Options, Refused, SeriesId, WriteBatch};
 
 use crate::harness::{DIR, NOW_MS, append, contents, labels, options, select};
+use crate::hooked_disk::{HookedDisk, Step};
 
 const FORGET_AFTER_MS: i64 = 3 * 3_600_000;
 
@@ -130,93 +128,22 @@ fn short_lived_series_do_not_fill_the_memory() {
     assert!(contents(&store.db).iter().any(|sample| sample.0 == *first.as_ref().unwrap()));
 }
 
-/// A disk on which a write of the log lasts until maintenance had its chance.
-#[derive(Clone)]
-struct SlowLog {
-    inner: MemoryDisk,
-    /// Told when a write of the log begins.
-    begun: mpsc::Sender<()>,
-    is_slow: Arc<AtomicBool>,
-}
-
-struct SlowFile {
-    inner: Box<dyn WriteFile>,
-    disk: SlowLog,
-}
-
-impl WriteFile for SlowFile {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.inner.write_all(bytes)
-    }
-
-    fn sync_data(&mut self) -> io::Result<()> {
-        if self.disk.is_slow.swap(false, Ordering::SeqCst) {
-            self.disk.begun.send(()).unwrap();
-            // Were it not kept from forgetting, maintenance would have forgotten in this time.
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        self.inner.sync_data()
-    }
-}
-
-impl Disk for SlowLog {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        let inner = self.inner.create(path)?;
-        Ok(Box::new(SlowFile { inner, disk: self.clone() }))
-    }
-
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dir_all(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        self.inner.list(dir)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.hard_link(from, to)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.inner.exists(path)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        self.inner.open(path)
-    }
-
-    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
-        self.inner.truncate(path, len)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.sync_dir(dir)
-    }
-
-    fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
-        self.inner.space(dir)
-    }
-
-    fn lock(&self, file: &Path) -> Result<Box<dyn DirLock>, LockError> {
-        self.inner.lock(file)
-    }
-}
-
 #[test]
 fn a_series_is_not_forgotten_while_its_samples_are_on_their_way_to_disk() {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let options = Options { wal_segment_bytes: 1 << 20, forget_after_ms: 0, ..options() };
     let (begun, begins) = mpsc::channel();
     let is_slow = Arc::new(AtomicBool::new(false));
-    let disk = SlowLog { inner: MemoryDisk::new(), begun, is_slow: Arc::clone(&is_slow) };
+    let slow = Arc::clone(&is_slow);
+    // A write of the log lasts until maintenance had its chance.
+    let disk = HookedDisk::new(move |_, step| {
+        if matches!(step, Step::Sync) && slow.swap(false, Ordering::SeqCst) {
+            begun.send(()).unwrap();
+            // Were it not kept from forgetting, maintenance would have forgotten in this time.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Ok(())
+    });
     let (db, _) = Db::open(Path::new(DIR), Arc::new(disk), clock.clone(), options).unwrap();
     let store = Store { db, clock };
     let id = store.db.series(&labels(1)).unwrap();

@@ -10,6 +10,8 @@ use muster_tsdb::{Appended, Db, OpenReport, Options, SelectLimits, Stats, TsdbEr
 
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 pub(crate) const DIR: &str = "/data";
+/// How long the work in the background may take on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Small segments and no work in the background but what a test asks for.
 pub(crate) fn options() -> Options {
@@ -76,7 +78,7 @@ pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(La
 pub(crate) fn wait_for(db: &Db, wanted: impl Fn(&Stats) -> bool) {
     let started = Instant::now();
     while !wanted(&db.stats()) {
-        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", db.stats());
+        assert!(started.elapsed() < PATIENCE, "{:?}", db.stats());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_environment::{Crash, MemoryDisk};
 use muster_series::{Labels, Matcher, TimeRange, stale_marker};
+use muster_tsdb::SelectLimits;
 use proptest::prelude::*;
 
 use crate::harness::{NOW_MS, append, contents, labels, open, select};
@@ -102,6 +103,16 @@ proptest! {
                 range.contains(*time) && matcher.matches(labels.get("host").unwrap())
             })
             .collect();
+        let mut newest: BTreeMap<Labels, (i64, u64)> = BTreeMap::new();
+        for (labels, time, bits) in &narrowed {
+            newest.insert(labels.clone(), (*time, *bits));
+        }
+        let last = db.select_last(std::slice::from_ref(&matcher), range, &SelectLimits::default()).unwrap();
+        let last: BTreeMap<Labels, (i64, u64)> = last
+            .into_iter()
+            .map(|one| (one.labels, (one.timestamps[0], one.values[0].to_bits())))
+            .collect();
+        prop_assert_eq!(last, newest);
         prop_assert_eq!(select(&db, &[matcher], range), narrowed);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_environment::{Disk, FailingDisk, ManualClock, MemoryDisk};
 use muster_series::{Matcher, TimeRange};
-use muster_tsdb::{Db, OpenReport, TsdbError, copy_store};
+use muster_tsdb::{Db, OpenReport, TsdbError, Unreadable, copy_store};
 
 use crate::harness::{DIR, NOW_MS, append, contents, open, options};
 
@@ -81,9 +81,9 @@ fn a_copy_of_a_store_at_rest_or_at_work_holds_blocks_and_log() {
     let disk = MemoryDisk::new();
     let db = store(&disk);
     let then = contents(&db);
-    let report = copy_store(&disk, Path::new(DIR), Path::new(COPY)).unwrap();
-    assert_eq!((report.blocks, report.samples), (2, 4));
-    assert!(report.segments > 0);
+    let report = copy_store(&disk, Path::new(DIR), Path::new(COPY), Unreadable::Refuse).unwrap();
+    assert_eq!((report.copied.blocks, report.copied.samples), (2, 4));
+    assert!(report.copied.segments > 0 && report.left_out.is_empty());
     check_copy(&disk.crash_image(muster_environment::Crash::LoseUnsynced), &then);
     // Bytes of its own: damage to the one is none of the other's.
     let blocks = disk.list(Path::new("/data/blocks")).unwrap();
@@ -113,7 +113,7 @@ fn a_copy_under_load_has_all_that_was_acknowledged_before() {
         append(&db, NOW_MS + round, &[(5, round as f64)]).unwrap();
         let before = contents(&db);
         let to = format!("/copy/{round}");
-        copy_store(&disk, Path::new(DIR), Path::new(&to)).unwrap();
+        copy_store(&disk, Path::new(DIR), Path::new(&to), Unreadable::Refuse).unwrap();
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let (copy, report) =
             Db::open(Path::new(&to), Arc::new(disk.clone()), clock, options()).unwrap();
@@ -135,25 +135,27 @@ fn a_copy_that_fails_at_any_operation_never_looks_whole() {
     let then = contents(&db);
     db.close().unwrap();
     let disk = FailingDisk::new(memory.clone());
-    copy_store(&disk, Path::new(DIR), Path::new("/other")).unwrap();
+    copy_store(&disk, Path::new(DIR), Path::new("/other"), Unreadable::Refuse).unwrap();
     for n in 1..=disk.operations() {
         let image = memory.crash_image(muster_environment::Crash::KeepUnsynced);
         let disk = FailingDisk::new(image.clone());
         disk.fail_from(n);
-        let copied = copy_store(&disk, Path::new(DIR), Path::new(COPY));
+        let copied = copy_store(&disk, Path::new(DIR), Path::new(COPY), Unreadable::Refuse);
         if copied.is_err() && image.exists(&Path::new(COPY).join("MANIFEST")).unwrap() {
             // Only what comes after the manifest has failed.
             check_copy(&image, &then);
         }
     }
     disk.set_full(true);
-    let error = copy_store(&disk, Path::new(DIR), Path::new("/full")).unwrap_err();
+    let error =
+        copy_store(&disk, Path::new(DIR), Path::new("/full"), Unreadable::Refuse).unwrap_err();
     assert!(matches!(error, TsdbError::DiskFull { .. }), "{error}");
 }
 
 #[test]
 fn a_folder_without_a_store_is_told() {
     let disk = MemoryDisk::new();
-    let error = copy_store(&disk, Path::new("/none"), Path::new(COPY)).unwrap_err();
+    let error =
+        copy_store(&disk, Path::new("/none"), Path::new(COPY), Unreadable::Refuse).unwrap_err();
     assert!(error.to_string().contains("/none/MANIFEST"), "{error}");
 }

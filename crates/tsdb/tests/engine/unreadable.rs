@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_environment::{FailingDisk, ManualClock, MemoryDisk, read_all};
 use muster_series::{Matcher, TimeRange};
-use muster_tsdb::{Db, SelectLimits, TsdbError, inspect};
+use muster_tsdb::{Db, SelectLimits, TsdbError, Unreadable, copy_store, inspect};
 
 use crate::harness::{DIR, NOW_MS, append, contents, open, options, select, try_open, wait_for};
 
@@ -184,4 +184,38 @@ fn a_segment_that_cannot_be_read_to_its_end_is_replayed_so_far_and_kept() {
     assert!(memory.files().contains(&aside) && !memory.files().contains(&segment));
     let (db, report) = try_open(disk).unwrap();
     assert_eq!((report.quarantined, contents(&db).len()), (vec![], 24));
+}
+
+#[test]
+fn a_copy_stops_at_what_cannot_be_read_or_leaves_it_out() {
+    let (memory, disk, block) = store();
+    let wal = Path::new(DIR).join("wal");
+    let segment = memory.files().into_iter().find(|path| path.starts_with(&wal)).unwrap();
+    let len = read_all(&memory, &segment).unwrap().len() as u64;
+    disk.fail_reads(&block, COLUMNS, EIO);
+    let (from, to) = (Path::new(DIR), Path::new("/copy"));
+    let refused = copy_store(&disk, from, to, Unreadable::Refuse).unwrap_err();
+    assert!(refused.to_string().contains("the disk cannot read it"), "{refused}");
+    let without = |disk: &TestDisk, to: &str| {
+        let report = copy_store(disk, from, Path::new(to), Unreadable::LeaveOut).unwrap();
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let (db, opened) =
+            Db::open(Path::new(to), Arc::new(memory.clone()), clock, options()).unwrap();
+        assert_eq!((opened.missing, opened.adopted), (vec![], vec![]));
+        let files: Vec<String> = report.left_out.into_iter().map(|damage| damage.file).collect();
+        (files, report.copied.blocks, contents(&db).len())
+    };
+    let name = |path: &Path| path.strip_prefix(DIR).unwrap().display().to_string();
+    assert_eq!(without(&disk, "/one"), (vec![name(&block)], 1, 15));
+    // Of the log all is there that lies before what cannot be read, in whole pieces of it.
+    disk.let_read();
+    disk.fail_reads(&segment, len - 1..len, EIO);
+    let (files, blocks, samples) = without(&disk, "/two");
+    assert_eq!((files, blocks), (vec![name(&segment)], 2));
+    assert!((20..25).contains(&samples), "{samples}");
+    // What may pass by itself is an error all the same.
+    disk.let_read();
+    disk.fail_reads(&block, WHOLE, EMFILE);
+    let refused = copy_store(&disk, from, Path::new("/three"), Unreadable::LeaveOut).unwrap_err();
+    assert!(matches!(refused, TsdbError::Io { .. }), "{refused}");
 }

@@ -45,7 +45,7 @@ async fn metrics_are_stored_under_prometheus_names_and_deltas_are_told() {
         format!("__name__=target_info host_name=h job=shop 1@{now}"),
         format!("__name__=used_bytes job=shop url_path=/ 1.5@{now}"),
     ];
-    assert_eq!(server.samples("{job=\"shop\"}[1m]").await, expected);
+    assert_eq!(server.samples("{job=\"shop\"}[10m]").await, expected);
 
     let delta = [number(now, 7.0), number(now, 8.0), integer(2, 1), integer(3, 1)].concat();
     let old = number(1_000, 1.0);
@@ -62,7 +62,7 @@ async fn metrics_are_stored_under_prometheus_names_and_deltas_are_told() {
     assert_eq!((body[0], body[3], body[4]), (0x0a, 0x08, 3), "{text}");
     assert!(text.contains("2 delta: ") && text.contains("deltatocumulative"), "{text}");
     assert!(text.contains("1 too_old: "), "{text}");
-    assert_eq!(server.samples("new_bytes[1m]").await.len(), 1);
+    assert_eq!(server.samples("new_bytes[10m]").await.len(), 1);
     server.running.stop().await;
 }
 

@@ -25,13 +25,13 @@ async fn text_is_stored_with_the_labels_of_the_query() {
         format!("__name__=backup_bytes disk=a job=backup 1000@{then}"),
         format!("__name__=backup_bytes disk=b job=backup 2@{now}"),
     ];
-    assert_eq!(server.samples("backup_bytes[1m]").await, expected);
+    assert_eq!(server.samples("backup_bytes[10m]").await, expected);
     let openmetrics = format!("seen 3 {}.5\n# EOF\n", then / 1_000);
     let request = server.post(PATH).bearer_auth(&server.writer).body(openmetrics);
     let request = request.header("content-type", "application/openmetrics-text; version=1.0.0");
     assert_eq!(request.send().await.unwrap().status(), 204);
     let seen = format!("__name__=seen 3@{}", then / 1_000 * 1_000 + 500);
-    assert_eq!(server.samples("seen[1m]").await, [seen]);
+    assert_eq!(server.samples("seen[10m]").await, [seen]);
     server.running.stop().await;
 }
 
@@ -52,7 +52,7 @@ async fn bad_lines_are_told_and_lose_no_good_ones() {
     ] {
         assert!(told.contains(part), "{part} is not in:\n{told}");
     }
-    assert_eq!(server.samples("good[1m]").await.len(), 2);
+    assert_eq!(server.samples("good[10m]").await.len(), 2);
     let path = format!("{PATH}?timestamp=soon");
     let answer = server.post(&path).bearer_auth(&server.writer).body("a 1").send().await.unwrap();
     assert_eq!(answer.status(), 400);

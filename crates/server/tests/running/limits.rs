@@ -1,56 +1,11 @@
 //! A running server against clients that ask for too much, give up, or stay when they should not.
 
-#![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
-
-use std::sync::Arc;
 use std::time::Duration;
 
-use muster_environment::SystemClock;
-use muster_server::{Running, ServerConfig, TlsMode, start};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-const PASSWORD: &str = "a long enough password";
-
-struct Server {
-    running: Running,
-    url: String,
-    client: Client,
-    cookie: String,
-    _dir: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = ServerConfig {
-            data_dir: dir.path().join("data"),
-            database: None,
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tls: TlsMode::Off,
-            retention_ms: 86_400_000,
-            retention_bytes: None,
-            admin_password: Some(PASSWORD.into()),
-            oidc: None,
-        };
-        let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
-        let url = format!("http://{}", running.address());
-        // Another test of this process may have chosen it before.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::new();
-        let session = format!("{url}/api/muster/v1/session");
-        let body = json!({ "user": "admin", "password": PASSWORD });
-        let answer = client.post(session).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        Self { running, url, client, cookie, _dir: dir }
-    }
-
-    fn get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client.get(format!("{}{path}", self.url)).header("cookie", &self.cookie)
-    }
-}
+use crate::server::Server;
 
 #[tokio::test]
 async fn signing_out_ends_the_live_streams() {
@@ -58,18 +13,17 @@ async fn signing_out_ends_the_live_streams() {
     let mut stream = server.get("/api/muster/v1/live/hosts").send().await.unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
     assert!(stream.chunk().await.unwrap().is_some());
-    let session = format!("{}/api/muster/v1/session", server.url);
-    let out = server.client.delete(session).header("cookie", &server.cookie).send().await.unwrap();
+    let out = server.delete("/api/muster/v1/session").send().await.unwrap();
     assert_eq!(out.status(), StatusCode::NO_CONTENT);
     let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("the stream ends");
+    tokio::time::timeout(Duration::from_mins(2), ended).await.expect("the stream ends");
     server.running.stop().await;
 }
 
 #[tokio::test]
 async fn only_so_many_sign_ins_wait() {
     let server = Server::start().await;
-    let session = format!("{}/api/muster/v1/session", server.url);
+    let session = server.url("/api/muster/v1/session");
     // From many addresses, as each may try only a few times.
     let clients = (1..=100).map(|n| {
         let address = std::net::IpAddr::from([127, 0, 1, n]);
@@ -108,8 +62,7 @@ async fn answers_are_json_and_never_brotli() {
     assert!(!answer.headers().contains_key("content-encoding"));
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(answer["data"]["result"][0]["value"][1], "1");
-    let tokens = format!("{}/api/muster/v1/tokens", server.url);
-    let request = server.client.post(tokens).header("cookie", &server.cookie);
+    let request = server.post_as_person("/api/muster/v1/tokens");
     let answer = request.header("content-type", "application/json").body("{").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "bad_request");

@@ -1,10 +1,12 @@
-//! A running server and programs that push to it: what is stored, what is refused, and what they are told.
+//! A running server from outside: programs that push to it, and clients that ask for too much. What is stored, what is
+//! refused, and what they are told.
 
 #![expect(clippy::unwrap_used, reason = "what these tests are set up with is there, or they fail")]
 
 mod encode;
 mod server;
 
+mod limits;
 mod otlp;
 mod permission;
 mod remote_write;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use muster_environment::{Clock as _, SystemClock};
 use muster_server::{Running, ServerConfig, TlsMode, start};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "a long enough password";
 
 pub(crate) struct Server {
     pub(crate) running: Running,
-    pub(crate) client: Client,
+    client: Client,
     pub(crate) writer: String,
     url: String,
     cookie: String,
@@ -39,6 +39,7 @@ impl Server {
         let session = format!("{url}/api/muster/v1/session");
         let body = json!({ "user": "admin", "password": PASSWORD });
         let answer = client.post(session).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let mut server = Self { running, client, writer: String::new(), url, cookie, _dir: dir };
@@ -46,8 +47,26 @@ impl Server {
         server
     }
 
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A request of nobody.
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.url))
+        self.client.post(self.url(path))
+    }
+
+    /// A request of the administrator who has signed in, as the next two.
+    pub(crate) fn post_as_person(&self, path: &str) -> RequestBuilder {
+        self.post(path).header("cookie", &self.cookie)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path)).header("cookie", &self.cookie)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(self.url(path)).header("cookie", &self.cookie)
     }
 
     /// A GET by nobody yet.
@@ -57,28 +76,22 @@ impl Server {
 
     /// A new token's secret and number.
     pub(crate) async fn token(&self, role: &str) -> (String, String) {
-        let request = self.post("/api/muster/v1/tokens").header("cookie", &self.cookie);
+        let request = self.post_as_person("/api/muster/v1/tokens");
         let answer = request.json(&json!({ "name": role, "role": role })).send().await.unwrap();
         let made: Value = answer.json().await.unwrap();
         (made["token"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
     }
 
     pub(crate) async fn revoke(&self, id: &str) {
-        let url = format!("{}/api/muster/v1/tokens/{id}", self.url);
-        let answer = self.client.delete(url).header("cookie", &self.cookie).send().await.unwrap();
+        let answer = self.delete(&format!("/api/muster/v1/tokens/{id}")).send().await.unwrap();
         assert!(answer.status().is_success());
-    }
-
-    async fn get(&self, path: &str) -> Response {
-        let url = format!("{}{path}", self.url);
-        self.client.get(url).header("cookie", &self.cookie).send().await.unwrap()
     }
 
     /// What a range selector gives: `name{labels} value@ms value@ms`, one line a series.
     pub(crate) async fn samples(&self, selector: &str) -> Vec<String> {
         let query: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
-        let answer: Value =
-            self.get(&format!("/api/v1/query?query={query}")).await.json().await.unwrap();
+        let request = self.get(&format!("/api/v1/query?query={query}"));
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
         let series = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
         let line = |one: &Value| {
             let labels = one["metric"].as_object().unwrap().iter();
@@ -106,7 +119,7 @@ impl Server {
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        self.get("/metrics").await.text().await.unwrap()
+        self.get("/metrics").send().await.unwrap().text().await.unwrap()
     }
 
     pub(crate) fn now_ms() -> i64 {

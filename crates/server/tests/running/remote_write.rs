@@ -51,9 +51,9 @@ async fn what_is_written_is_there_whatever_the_version() {
         now - 1_000,
         now - 500
     );
-    assert_eq!(server.samples("up[1m]").await, [expected]);
+    assert_eq!(server.samples("up[10m]").await, [expected]);
     let ended = format!("__name__=ended 7@{}", now - 2_000);
-    assert_eq!(server.samples("ended[1m]").await, [ended]);
+    assert_eq!(server.samples("ended[10m]").await, [ended]);
 
     let again =
         RequestV2::default().series(&up, &[(now - 500, -3.25), (now - 100, 9.0)], &[]).series(
@@ -63,8 +63,8 @@ async fn what_is_written_is_there_whatever_the_version() {
         );
     let answer = write(&server, V2, snappy(&again.encode())).await;
     assert_eq!(verdict(&answer), (204, counts(3, 0, 1)));
-    assert!(server.samples("up[1m]").await[0].ends_with(&format!(" 9@{}", now - 100)));
-    let dots = server.samples("{\"disk.free\"}[1m]").await;
+    assert!(server.samples("up[10m]").await[0].ends_with(&format!(" 9@{}", now - 100)));
+    let dots = server.samples("{\"disk.free\"}[10m]").await;
     assert_eq!(dots, [format!("__name__=disk.free von wo=b +Inf@{now}")]);
 
     let metrics = server.metrics().await;
@@ -112,14 +112,14 @@ async fn what_cannot_be_stored_is_told_and_the_rest_is_stored() {
     ] {
         assert!(told.contains(part), "{part} is not in:\n{told}");
     }
-    let good = server.samples("{__name__=~\"good|times\"}[1m]").await;
+    let good = server.samples("{__name__=~\"good|times\"}[10m]").await;
     let expected = [
         format!("__name__=good a=1 1@{now}"),
         format!("__name__=good a=2 4@{now}"),
         format!("__name__=times 5@{now}"),
     ];
     assert_eq!(good, expected);
-    assert_eq!(server.samples("{job=\"nameless\"}[1m]").await, [] as [&str; 0]);
+    assert_eq!(server.samples("{job=\"nameless\"}[10m]").await, [] as [&str; 0]);
     let metrics = server.metrics().await;
     let refused = "muster_push_refused_total{protocol=\"remote_write_2\",reason=\"bad_labels\"}";
     assert_eq!(Server::metric(&metrics, refused), "4");
@@ -184,6 +184,6 @@ async fn a_large_request_is_stored_whole() {
         let answer = write(&server, V1, body.clone()).await;
         assert_eq!(verdict(&answer), (204, counts(20_000, 0, 0)));
     }
-    assert_eq!(server.samples("large[1m]").await.len(), 20_000);
+    assert_eq!(server.samples("large[10m]").await.len(), 20_000);
     server.running.stop().await;
 }
