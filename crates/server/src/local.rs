@@ -9,7 +9,9 @@ use crate::secrets::{Secret, SecretKind, generate_password, hash_password};
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// There is no such account.
-    #[error("there is no account named {0:?}; the first one is `admin`, and `muster user list` shows all")]
+    #[error(
+        "there is no account named {0:?}; the first one is `admin`, and `muster user list` shows all"
+    )]
     NoAccount(String),
     /// The database refused, or failed.
     #[error("{0}")]

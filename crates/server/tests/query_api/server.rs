@@ -31,8 +31,6 @@ impl Server {
             retention_bytes: None,
             oidc: None,
             admin_password: Some(PASSWORD.into()),
-            database: None,
-            oidc: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());
