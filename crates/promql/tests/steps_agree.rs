@@ -206,9 +206,8 @@ fn compare(a: &[(Labels, i64, f64)], b: &[(Labels, i64, f64)], what: &str) {
     let tolerance = tolerance(what);
     let differs =
         a.iter().zip(b).find(|(a, b)| a.0 != b.0 || a.1 != b.1 || !near(a.2, b.2, tolerance));
-    if a.len() != b.len() || differs.is_some() {
-        panic!("{what}: {} and {} samples, first difference {differs:?}", a.len(), b.len());
-    }
+    let same = a.len() == b.len() && differs.is_none();
+    assert!(same, "{what}: {} and {} samples, first difference {differs:?}", a.len(), b.len());
 }
 
 proptest! {
