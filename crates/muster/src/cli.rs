@@ -246,7 +246,7 @@ pub(crate) enum RulesCommand {
 pub(crate) struct BackupArgs {
     /// The file to make; beside it there must be room for all samples
     pub(crate) file: PathBuf,
-    /// A file with the passphrase, alone on a line [default: MUSTER_BACKUP_PASSPHRASE, else it is asked for]
+    /// A file with the passphrase, alone on a line [default: `MUSTER_BACKUP_PASSPHRASE`, else it is asked for]
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Leave out files that cannot be read, list them in the backup, and end with 3
@@ -266,7 +266,7 @@ pub(crate) struct RestoreArgs {
     /// Only read the backup, check all of it and tell what it holds; --json lists the files
     #[arg(long)]
     pub(crate) check: bool,
-    /// A file with the passphrase, alone on a line [default: MUSTER_BACKUP_PASSPHRASE, else it is asked for]
+    /// A file with the passphrase, alone on a line [default: `MUSTER_BACKUP_PASSPHRASE`, else it is asked for]
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// The data folder to make; if it is there, it must be empty [default: /var/lib/muster as root, else ~/.local/state/muster]

@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_flipped_byte_anywhere_is_told() {
-        let bytes = sealed(&[7; CHUNK + 100]);
+        let bytes = sealed(&vec![7; CHUNK + 100]);
         let places = (0..HEADER_LEN).chain((HEADER_LEN..bytes.len()).step_by(997));
         for at in places.chain([bytes.len() - 1]) {
             let mut flipped = bytes.clone();
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn an_end_that_is_missing_or_not_the_end_is_told() {
         let whole = CHUNK + TAG_LEN;
-        let bytes = sealed(&[7; 3 * CHUNK]);
+        let bytes = sealed(&vec![7; 3 * CHUNK]);
         for len in [HEADER_LEN, HEADER_LEN + whole, HEADER_LEN + 2 * whole, bytes.len() - 1] {
             check_refused(&bytes[..len], "cut short");
         }
