@@ -1,15 +1,18 @@
 //! `muster backup` and `muster restore`.
 
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::BufWriter;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use muster_environment::{Clock as _, RealDisk, SystemClock, replace_private_file};
+use muster_environment::{Clock as _, RealDisk, SystemClock};
 use muster_meta::{DatabaseUrl, Location, copy_database};
 use muster_server::{data_paths, location, move_to_server};
 use muster_tsdb::{Damage, TsdbError, Unreadable, copy_store};
 use serde_json::json;
 
-use crate::backup::{self, Backup, FORMAT, LIST_NAME, LeftOut, SKIP_ADVICE};
+use crate::backup::{self, ArchiveWriter, Backup, Cost, FORMAT, LeftOut, Purpose, SKIP_ADVICE};
 use crate::cli::{BackupArgs, RestoreArgs};
 use crate::place::Place;
 use crate::settings::{database_url, state_dir};
@@ -19,20 +22,17 @@ use crate::table;
 /// A backup was made, and lacks what could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the backup is made and lacks {count} of the files of {}, which cannot be read; {} lists them",
+    "the backup is made and lacks {count} of the files of {}, which cannot be read; muster restore --check {} --json lists them",
     data_dir.display(),
-    list.display()
+    file.display()
 )]
 pub(crate) struct Incomplete {
     count: usize,
     data_dir: PathBuf,
-    list: PathBuf,
+    file: PathBuf,
 }
 
-/// How many faults of a backup are told.
-const FAULTS_TOLD: usize = 5;
-
-/// Copies all that a server keeps, also beside it.
+/// Writes all that a server keeps into one file, also beside it.
 pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     let place = Place::of(&args.place)?;
     let data_dir = place.data_dir.clone();
@@ -42,23 +42,18 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
             data_dir.display()
         );
     }
-    refuse_nested(&args.to, &data_dir)?;
-    backup::make_empty(&args.to)?;
-    let made = match make(&place, &args.to, args.skip_damaged).await {
-        Ok(made) => made,
-        Err(error) => {
-            // Half a backup is only in the way of the next.
-            backup::empty(&args.to);
-            return Err(error.context("no backup was made"));
-        }
-    };
+    let target = Target::of(&args.file, &data_dir)?;
+    let passphrase = backup::passphrase(args.passphrase_file.as_deref(), Purpose::Make)?;
+    let made = make(&place, &target, &passphrase, args.skip_damaged)
+        .await
+        .context("no backup was made")?;
     for LeftOut { path, reason } in &made.left_out {
         tracing::warn!(path, reason, "a file cannot be read and is not in the backup");
     }
-    let to = args.to.display().to_string();
+    let file = args.file.display().to_string();
     if args.json {
         let reply = json!({
-            "to": to,
+            "file": file,
             "muster": made.muster,
             "created": made.created,
             "files": made.files.len(),
@@ -69,8 +64,9 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
         table::print(&format!("{reply:#}\n"));
     } else {
         table::print(&format!(
-            "A backup of {} is in {to}: {} files, {}.\n\
-             To bring it back: muster restore --from {to} --data-dir DIR\n",
+            "A backup of {} is in {file}: {} files, {}, under your passphrase.\n\
+             To check it:      muster restore --check {file}\n\
+             To bring it back: muster restore {file} --data-dir DIR\n",
             data_dir.display(),
             made.files.len(),
             format_size(made.bytes),
@@ -79,13 +75,128 @@ pub(crate) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     if made.left_out.is_empty() {
         return Ok(());
     }
-    let list = args.to.join(LIST_NAME);
-    Err(Incomplete { count: made.left_out.len(), data_dir, list }.into())
+    Err(Incomplete { count: made.left_out.len(), data_dir, file: args.file }.into())
 }
 
-async fn make(place: &Place, to: &Path, skip_damaged: bool) -> anyhow::Result<Backup> {
-    let data_dir = place.data_dir();
+/// Where a backup goes: a new file.
+struct Target {
+    file: PathBuf,
+    folder: PathBuf,
+}
+
+impl Target {
+    fn of(file: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+        let shown = file.display();
+        if file.is_dir() {
+            bail!(
+                "{shown} is a folder; name the file to make in it, such as {shown}/muster.backup"
+            );
+        }
+        if fs::symlink_metadata(file).is_ok() {
+            bail!("the file {shown} is there already; choose another name, or remove it first");
+        }
+        let full = std::path::absolute(file).with_context(|| format!("cannot use {shown}"))?;
+        let folder = full.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("cannot use the folder {}", folder.display()))?;
+        let data_full = data_dir
+            .canonicalize()
+            .with_context(|| format!("cannot use the folder {}", data_dir.display()))?;
+        if folder.starts_with(&data_full) {
+            bail!("{shown} lies within {}; choose a place elsewhere", data_dir.display());
+        }
+        Ok(Self { file: full, folder })
+    }
+}
+
+/// The folder beside a new backup in which it is made; it goes when this is dropped.
+struct Workshop {
+    dir: PathBuf,
+    /// The lock, which also tells a folder that a killed process left from one in use.
+    _lock: File,
+}
+
+impl Workshop {
+    /// Its name is always the same, so what a killed process leaves goes with the next backup.
+    const NAME: &str = ".muster-backup.unfinished";
+
+    fn open(folder: &Path) -> anyhow::Result<Self> {
+        let dir = folder.join(Self::NAME);
+        let failed = || format!("cannot use the folder {}", dir.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(failed)?;
+        let lock = File::open(&dir).with_context(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!("another backup is being made in {}; wait for its end", folder.display())
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
+        }
+        backup::empty(&dir);
+        Ok(Self { dir, _lock: lock })
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            tracing::warn!(path = %self.dir.display(), %error, "a folder of no use could not be removed");
+        }
+    }
+}
+
+/// Makes the copies, moves them into the archive, and gives it its name when all of it is on the disk.
+async fn make(
+    place: &Place,
+    target: &Target,
+    passphrase: &str,
+    skip_damaged: bool,
+) -> anyhow::Result<Backup> {
     let now = jiff::Timestamp::from_millisecond(SystemClock::new().now_ms())?;
+    let workshop = Workshop::open(&target.folder)?;
+    let (copies, unnamed) = (workshop.dir.join("copies"), workshop.dir.join("archive"));
+    backup::make_empty(&copies)?;
+    let (block_samples, left_out) = copy_all(place, &copies, skip_damaged).await?;
+    let writing = || format!("cannot write {}", target.file.display());
+    let output = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unnamed)
+        .with_context(writing)?;
+    let mut archive =
+        ArchiveWriter::new(BufWriter::with_capacity(1 << 20, output), passphrase, Cost::USUAL)?;
+    archive.move_in(&copies)?;
+    let (made, output) = archive.finish(|files| Backup {
+        format: FORMAT,
+        muster: env!("CARGO_PKG_VERSION").to_owned(),
+        created: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        block_samples,
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        files,
+        left_out,
+    })?;
+    let output = output.into_inner().map_err(std::io::IntoInnerError::into_error);
+    output.and_then(|file| file.sync_all()).with_context(writing)?;
+    // A second name is only given where nobody took it meanwhile; the first goes with its folder.
+    fs::hard_link(&unnamed, &target.file)
+        .or_else(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::rename(&unnamed, &target.file),
+        })
+        .and_then(|()| File::open(&target.folder)?.sync_all())
+        .with_context(writing)?;
+    Ok(made)
+}
+
+/// Copies samples, metadata and the rest, each as it is at one moment. Gives the number of samples in blocks, and what could not be read.
+async fn copy_all(
+    place: &Place,
+    to: &Path,
+    skip_damaged: bool,
+) -> anyhow::Result<(u64, Vec<LeftOut>)> {
+    let data_dir = place.data_dir();
     let unreadable = if skip_damaged { Unreadable::LeaveOut } else { Unreadable::Refuse };
     let (metrics, copy) = (data_paths::metrics(data_dir), data_paths::metrics(to));
     let store =
@@ -104,25 +215,12 @@ async fn make(place: &Place, to: &Path, skip_damaged: bool) -> anyhow::Result<Ba
             return Err(error.context(SKIP_ADVICE));
         }
         // Half of it is of no use, and may not be there at all.
-        let _ = std::fs::remove_file(&copy);
+        let _ = fs::remove_file(&copy);
         let path = copy.strip_prefix(to).unwrap_or(&copy).display().to_string();
         left_out.push(LeftOut { path, reason: format!("{error:#}") });
     }
     backup::copy_rest(data_dir, to, skip_damaged.then_some(&mut left_out))?;
-    let files = backup::list_files(to)?;
-    let made = Backup {
-        format: FORMAT,
-        muster: env!("CARGO_PKG_VERSION").to_owned(),
-        created: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        block_samples: store.copied.samples,
-        bytes: files.iter().map(|file| file.bytes).sum(),
-        files,
-        left_out,
-    };
-    let list = serde_json::to_vec_pretty(&made)?;
-    replace_private_file(to, LIST_NAME, &list)
-        .with_context(|| format!("cannot write {LIST_NAME} into {}", to.display()))?;
-    Ok(made)
+    Ok((store.copied.samples, left_out))
 }
 
 /// Whatever kind of database the metadata is in, the backup holds a SQLite file.
@@ -144,73 +242,88 @@ async fn move_metadata(data_dir: &Path, url: &DatabaseUrl) -> anyhow::Result<()>
         bail!("the backup holds no metadata, so none can go into {url}; leave --database-url out");
     }
     move_to_server(data_dir, &file, url).await?;
-    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+    fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
-/// Makes a data folder from a backup.
+/// Makes a data folder from a backup, or only checks one.
 pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let shown = args.file.display();
+    let input = File::open(&args.file).with_context(|| format!("cannot read {shown}"))?;
+    if input.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        bail!("{shown} is a folder; name the file that `muster backup` made");
+    }
+    if args.check {
+        let passphrase = backup::passphrase(args.passphrase_file.as_deref(), Purpose::Read)?;
+        let found = backup::read_archive(input, &passphrase, None)
+            .with_context(|| format!("{shown} does not check"))?;
+        backup::warn_of_gaps(&found);
+        return tell(args, &found, None);
+    }
     let data_dir = args.data_dir.clone().unwrap_or_else(|| state_dir("muster"));
-    refuse_nested(&data_dir, &args.from)?;
-    let found = backup::read_list(&args.from)?;
-    let faults = backup::check_files(&args.from, &found);
-    if !faults.is_empty() {
-        let told = faults.iter().take(FAULTS_TOLD).cloned().collect::<Vec<_>>().join("; ");
-        bail!(
-            "the backup in {} is damaged, nothing was restored: {} of its {} files do not check ({told}); use an older backup",
-            args.from.display(),
-            faults.len(),
-            found.files.len(),
-        );
-    }
-    backup::make_empty(&data_dir).context("nothing was restored")?;
     let database = database_url(args.database_url.as_deref())?;
-    let mut restored = backup::copy_back(&args.from, &found, &data_dir);
-    if let (Ok(()), Some(url)) = (&restored, &database) {
-        restored = move_metadata(&data_dir, url).await;
+    let is_new = !data_dir.exists();
+    backup::make_empty(&data_dir).context("nothing was restored")?;
+    let restored = fill(args, input, &data_dir, database.as_ref()).await;
+    if restored.is_err() && is_new {
+        // It was made for this alone, and is empty again.
+        let _ = fs::remove_dir(&data_dir);
     }
-    if let Err(error) = restored {
-        backup::empty(&data_dir);
-        return Err(error.context("nothing was restored"));
-    }
-    let to = data_dir.display().to_string();
-    for LeftOut { path, reason } in &found.left_out {
-        tracing::warn!(
-            path,
-            reason,
-            "the backup lacks a file, which could not be read when it was made"
-        );
-    }
-    if args.json {
-        let reply = json!({
-            "data_dir": to,
-            "left_out": found.left_out,
-            "created": found.created,
-            "files": found.files.len(),
-            "bytes": found.bytes,
-        });
-        table::print(&format!("{reply:#}\n"));
-    } else {
-        table::print(&format!(
-            "The backup of {} is in {to}: {} files, {}, all checked.\nStart it: muster server --data-dir {to}\n",
-            found.created,
-            found.files.len(),
-            format_size(found.bytes),
-        ));
-    }
-    Ok(())
+    let found = restored.context("nothing was restored")?;
+    backup::warn_of_gaps(&found);
+    tell(args, &found, Some(&data_dir))
 }
 
-/// Refuses a folder within the one that is copied.
-fn refuse_nested(to: &Path, from: &Path) -> anyhow::Result<()> {
-    let from_full =
-        from.canonicalize().with_context(|| format!("cannot use the folder {}", from.display()))?;
-    let to_full = std::path::absolute(to)
-        .with_context(|| format!("cannot use the folder {}", to.display()))?;
-    // The part of it that is there already may be reached by another name.
-    let there = to_full.ancestors().find_map(|part| part.canonicalize().ok());
-    let there = there.unwrap_or_else(|| PathBuf::from("/"));
-    if to_full.starts_with(&from_full) || there.starts_with(&from_full) {
-        bail!("{} lies within {}; choose a folder elsewhere", to.display(), from.display());
+/// Brings a backup into an empty folder and its metadata into a database server, if there is one; after an error the folder is empty.
+async fn fill(
+    args: &RestoreArgs,
+    input: File,
+    data_dir: &Path,
+    database: Option<&DatabaseUrl>,
+) -> anyhow::Result<Backup> {
+    let passphrase = backup::passphrase(args.passphrase_file.as_deref(), Purpose::Read)?;
+    let found = backup::bring_back(input, &passphrase, data_dir)?;
+    if let Some(url) = database
+        && let Err(error) = move_metadata(data_dir, url).await
+    {
+        backup::empty(data_dir);
+        return Err(error);
     }
+    Ok(found)
+}
+
+/// Says what is in a backup; where `data_dir` is given, it is there now.
+fn tell(args: &RestoreArgs, found: &Backup, data_dir: Option<&Path>) -> anyhow::Result<()> {
+    if args.json {
+        let mut reply = json!({
+            "created": found.created,
+            "muster": found.muster,
+            "bytes": found.bytes,
+            "block_samples": found.block_samples,
+            "left_out": found.left_out,
+        });
+        match data_dir {
+            Some(dir) => {
+                reply["data_dir"] = dir.display().to_string().into();
+                reply["files"] = found.files.len().into();
+            }
+            None => reply["files"] = serde_json::to_value(&found.files)?,
+        }
+        table::print(&format!("{reply:#}\n"));
+        return Ok(());
+    }
+    let (files, bytes) = (found.files.len(), format_size(found.bytes));
+    table::print(&match data_dir {
+        Some(dir) => {
+            let to = dir.display();
+            format!(
+                "The backup of {} is in {to}: {files} files, {bytes}, all checked.\nStart it: muster server --data-dir {to}\n",
+                found.created
+            )
+        }
+        None => format!(
+            "The backup is whole: {files} files, {bytes}, of {}, made by muster {}.\n",
+            found.created, found.muster
+        ),
+    });
     Ok(())
 }

@@ -83,17 +83,21 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Make a token with which agents join; the token is the last line printed
     #[command(
-        after_help = "Examples:\n  muster enroll-token\n  muster enroll-token --uses 50 --expires 24h --groups web,berlin"
+        after_help = "Examples:\n  muster enroll-token\n  muster enroll-token --uses 50 --expires 24h --groups web,berlin --tags rack=12,owner=ada"
     )]
     EnrollToken(EnrollTokenArgs),
-    /// Copy all that a server keeps into a new folder, also while it runs
+    /// Write all that a server keeps into one file under a passphrase, also while it runs
     #[command(
-        after_help = "Examples:\n  muster backup --to /mnt/backup/muster-2026-11-22\n  muster backup --to /mnt/b --data-dir /srv/muster --json\n  muster backup --to /mnt/b --skip-damaged      (what can be read of a damaged disk)"
+        after_help = "Examples:\n  muster backup /mnt/backup/muster-2026-11-22.backup      (asks for a passphrase)\n  \
+                            muster backup /mnt/b/muster.backup --passphrase-file /etc/muster-backup.key --json\n  \
+                            muster backup /mnt/b/muster.backup --skip-damaged      (what can be read of a damaged disk)\n\n\
+                            The passphrase may also stand in MUSTER_BACKUP_PASSPHRASE. Without it nothing comes back: keep it elsewhere."
     )]
     Backup(BackupArgs),
     /// Make a data folder from a backup, after checking all of it
     #[command(
-        after_help = "Examples:\n  muster restore --from /mnt/backup/muster-2026-11-22 --data-dir /srv/muster"
+        after_help = "Examples:\n  muster restore /mnt/backup/muster-2026-11-22.backup --data-dir /srv/muster\n  \
+                            muster restore --check /mnt/backup/muster-2026-11-22.backup      (restores nothing)"
     )]
     Restore(RestoreArgs),
     /// Check everything in a data folder, and tell what takes the room; changes nothing
@@ -240,9 +244,11 @@ pub(crate) enum RulesCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
-    /// The folder to make; if it is there, it must be empty
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: PathBuf,
+    /// The file to make; beside it there must be room for all samples
+    pub(crate) file: PathBuf,
+    /// A file with the passphrase, alone on a line [default: `MUSTER_BACKUP_PASSPHRASE`, else it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Leave out files that cannot be read, list them in the backup, and end with 3
     #[arg(long)]
     pub(crate) skip_damaged: bool,
@@ -255,9 +261,14 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// A folder that `muster backup` made
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: PathBuf,
+    /// A file that `muster backup` made
+    pub(crate) file: PathBuf,
+    /// Only read the backup, check all of it and tell what it holds; --json lists the files
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// A file with the passphrase, alone on a line [default: `MUSTER_BACKUP_PASSPHRASE`, else it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// The data folder to make; if it is there, it must be empty [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -272,7 +283,7 @@ pub(crate) struct RestoreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Data folder of the server, or a backup [default: /var/lib/muster as root, else ~/.local/state/muster]
+    /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print JSON

@@ -43,7 +43,8 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     if damaged == 0 {
         bail!(
             "the metadata database, {}, is not there: without it a server that starts knows no accounts, tokens or agents and begins \
-             anew with samples alone. Copy the file from a backup while no server runs, or start the server and make them again",
+             anew with samples alone. Take the file of a backup, restored into another folder, while no server runs, or start the server and make \
+             them again",
             data_paths::meta(&findings.data_dir).display()
         );
     }

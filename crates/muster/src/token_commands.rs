@@ -126,7 +126,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 uses: args.uses,
                 expires_ms: now_ms + life_ms,
                 groups: args.groups.clone(),
-                tags: Vec::new(),
+                tags: args.tags.clone(),
             };
             let meta = place.open().await?;
             let secret = local::create_enroll_token(&meta, &actor(), terms, now_ms).await?;
@@ -138,7 +138,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 uses: args.uses,
                 expires_in_ms: life_ms,
                 groups: args.groups.clone(),
-                tags: Vec::new(),
+                tags: args.tags.clone(),
             };
             let made: NewSecret = client.post("/api/muster/v1/enroll-tokens", &body).await?;
             (made.token, made.ca_fingerprint)

@@ -53,6 +53,9 @@ pub(crate) struct EnrollTokenArgs {
     /// Groups that the joining hosts get
     #[arg(long, value_delimiter = ',', value_name = "GROUP,…")]
     pub(crate) groups: Vec<String>,
+    /// Tags that the joining hosts get: words, such as rack=12
+    #[arg(long, value_delimiter = ',', value_name = "TAG,…")]
+    pub(crate) tags: Vec<String>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::http::{get, request, sign_in};
-use crate::server::{PASSWORD, Server, muster, text, wait_for};
+use crate::server::{PASSWORD, Server, binary, free_address, muster, text, wait_for};
 use crate::test_agent::{TestAgent, Verdict, now_ms, numbered};
 
 const SERIES: usize = 50;
@@ -60,6 +62,16 @@ impl Drop for Feeder {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking(), "the feeder failed");
         }
+    }
+}
+
+/// A process that is killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -116,20 +128,21 @@ fn a_backup_under_load_is_restored_with_all_that_was_acknowledged() {
     feeder.wait_for_batches(40);
 
     let before = feeder.batches();
-    let to = shown(&dir.path().join("backup"));
-    let made = json(&["backup", "--to", &to, "--data-dir", &shown(&data), "--json"]);
+    let to = shown(&dir.path().join("muster.backup"));
+    let made = json(&["backup", &to, "--data-dir", &shown(&data), "--json"]);
     assert!(made["files"].as_u64().unwrap() > 5, "{made}");
     let after = feeder.batches() + 1;
     drop(feeder);
     let from = shown(&data);
-    check_refused(&["backup", "--to", &to, "--data-dir", &from], "is not empty");
-    let within = shown(&data.join("backup"));
-    check_refused(&["backup", "--to", &within, "--data-dir", &from], "lies within");
-    check_refused(&["restore", "--from", &to, "--data-dir", &from], "is not empty");
+    check_refused(&["backup", &to, "--data-dir", &from], "is there already");
+    check_refused(&["backup", &shown(dir.path()), "--data-dir", &from], "is a folder");
+    let within = shown(&data.join("muster.backup"));
+    check_refused(&["backup", &within, "--data-dir", &from], "lies within");
+    check_refused(&["restore", &to, "--data-dir", &from], "is not empty");
     drop(server);
 
     let restored = dir.path().join("restored");
-    json(&["restore", "--from", &to, "--data-dir", &shown(&restored), "--json"]);
+    json(&["restore", &to, "--data-dir", &shown(&restored), "--json"]);
     let server = Server::alone(&restored);
     let count = server.query(COUNT)[0].1;
     let (least, most) = (before * SERIES as u64, after * SERIES as u64);
@@ -147,7 +160,7 @@ fn a_backup_under_load_is_restored_with_all_that_was_acknowledged() {
 #[ignore = "needs the release binary: cargo xtask test"]
 fn damage_is_found_by_the_doctor_and_never_restored() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, to) = (dir.path().join("data"), dir.path().join("backup"));
+    let (data, to) = (dir.path().join("data"), dir.path().join("muster.backup"));
     let server = Server::alone(&data);
     let admin = server.token(&["token", "create", "root", "--role", "admin"]);
     let feeder = Feeder::start(server.address, server.token(&["enroll-token"]));
@@ -161,9 +174,7 @@ fn damage_is_found_by_the_doctor_and_never_restored() {
     let told = text(&output.stdout);
     assert!(told.contains("backup_counter") && told.contains("bytes each"), "{told}");
     drop(server);
-    muster(&["backup", "--to", &to_text, "--data-dir", &data_text]);
-    // A backup is a data folder that the doctor understands.
-    assert!(muster(&["doctor", "--data-dir", &to_text]).status.success());
+    assert!(muster(&["backup", &to_text, "--data-dir", &data_text]).status.success());
 
     let block = files(&data.join("metrics/blocks")).remove(0);
     flip(&block);
@@ -178,43 +189,47 @@ fn damage_is_found_by_the_doctor_and_never_restored() {
     check_refused(&doctor, "2 parts are damaged");
 
     let restored = shown(&dir.path().join("restored"));
-    let restore = ["restore", "--from", &to_text, "--data-dir", &restored];
-    let copy = to.join("metrics/blocks").join(name);
-    flip(&copy);
-    check_refused(&restore, "metrics/blocks");
-    flip(&copy);
-    fs::rename(to.join("backup.json"), to.join("list")).unwrap();
-    check_refused(&restore, "no whole backup");
-    fs::rename(to.join("list"), to.join("backup.json")).unwrap();
+    let restore = ["restore", &to_text, "--data-dir", &restored];
+    let check = ["restore", "--check", &to_text];
+    flip(&to);
+    for refused in [&restore[..], &check] {
+        check_refused(refused, "is damaged at byte");
+    }
+    flip(&to);
+    let whole = fs::read(&to).unwrap();
+    fs::write(&to, &whole[..whole.len() - 1]).unwrap();
+    check_refused(&restore, "is cut short");
+    fs::write(&to, whole).unwrap();
+    let told = text(&muster(&check).stdout);
+    assert!(told.contains("The backup is whole"), "{told}");
     assert!(!Path::new(&restored).exists());
     assert!(muster(&restore).status.success());
     assert_eq!(Server::alone(Path::new(&restored)).query(COUNT).len(), 1);
     check_refused(&["doctor", "--data-dir", "/nowhere"], "there is no Muster data");
-    check_refused(&["backup", "--to", &restored, "--data-dir", "/nowhere"], "no Muster data");
+    check_refused(&["backup", &restored, "--data-dir", "/nowhere"], "no Muster data");
 }
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
 fn what_cannot_be_read_is_left_out_on_demand_and_told() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, to) = (dir.path().join("data"), dir.path().join("backup"));
+    let (data, to) = (dir.path().join("data"), dir.path().join("muster.backup"));
     drop(Server::alone(&data));
     // The kernel gives an input/output error to whoever reads the start of this file, as a broken medium does.
     std::os::unix::fs::symlink("/proc/self/mem", data.join("broken")).unwrap();
     let (data_text, to_text) = (shown(&data), shown(&to));
-    let backup = ["backup", "--to", &to_text, "--data-dir", &data_text];
+    let backup = ["backup", &to_text, "--data-dir", &data_text];
     check_refused(&backup, "--skip-damaged");
-    assert_eq!(fs::read_dir(&to).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the data folder is there");
 
     let output = muster(&[&backup[..], &["--skip-damaged"]].concat());
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(told.contains("broken") && told.contains("lacks 1 of the files"), "{told}");
-    let list = fs::read_to_string(to.join("backup.json")).unwrap();
-    let list: Value = serde_json::from_str(&list).unwrap();
+    let list = json(&["restore", "--check", &to_text, "--json"]);
     assert_eq!(list["left_out"][0]["path"], "broken", "{list}");
     let restored = shown(&dir.path().join("restored"));
-    let output = muster(&["restore", "--from", &to_text, "--data-dir", &restored]);
+    let output = muster(&["restore", &to_text, "--data-dir", &restored]);
     let told = text(&output.stderr);
     assert!(output.status.success() && told.contains("broken"), "{told}");
 
@@ -222,4 +237,82 @@ fn what_cannot_be_read_is_left_out_on_demand_and_told() {
     assert!(muster(&doctor).status.success());
     fs::remove_file(Path::new(&restored).join("muster.db")).unwrap();
     check_refused(&doctor, "the metadata database");
+}
+
+/// Runs without the passphrase that other tests have in their environment.
+fn muster_without_passphrase(arguments: &[&str]) -> std::process::Output {
+    Command::new(binary())
+        .args(arguments)
+        .env_remove("MUSTER_BACKUP_PASSPHRASE")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_passphrase_comes_from_a_file_too_and_nothing_works_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, to) = (dir.path().join("data"), dir.path().join("muster.backup"));
+    drop(Server::alone(&data));
+    let (data, to, key) = (shown(&data), shown(&to), shown(&dir.path().join("key")));
+    let backup = ["backup", &to, "--data-dir", &data];
+    let output = muster_without_passphrase(&backup);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("no terminal") && told.contains("--passphrase-file"), "{told}");
+    fs::write(&key, "from the file it came\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let output = muster_without_passphrase(&[&backup[..], &["--passphrase-file", &key]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let restored = shown(&dir.path().join("restored"));
+    let restore = ["restore", &to, "--data-dir", &restored];
+    check_refused(&restore, "the passphrase is wrong");
+    assert!(!Path::new(&restored).exists());
+    let output = muster_without_passphrase(&[&restore[..], &["--passphrase-file", &key]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let told = [output.stdout, output.stderr].map(|bytes| text(&bytes)).concat();
+    assert!(!told.contains("from the file"), "{told}");
+}
+
+/// An agent of its own keeps its state while the server comes back from a backup on another folder.
+#[test]
+#[ignore = "needs the release binary: cargo xtask test"]
+fn a_restored_server_is_recognised_by_its_agents() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, restored) = (dir.path().join("data"), dir.path().join("restored"));
+    let (to, state) = (shown(&dir.path().join("muster.backup")), shown(&dir.path().join("agent")));
+    let listen = free_address().to_string();
+    let server = Server::start("server", &data, &listen, &["--tls", "auto"]);
+    let url = format!("https://{listen}");
+    let made = server.beside(&["enroll-token", "--tags", "rack=12,owner=ada", "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let (token, fingerprint) = (made["token"].as_str(), made["ca_fingerprint"].as_str());
+    let agent = |more: &[&str]| {
+        let child = Command::new(binary())
+            .args(["agent", "--state-dir", &state, "--instance", "kept", "--interval", "1s"])
+            .args(more)
+            .stderr(Stdio::null())
+            .spawn();
+        Process(child.unwrap())
+    };
+    let join =
+        ["--server", &url, "--token", token.unwrap(), "--ca-fingerprint", fingerprint.unwrap()];
+    let running = agent(&join);
+    let count = r#"count_over_time(node_load1{instance="kept"}[1h])"#;
+    let stored = |server: &Server| server.query(count).first().map_or(0.0, |(_, value)| *value);
+    wait_for("samples of the agent", || (stored(&server) >= 1.0).then_some(()));
+    drop(running);
+    assert!(server.beside(&["backup", &to]).status.success());
+    let before = stored(&server);
+    drop(server);
+    fs::remove_dir_all(&data).unwrap();
+
+    json(&["restore", &to, "--data-dir", &shown(&restored), "--json"]);
+    let server = Server::start("server", &restored, &listen, &["--tls", "auto"]);
+    // Neither token nor fingerprint: the key and the CA that the agent remembers are enough.
+    let _running = agent(&[]);
+    wait_for("more samples of the agent", || (stored(&server) > before).then_some(()));
 }

@@ -55,6 +55,18 @@ fn tokens_are_made_beside_the_server_and_through_its_api() {
     assert_eq!(names, ["grafana", "root"]);
     assert!(!listed.to_string().contains(&token));
 
+    // Beside the server and through its API, joining hosts get groups and tags.
+    let terms = ["enroll-token", "--groups", "web", "--tags", "rack=12,owner=ada"];
+    assert!(server.beside(&terms).status.success());
+    assert!(muster(&[&terms[..], &remote].concat()).status.success());
+    let listed = get(server.address, "/api/muster/v1/enroll-tokens", &admin).json();
+    let tokens = listed["tokens"].as_array().unwrap();
+    assert_eq!(tokens.len(), 2, "{listed}");
+    for token in tokens {
+        assert_eq!(token["tags"], serde_json::json!(["owner=ada", "rack=12"]), "{listed}");
+        assert_eq!(token["groups"], serde_json::json!(["web"]), "{listed}");
+    }
+
     let mut revoke = vec!["token", "revoke", "grafana"];
     revoke.extend(remote);
     assert!(muster(&revoke).status.success());

@@ -98,16 +98,17 @@ fn a_backup_to_a_full_disk_leaves_nothing_that_looks_like_one() {
         return;
     };
     let server = Server::alone(data.path());
-    let to = disk.0.join("backup");
-    std::fs::create_dir(&to).unwrap();
+    let folder = disk.0.join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    let to = folder.join("muster.backup").display().to_string();
     let ballast = disk.0.join("ballast");
     assert!(std::fs::write(&ballast, vec![1; 64 << 20]).is_err(), "it is larger than the disk");
-    let output = server.beside(&["backup", "--to", &to.display().to_string()]);
+    let output = server.beside(&["backup", &to]);
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(error.contains("no backup was made") && error.contains("full"), "{error}");
-    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     std::fs::remove_file(ballast).unwrap();
-    let output = server.beside(&["backup", "--to", &to.display().to_string()]);
+    let output = server.beside(&["backup", &to]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }

@@ -97,13 +97,13 @@ fn check(variable: &str) {
     assert!(error.contains("/e2e_first") && !error.contains("s3cret"), "{error}");
     assert!(!dir.path().join("muster.db").exists());
 
-    let backup = kept.path().join("backup").display().to_string();
-    json(&run(&first, dir.path(), &["backup", "--to", &backup, "--json"]));
+    let backup = kept.path().join("muster.backup").display().to_string();
+    json(&run(&first, dir.path(), &["backup", &backup, "--json"]));
     drop(server);
-    let restored = run(&first, other.path(), &["restore", "--from", &backup]);
+    let restored = run(&first, other.path(), &["restore", &backup]);
     assert!(!restored.status.success(), "a database that holds data is not written over");
     assert!(text(&restored.stderr).contains("holds data already"), "{}", text(&restored.stderr));
-    json(&run(&second, other.path(), &["restore", "--from", &backup, "--json"]));
+    json(&run(&second, other.path(), &["restore", &backup, "--json"]));
     let arguments = ["--database-url", &second];
     let server = Server::start("server", other.path(), "127.0.0.1:0", &arguments);
     assert_eq!(sign_in(server.address, "ada", &password).status, 200);

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// The administrator's password in all tests.
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
+/// The passphrase of all backups in tests.
+pub(crate) const PASSPHRASE: &str = "a passphrase of tests";
 /// How long anything may take to come true.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -22,6 +24,7 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) fn muster(arguments: &[&str]) -> Output {
     Command::new(binary())
         .args(arguments)
+        .env("MUSTER_BACKUP_PASSPHRASE", PASSPHRASE)
         .env_remove("MUSTER_LOG")
         .output()
         .expect("the binary can be started")
