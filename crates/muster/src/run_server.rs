@@ -151,7 +151,8 @@ async fn unless_stopped(
 async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Running> {
     raise_file_limit();
     let data_dir = config.data_dir.clone();
-    let running = start(config, clock).await?;
+    // The whole start is some tens of kilobytes of state, which every caller would carry along.
+    let running = Box::pin(start(config, clock)).await?;
     client::note_address(&data_dir, &url(&running))
         .with_context(|| format!("cannot write into {}", data_dir.display()))
         .unwrap_or_else(|error| tracing::warn!("{error:#}; commands here will need --server"));

@@ -66,8 +66,10 @@ struct Trend {
     times: i128,
     squares: i128,
     values: CompensatedSum,
-    /// The sum of each value multiplied by its time in seconds.
+    /// The sum of each value multiplied by its time in seconds. Of no use where a value is infinite.
     products: CompensatedSum,
+    /// Times in milliseconds of the first and the last value that is infinite.
+    infinite_ms: Option<(i64, i64)>,
 }
 
 impl SlidingAggregate for Trend {
@@ -84,6 +86,7 @@ impl SlidingAggregate for Trend {
             squares: 0,
             values,
             products,
+            infinite_ms: value.is_infinite().then_some((time_ms, time_ms)),
         }
     }
 
@@ -103,6 +106,10 @@ impl SlidingAggregate for Trend {
                 + later * later * next.count as i128,
             values: self.values.join(next.values),
             products: self.products.join(next.products).join(moved),
+            infinite_ms: match (self.infinite_ms, next.infinite_ms) {
+                (Some((first, _)), Some((_, last))) => Some((first, last)),
+                (one, other) => one.or(other),
+            },
         }
     }
 
@@ -118,12 +125,34 @@ impl Trend {
         if self.is_constant {
             return constant(self.first);
         }
+        if let Some(infinite_ms) = self.infinite_ms {
+            return self.infinite_line(infinite_ms, zero_ms);
+        }
         let (x_sum, y_sum) = (self.times as f64 / 1e3, self.values.total());
         let covariance = self.products.total() - x_sum * y_sum / self.count;
         let variance = self.squares as f64 / 1e6 - x_sum * x_sum / self.count;
         let slope = covariance / variance;
         let mean_x = x_sum / self.count + (self.first_ms - zero_ms) as f64 / 1e3;
         Line { slope, intercept: y_sum / self.count - slope * mean_x }
+    }
+
+    /// The line where a value is infinite: what the sums over all samples come to depends on the side of zero on which the
+    /// infinite ones stand, so it is the same as over the window only if their times count from the same zero.
+    fn infinite_line(self, (first_ms, last_ms): (i64, i64), zero_ms: i64) -> Line {
+        // Not a number if there are infinite values of both signs.
+        let y_sum = self.values.total();
+        let xy_sum = if first_ms > zero_ms {
+            y_sum
+        } else if last_ms < zero_ms {
+            -y_sum
+        } else {
+            f64::NAN
+        };
+        let x_sum =
+            (self.times + i128::from(self.first_ms - zero_ms) * self.count as i128) as f64 / 1e3;
+        // The variance does not depend on where zero is, and is positive.
+        let slope = xy_sum - x_sum * y_sum / self.count;
+        Line { slope, intercept: y_sum / self.count - slope * x_sum / self.count }
     }
 }
 
@@ -195,4 +224,39 @@ pub(crate) fn smooth(window: &Window<'_>, factors: &[f64], _: &mut Vec<f64>) -> 
         level = next;
     }
     level
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line through samples a second apart, by sliding and over the window as a whole.
+    #[track_caller]
+    fn check(values: &[f64], zero_ms: i64) {
+        let timestamps: Vec<i64> = (0..values.len() as i64).map(|at| at * 1_000).collect();
+        let window = Window { timestamps: &timestamps, values, step_ms: zero_ms };
+        let expected = regression(&window, zero_ms);
+        let all = timestamps.iter().zip(values).map(|(&time, &value)| Trend::of(time, value));
+        let line = all.reduce(SlidingAggregate::join).expect("there are samples").line(zero_ms);
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-9;
+        let alike = same(line.slope, expected.slope) && same(line.intercept, expected.intercept);
+        assert!(alike, "{values:?} from {zero_ms}: {}, not {}", line.slope, expected.slope);
+    }
+
+    #[test]
+    fn infinite_values_are_summed_as_over_the_whole_window() {
+        let (up, down) = (f64::INFINITY, f64::NEG_INFINITY);
+        for zero_ms in [-60_000, -1, 0, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 60_000] {
+            for wild in [1.5, up, down, f64::NAN] {
+                for at in 0..4 {
+                    let mut values = [3.0, 1.0, 4.0, 1.5];
+                    values[at] = wild;
+                    check(&values, zero_ms);
+                    values[3 - at] = up;
+                    check(&values, zero_ms);
+                    check(&[wild; 3], zero_ms);
+                }
+            }
+        }
+    }
 }

@@ -237,7 +237,7 @@ mod tests {
         let first = answer.next_piece().unwrap();
         let place = Some(shares.acquire("a").await);
         let sent = feed(first, answer, place, Duration::from_millis(20));
-        let freed = tokio::time::timeout(Duration::from_secs(60), shares.acquire("a")).await;
+        let freed = tokio::time::timeout(Duration::from_mins(1), shares.acquire("a")).await;
         assert!(freed.is_ok());
         assert!(read(sent).await.is_err());
     }
@@ -248,7 +248,7 @@ mod tests {
         let (mut answer, _) = letters(1_000, false);
         let first = answer.next_piece().unwrap();
         drop(body(first, answer, Some(shares.acquire("a").await)));
-        let freed = tokio::time::timeout(Duration::from_secs(60), shares.acquire("a")).await;
+        let freed = tokio::time::timeout(Duration::from_mins(1), shares.acquire("a")).await;
         assert!(freed.is_ok());
     }
 }
