@@ -304,6 +304,9 @@ mod tests {
         assert_eq!(one(&reset, changes), Some(3.0));
         assert_eq!(extrapolated(&reset, INCREASE), Some(25.0 * (60.0 / 45.0)));
         assert_eq!(extrapolated(&[(30_000, 1.0)], RATE), None);
+        // It was zero two seconds after the window begins, which is less than 1.1 intervals before its first sample.
+        let young = [(30_000, 10.0), (58_000, 20.0)];
+        assert_eq!(extrapolated(&young, INCREASE), Some(10.0 * (58.0 / 28.0)));
         assert_eq!(one(&[(30_000, 1.0)], changes), Some(0.0));
         check_each(&[(30_000, 9.0), (60_000, 3.0)], irate, 0.1);
         check_each(&[(30_000, 9.0), (60_000, 3.0)], idelta, -6.0);
