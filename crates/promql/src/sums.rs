@@ -13,15 +13,16 @@ pub(crate) struct CompensatedSum {
 impl CompensatedSum {
     /// Adds a value.
     pub(crate) fn add(&mut self, value: f64) {
-        let total = self.sum + value;
-        if total.is_infinite() {
-            self.compensation = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.compensation += (self.sum - total) + value;
-        } else {
-            self.compensation += (value - total) + self.sum;
-        }
+        let (total, lost) = Self::step(self.sum, value);
+        self.compensation = if total.is_infinite() { 0.0 } else { self.compensation + lost };
         self.sum = total;
+    }
+
+    /// The rounded sum of two numbers, and what rounding took from it; that is no number where the sum is infinite.
+    pub(crate) fn step(sum: f64, value: f64) -> (f64, f64) {
+        let total = sum + value;
+        let (larger, smaller) = if sum.abs() >= value.abs() { (sum, value) } else { (value, sum) };
+        (total, (larger - total) + smaller)
     }
 
     /// The sum of this one and another.

@@ -69,7 +69,7 @@ fn alone(fold: Fold, value: f64) -> f64 {
 
 /// One state a step; `None` inside of it means that no value was added yet.
 pub(super) enum States {
-    Sum(Vec<Option<CompensatedSum>>),
+    Sum(Sums),
     Mean(Vec<Option<Mean>>),
     Least(Vec<Option<f64>>),
     Greatest(Vec<Option<f64>>),
@@ -81,7 +81,7 @@ pub(super) enum States {
 impl States {
     fn new(fold: Fold, steps: usize) -> Self {
         match fold {
-            Fold::Sum => Self::Sum(vec![None; steps]),
+            Fold::Sum => Self::Sum(Sums::new(steps)),
             Fold::Avg => Self::Mean(vec![None; steps]),
             Fold::Min => Self::Least(vec![None; steps]),
             Fold::Max => Self::Greatest(vec![None; steps]),
@@ -92,9 +92,7 @@ impl States {
 
     fn add(&mut self, values: &[f64]) {
         match self {
-            Self::Sum(states) => {
-                each(states, values, |state, value| state.get_or_insert_default().add(value));
-            }
+            Self::Sum(sums) => sums.add(values),
             Self::Mean(states) => {
                 each(states, values, |state, value| state.get_or_insert_default().add(value));
             }
@@ -115,7 +113,7 @@ impl States {
 
     fn merge(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Sum(a), Self::Sum(b)) => join(a, b, CompensatedSum::join),
+            (Self::Sum(a), Self::Sum(b)) => a.merge(b),
             (Self::Mean(a), Self::Mean(b)) => join(a, b, Mean::join),
             (Self::Least(a), Self::Least(b)) => join(a, b, lesser),
             (Self::Greatest(a), Self::Greatest(b)) => join(a, b, greater),
@@ -127,7 +125,7 @@ impl States {
 
     fn finish(self, fold: Fold) -> Vec<f64> {
         match self {
-            Self::Sum(states) => column(states, CompensatedSum::total),
+            Self::Sum(sums) => sums.finish(),
             Self::Mean(states) => column(states, Mean::mean),
             Self::Least(states) | Self::Greatest(states) => column(states, |value| value),
             Self::Count(states) if fold == Fold::Group => column(states, |_| 1.0),
@@ -137,6 +135,48 @@ impl States {
             }
             Self::Spread(states) => column(states, Spread::variance),
         }
+    }
+}
+
+/// Compensated sums as two columns, which are added to without a branch: this is done for each value of most queries.
+pub(super) struct Sums {
+    /// [`ABSENT`] where no value was added yet.
+    sums: Vec<f64>,
+    compensations: Vec<f64>,
+}
+
+impl Sums {
+    fn new(steps: usize) -> Self {
+        Self { sums: vec![ABSENT; steps], compensations: vec![0.0; steps] }
+    }
+
+    fn add(&mut self, values: &[f64]) {
+        let states = self.sums.iter_mut().zip(&mut self.compensations);
+        for ((sum, compensation), &value) in states.zip(values) {
+            let before = if is_absent(*sum) { 0.0 } else { *sum };
+            let (total, lost) = CompensatedSum::step(before, value);
+            // The sum of an infinity is not compensated.
+            let compensated = if total.is_infinite() { 0.0 } else { *compensation + lost };
+            let is_value = !is_absent(value);
+            *sum = if is_value { total } else { *sum };
+            *compensation = if is_value { compensated } else { *compensation };
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.add(&other.sums);
+        for (own, other) in self.compensations.iter_mut().zip(&other.compensations) {
+            *own += other;
+        }
+    }
+
+    fn finish(self) -> Vec<f64> {
+        let Self { mut sums, compensations } = self;
+        for (sum, compensation) in sums.iter_mut().zip(compensations) {
+            let is_whole = is_absent(*sum) || sum.is_infinite();
+            *sum = if is_whole { *sum } else { *sum + compensation };
+        }
+        sums
     }
 }
 

@@ -30,7 +30,7 @@ mod worker;
 pub use error::EvaluateError;
 
 pub(crate) use budget::Budget;
-pub(crate) use frame::{Frame, Samples, Window};
+pub(crate) use frame::{Cut, Frame, Samples, Window};
 pub(crate) use notes::{Notes, format_general, format_value};
 pub(crate) use pipeline::{Rollup, Sink};
 pub(crate) use slide::{Aggregate as SlidingAggregate, slide, slide_over, slide_with};

@@ -13,7 +13,7 @@ use muster_series::SeriesColumns;
 
 use super::worker::{Told, Worker};
 use super::{Budget, EvaluateError, Frame, Notes, Samples, StepSeries, Window};
-use crate::functions::Date;
+use crate::functions::{Change, Date};
 use crate::plan::BinaryOp;
 use crate::source::{SeriesPart, SourceError};
 
@@ -44,6 +44,8 @@ pub(crate) enum Rollup {
     EachWith(fn(&Window<'_>, &[f64], &mut Vec<f64>) -> f64),
     /// Of all windows of a series at once.
     Column(fn(&Frame, Samples<'_>, &mut Vec<f64>)),
+    /// The change over each window, which is mostly told by the timestamps that series share.
+    Extrapolated(Change),
     /// By the first where windows share few samples, else by the second.
     Sliding(fn(&Window<'_>) -> f64, fn(&Frame, Samples<'_>, &mut Vec<f64>)),
     /// As [`Self::Sliding`], with the scalars at that step, or at all of them.

@@ -5,7 +5,7 @@ use muster_series::{SeriesColumns, is_stale_marker};
 use super::binary;
 use super::pipeline::{Chain, Item, Items, Reader, Reads, Remark, Rollup, Sink, Stage};
 use super::{ABSENT, Budget, EvaluateError, Frame, Notes, Samples, StepSeries, is_absent};
-use crate::functions::Date;
+use crate::functions::{Date, Timelines, extrapolate};
 use crate::plan::BinaryOp;
 
 /// Carries the series of one part through a chain.
@@ -17,6 +17,7 @@ pub(super) struct Worker<'p, 'b> {
     /// How many samples are counted for the series at hand.
     reserved: usize,
     pub(super) told: Told,
+    timelines: Timelines,
     /// Room for samples without stale markers, for scalars at a step, and for a function to work in.
     timestamps: Vec<i64>,
     values: Vec<f64>,
@@ -32,6 +33,7 @@ impl<'p, 'b> Worker<'p, 'b> {
             held,
             reserved: 0,
             told: Told::default(),
+            timelines: Timelines::default(),
             timestamps: Vec::new(),
             values: Vec::new(),
             at_step: Vec::new(),
@@ -132,6 +134,9 @@ impl<'p, 'b> Worker<'p, 'b> {
         }
         match rollup {
             Rollup::Column(column) => column(frame, samples, out),
+            Rollup::Extrapolated(change) => {
+                extrapolate(change, frame, samples, &mut self.timelines, out);
+            }
             Rollup::Sliding(_, column) if frame.overlaps() => column(frame, samples, out),
             Rollup::SlidingWith(_, column) if frame.overlaps() => {
                 column(frame, samples, scalars, out);

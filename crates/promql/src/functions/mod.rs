@@ -25,6 +25,7 @@ use crate::plan::{Call, Node};
 pub(crate) use calendar::Date;
 pub(crate) use over_time::quantile_of as quantile_over_time;
 pub(crate) use over_time::slide_quantile as slide_quantile_over_time;
+pub(crate) use rates::{Change, Timelines, extrapolate};
 pub(crate) use trends::{check_smoothing, smooth};
 
 /// How a function is computed.
@@ -111,10 +112,10 @@ static TABLE: &[(&str, Function)] = &[
     ("minute", F::Calendar(|date| f64::from(date.minute))),
     ("month", F::Calendar(|date| f64::from(date.month))),
     ("year", F::Calendar(|date| date.year as f64)),
-    ("increase", F::CounterWindow(R::Column(rates::increase))),
-    ("rate", F::CounterWindow(R::Column(rates::rate))),
+    ("increase", F::CounterWindow(R::Extrapolated(rates::INCREASE))),
+    ("rate", F::CounterWindow(R::Extrapolated(rates::RATE))),
     ("changes", F::Window(R::Column(rates::changes))),
-    ("delta", F::Window(R::Column(rates::delta))),
+    ("delta", F::Window(R::Extrapolated(rates::DELTA))),
     ("idelta", F::Window(R::Each(rates::idelta))),
     ("irate", F::Window(R::Each(rates::irate))),
     ("resets", F::Window(R::Column(rates::resets))),

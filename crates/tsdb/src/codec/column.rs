@@ -59,6 +59,7 @@ pub(crate) fn read_times(
     let end = frames.partition_point(|frame| frame.first <= range.end_ms);
     let (start, mut place) = (out.len(), sizes.places(first).start);
     let mut from = place;
+    out.reserve((first..end).map(|at| sizes.places(at).len()).sum());
     for (at, frame) in frames.iter().enumerate().take(end).skip(first) {
         frame.each(sizes.places(at).len(), true, |time| {
             if range.contains(time) {
