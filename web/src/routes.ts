@@ -3,11 +3,24 @@
  * and nowhere else, so a renamed screen cannot leave a dead link behind.
  */
 
+/** The sections of the settings, in their order on the page. */
+export const SETTINGS_SECTIONS = [
+  'account',
+  'people',
+  'tokens',
+  'agents',
+  'storage',
+  'audit',
+  'about',
+] as const;
+export type SettingsSection = (typeof SETTINGS_SECTIONS)[number];
+
 /** What an address shows. */
 export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
   | { name: 'explore' }
+  | { name: 'settings'; section: SettingsSection }
   | { name: 'sign-in' }
   | { name: 'missing'; path: string };
 
@@ -40,9 +53,17 @@ export function exploreAddress(
   return withQuery('/explore', query, queries);
 }
 
-/** The sign-in screen, which afterwards returns to `from`. */
-export function signInAddress(from: string | null): string {
-  return withQuery('/sign-in', { from: from === '/' ? null : from });
+/** A section of the settings; the audit log's filter stands in `query`. */
+export function settingsAddress(section: SettingsSection = 'account', query: Query = {}): string {
+  return withQuery(`/settings/${section}`, query);
+}
+
+/**
+ * The sign-in screen, which afterwards returns to `from`; `failed` is the server's word for why the
+ * identity provider let nobody in.
+ */
+export function signInAddress(from: string | null, failed: string | null = null): string {
+  return withQuery('/sign-in', { from: from === '/' ? null : from, failed });
 }
 
 /**
@@ -59,6 +80,9 @@ export function matchScreen(path: string): Screen {
   if (path === '/') return { name: 'fleet' };
   if (path === '/sign-in') return { name: 'sign-in' };
   if (path === '/explore') return { name: 'explore' };
+  if (path === '/settings') return { name: 'settings', section: 'account' };
+  const section = SETTINGS_SECTIONS.find((name) => path === `/settings/${name}`);
+  if (section !== undefined) return { name: 'settings', section };
   const host = /^\/hosts\/([^/]+)$/.exec(path)?.[1];
   if (host !== undefined) {
     try {

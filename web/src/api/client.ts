@@ -19,6 +19,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Refusals of a sign-in, which say nothing of a session. */
+const OF_SIGN_IN = new Set(['bad_credentials', 'second_factor_needed']);
+
 let signedOut: () => void = () => {};
 
 /** Names what is done when the server says that nobody is signed in. */
@@ -67,7 +70,7 @@ export async function send(path: string, init: RequestInit = {}): Promise<Respon
   }
   if (response.ok) return response;
   const error = await refusal(response);
-  if (response.status === 401 && error.code !== 'bad_credentials') signedOut();
+  if (response.status === 401 && !OF_SIGN_IN.has(error.code)) signedOut();
   throw error;
 }
 
@@ -78,4 +81,17 @@ export async function readJson<T>(path: string, signal?: AbortSignal): Promise<T
 }
 
 /** The header that unsafe methods need: no form of another site can send it. */
-export const JSON_BODY = { 'Content-Type': 'application/json' };
+const JSON_BODY = { 'Content-Type': 'application/json' };
+
+type Change = 'POST' | 'PATCH' | 'DELETE';
+
+/** Changes something; what the server answers is not wanted. */
+export async function change(method: Change, path: string, body?: object): Promise<void> {
+  await send(path, { method, headers: JSON_BODY, body: JSON.stringify(body ?? {}) });
+}
+
+/** Changes something and reads what the server answers. */
+export async function changeForJson<T>(method: Change, path: string, body: object): Promise<T> {
+  const response = await send(path, { method, headers: JSON_BODY, body: JSON.stringify(body) });
+  return (await response.json()) as T;
+}

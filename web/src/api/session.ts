@@ -1,6 +1,6 @@
 /** Signing in and out. */
-import { ApiError, JSON_BODY, readJson, send } from './client.ts';
-import type { Session } from './types.ts';
+import { ApiError, change, changeForJson, readJson } from './client.ts';
+import type { Session, SignInWays } from './types.ts';
 
 const SESSION = '/api/muster/v1/session';
 
@@ -14,14 +14,29 @@ export async function readSession(): Promise<Session | null> {
   }
 }
 
-/** Signs in; the cookie comes with the answer. */
-export async function openSession(user: string, password: string): Promise<Session> {
-  const body = JSON.stringify({ user, password });
-  const response = await send(SESSION, { method: 'POST', headers: JSON_BODY, body });
-  return (await response.json()) as Session;
+/** What a person signs in with; the code of a second factor where the account has one. */
+export interface Credentials {
+  user: string;
+  password: string;
+  code?: string;
+}
+
+/** Signs in; the cookie comes with the answer. `second_factor_needed` asks for the code too. */
+export function openSession(credentials: Credentials): Promise<Session> {
+  return changeForJson('POST', SESSION, credentials);
+}
+
+/** In which ways people may sign in. */
+export function readSignInWays(): Promise<SignInWays> {
+  return readJson('/api/muster/v1/sign-in');
+}
+
+/** Where the browser goes to sign in at the identity provider; it comes back to `return_to`. */
+export function providerAddress(return_to: string): string {
+  return `/api/muster/v1/sign-in/provider?${new URLSearchParams({ return_to }).toString()}`;
 }
 
 /** Signs out. */
 export async function closeSession(): Promise<void> {
-  await send(SESSION, { method: 'DELETE', headers: JSON_BODY });
+  await change('DELETE', SESSION);
 }

@@ -29,6 +29,21 @@ export interface LivePoints {
 /** A token that was just made; the server shows it this once. */
 export type NewSecret = Schemas['NewSecret'];
 
+export type SignInWays = Schemas['SignInWays'];
+export type Account = Schemas['Account'];
+export type OpenSession = Schemas['OpenSession'];
+export type SecondFactorSecret = Schemas['SecondFactorSecret'];
+export type Person = Schemas['Person'];
+export type NewPassword = Schemas['NewPassword'];
+export type ApiToken = Schemas['ApiToken'];
+export type EnrollToken = Schemas['EnrollToken'];
+export type NewEnrollToken = Schemas['CreateEnrollToken'];
+export type Agent = Schemas['Agent'];
+export type AuditEntry = Schemas['AuditEntry'];
+export type AuditPage = Schemas['AuditPage'];
+export type Settings = Schemas['Settings'];
+export type About = Schemas['About'];
+
 /** A series of `/api/v1/query_range`: Prometheus writes seconds, and values as text. */
 export interface MatrixSeries {
   metric: Record<string, string>;

@@ -1,6 +1,6 @@
 /** Who is signed in. A lost session leads to the sign-in screen and afterwards back. */
 import { onSignedOut } from '../api/client.ts';
-import { closeSession, openSession, readSession } from '../api/session.ts';
+import { closeSession, openSession, readSession, type Credentials } from '../api/session.ts';
 import type { Session } from '../api/types.ts';
 import { returnAddress, signInAddress } from '../routes.ts';
 import { address } from './address.svelte.ts';
@@ -36,8 +36,8 @@ class SessionState {
   }
 
   /** Signs in and goes where the person wanted to be; throws `ApiError` where it is refused. */
-  async signIn(user: string, password: string): Promise<void> {
-    const who = await openSession(user, password);
+  async signIn(credentials: Credentials): Promise<void> {
+    const who = await openSession(credentials);
     this.#known = { status: 'known', who };
     address.replace(returnAddress(address.query.get('from')));
   }
@@ -51,7 +51,10 @@ class SessionState {
 
   #leave(): void {
     this.#known = { status: 'known', who: null };
-    if (address.screen.name !== 'sign-in') address.replace(signInAddress(address.here));
+    if (address.screen.name === 'sign-in') return;
+    // A sign-in at the identity provider that failed ends at the first screen, with a word for why.
+    const failed = address.query.get('sign_in_failed');
+    address.replace(failed === null ? signInAddress(address.here) : signInAddress(null, failed));
   }
 }
 
