@@ -54,7 +54,7 @@ pub fn evaluate_instant(
 ) -> Result<Evaluated, EvaluateError> {
     check_time(at_ms)?;
     let steps = Steps { first_ms: at_ms, step_ms: 1, count: 1 };
-    let mut evaluator = Evaluator::new(source, query, steps, options);
+    let mut evaluator = Evaluator::new(source, query, steps, at_ms, options);
     let value = match query.root() {
         Node::Range(range) => {
             let (input, frame) = evaluator.open_windows(range, &steps, "")?;
@@ -87,7 +87,7 @@ pub fn evaluate_range(
             "invalid expression type {kind:?} for range query, must be Scalar or instant Vector"
         )));
     }
-    let mut evaluator = Evaluator::new(source, query, steps, options);
+    let mut evaluator = Evaluator::new(source, query, steps, end_ms, options);
     let operand = evaluator.evaluate(query.root(), &steps)?;
     let value = Value::Matrix(result::range(operand, &steps)?);
     Ok(evaluator.finish(value))
@@ -130,8 +130,10 @@ fn range_steps(
 pub(crate) struct Evaluator<'a> {
     source: &'a dyn SeriesSource,
     pub(crate) options: &'a Options,
-    /// The steps of the whole query, which `start()` and `end()` refer to.
+    /// The steps of the whole query; the first is what `start()` refers to.
     pub(crate) query_steps: Steps,
+    /// The end as it was asked for, which `end()` refers to; the last step may be before it.
+    pub(crate) query_end_ms: i64,
     pub(crate) budget: Budget<'a>,
     pub(crate) notes: Notes<'a>,
     shared: SharedLoads,
@@ -144,6 +146,7 @@ impl<'a> Evaluator<'a> {
         source: &'a dyn SeriesSource,
         query: &'a Query,
         query_steps: Steps,
+        query_end_ms: i64,
         options: &'a Options,
     ) -> Self {
         let tally = options.counts_samples.then(|| Tally::new(query_steps));
@@ -151,6 +154,7 @@ impl<'a> Evaluator<'a> {
             source,
             options,
             query_steps,
+            query_end_ms,
             budget: Budget::new(options.max_samples, options.cancelled.as_deref(), tally),
             notes: Notes::new(query.text()),
             shared: SharedLoads::default(),

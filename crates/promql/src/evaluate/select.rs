@@ -166,7 +166,7 @@ impl<'a> Evaluator<'a> {
     fn fixed_time(&self, when: When) -> Option<i64> {
         when.at.map(|at| match at {
             At::Start => self.query_steps.first_ms,
-            At::End => self.query_steps.last_ms(),
+            At::End => self.query_end_ms,
             At::Time(time_ms) => time_ms,
         })
     }

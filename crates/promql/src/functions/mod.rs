@@ -207,12 +207,12 @@ fn special_call(
     special: Special,
     steps: &Steps,
 ) -> Result<Operand, EvaluateError> {
-    let query = evaluator.query_steps;
+    let (query, end_ms) = (evaluator.query_steps, evaluator.query_end_ms);
     let same = |value: f64| Ok(Operand::Scalar(vec![value; steps.count]));
     match special {
         Special::Absent => absent::absent(evaluator, call, steps),
         Special::AbsentOverTime => absent::absent_over_time(evaluator, call, steps),
-        Special::End => same(query.last_ms() as f64 / 1000.0),
+        Special::End => same(end_ms as f64 / 1000.0),
         Special::HistogramFraction => histogram::fractions(evaluator, call, steps),
         Special::HistogramQuantile => histogram::quantiles(evaluator, call, steps),
         Special::HistogramQuantiles => histogram::many_quantiles(evaluator, call, steps),
@@ -221,7 +221,7 @@ fn special_call(
         Special::MaxOf => numbers::of_two(evaluator, call, steps, numbers::greater),
         Special::MinOf => numbers::of_two(evaluator, call, steps, numbers::lesser),
         Special::Pi => same(PI),
-        Special::Range => same((query.last_ms() - query.first_ms) as f64 / 1000.0),
+        Special::Range => same((end_ms - query.first_ms) as f64 / 1000.0),
         Special::Scalar => numbers::scalar(evaluator, call, steps),
         Special::Sort(by) => sorting::sort(evaluator, call, by, steps),
         Special::Start => same(query.first_ms as f64 / 1000.0),
