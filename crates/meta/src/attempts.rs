@@ -43,7 +43,8 @@ impl<'m> Attempts<'m> {
         let result = match result {
             Ok(value) => open.commit().await.map(|()| value).map_err(E::from),
             Err(error) => {
-                // A transaction that the database has ended already cannot be taken back, and need not be.
+                // A transaction that the database has ended already cannot be taken back, and need not be: the pool
+                // parts with a connection that stays unclear about it.
                 let _ = open.rollback().await;
                 Err(error)
             }

@@ -36,6 +36,7 @@ mod audit;
 mod copy;
 mod enroll_tokens;
 mod open;
+mod pooled;
 mod second_factors;
 mod sessions;
 mod settings;

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::database_url::Server;
-use crate::{DatabaseUrl, MetaError, SealingKey, migrations};
+use crate::{DatabaseUrl, MetaError, SealingKey, migrations, pooled};
 
 /// How often a file that somebody else is just setting up is tried.
 const OPEN_TRIES: u32 = 50;
@@ -166,6 +166,7 @@ fn options(location: &Location) -> ConnectOptions {
         Location::Sqlite(path) => {
             let path = path.clone();
             options.max_connections(CONNECTIONS);
+            pooled::keep_clean(&mut options);
             options.map_sqlx_sqlite_opts(move |sqlite| {
                 sqlite
                     .in_memory(false)

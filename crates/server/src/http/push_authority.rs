@@ -14,7 +14,7 @@ use muster_meta::{Permission, User};
 
 use super::bearer::{Credentials, credentials, known, of_token};
 use super::failure::ApiFailure;
-use super::sign_in::authenticate;
+use super::sign_in::{authenticate, note_success};
 use crate::app::App;
 use crate::bearers::{Bearer, Found, Proof, RightPassword};
 
@@ -86,6 +86,7 @@ async fn of_account(
         Found::Nothing => {}
     }
     let user = authenticate(app, address, &request).await?;
+    note_success(app, address, &user);
     let right =
         RightPassword { account: user.name.clone(), password_hash: user.password_hash.clone() };
     Ok(remember(app, proof, &user, right, epoch))

@@ -15,7 +15,7 @@ use super::authority::{
 };
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
-use super::sign_in::authenticate;
+use super::sign_in::{authenticate, note_success};
 use crate::app::App;
 use crate::local::api_role;
 use crate::secrets::{Secret, SecretKind, hash_secret};
@@ -45,6 +45,7 @@ pub(crate) async fn sign_in(
     }
     let user = authenticate(&app, address.ip(), &request).await?;
     let (session, cookie) = open_session(&app, &user, address, &headers).await?;
+    note_success(&app, address.ip(), &user);
     let mut response = Json(session).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)

@@ -40,9 +40,13 @@ pub(super) async fn authenticate(
         check_code(app, ip, &user, code).await?;
     }
     app.throttle.lock().succeeded(ip, &request.user);
+    Ok(user)
+}
+
+/// Counts and tells a sign-in; for when nothing of it can fail any more.
+pub(super) fn note_success(app: &App, ip: IpAddr, user: &User) {
     app.counters.sign_ins.add(1);
     tracing::info!(address = %ip, user = user.name, "signed in");
-    Ok(user)
 }
 
 /// Asks somebody who is signed in for their password again.
