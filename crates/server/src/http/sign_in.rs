@@ -1,7 +1,7 @@
 //! Who somebody is who gives a name and a password, and a code where the account needs one.
 //!
-//! Attempts are counted and slowed down by address and by account as tried from that address, so an attacker slows down
-//! only themselves. Codes have six digits, so they are counted by account too, wherever they come from: only who knows
+//! Attempts are counted and slowed down by address, by account and by both; where an account was signed in to before, the
+//! failures of others do not count (`throttle.rs` says what that is good for). Codes have six digits, so they are counted by account too, wherever they come from: only who knows
 //! the password gets so far.
 
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ pub(super) async fn authenticate(
         };
         check_code(app, ip, &user, code).await?;
     }
-    app.throttle.lock().succeeded(ip, &request.user);
+    app.throttle.lock().succeeded(ip, &request.user, app.clock.monotonic_ms());
     Ok(user)
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn confirm(
         // The session is as good as before, so this must not read as being signed out.
         failure.or_forbidden("bad_password", "the password is wrong")
     })?;
-    app.throttle.lock().succeeded(ip, &user.name);
+    app.throttle.lock().succeeded(ip, &user.name, app.clock.monotonic_ms());
     Ok(())
 }
 
