@@ -57,12 +57,17 @@ impl Meta {
             let tx = &open;
             let result: Result<_, MetaError> = async {
                 // Whoever changes it first makes the other wait, and then see the new version.
-                setting::Entity::update_many()
+                let raised = setting::Entity::update_many()
                     .col_expr(setting::Column::Version, Expr::col(setting::Column::Version).add(1))
                     .filter(setting::Column::Name.eq(name))
                     .exec(tx)
                     .await?;
-                let old = setting::Entity::find_by_id(name).one(tx).await?;
+                // What was not there a moment ago and is there now is somebody else's first version, which was not raised:
+                // it must not be taken for an old one, so it is not looked for.
+                let old = match raised.rows_affected {
+                    0 => None,
+                    _ => setting::Entity::find_by_id(name).one(tx).await?,
+                };
                 let version = old.as_ref().map_or(0, |old| old.version as u64 - 1);
                 if expected.is_some_and(|expected| expected != version) {
                     return Err(MetaError::Changed { name: name.to_owned(), version });
