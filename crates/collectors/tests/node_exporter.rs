@@ -144,7 +144,10 @@ impl Drop for Running {
 
 #[test]
 fn what_node_exporter_exposes_we_have_too() {
-    let Some(mut running) = start_compared(&COLLECTORS, None) else { return };
+    let mut running = match start_compared(&COLLECTORS, None) {
+        Ok(running) => running,
+        Err(skipped) => return println!("{skipped}"),
+    };
     let mut ours = Ours::new(&Roots::default());
     let mut complaints = Vec::new();
     for _ in 0..ROUNDS {
@@ -164,7 +167,10 @@ fn what_node_exporter_exposes_we_have_too() {
 #[test]
 fn hardware_that_few_machines_have_is_told_as_node_exporter_tells_it() {
     let tree = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host");
-    let Some(mut running) = start_compared(&HARDWARE, Some(&tree)) else { return };
+    let mut running = match start_compared(&HARDWARE, Some(&tree)) {
+        Ok(running) => running,
+        Err(skipped) => return println!("{skipped}"),
+    };
     let theirs = scrape(&mut running);
     let roots = Roots::new(&tree.join("proc"), &tree.join("sys"), &tree.join("rootfs"));
     let ours = Ours::new(&roots).collect();
@@ -178,19 +184,17 @@ fn hardware_that_few_machines_have_is_told_as_node_exporter_tells_it() {
 }
 
 /// Starts it if it is the one that is compared; else says why not.
-fn start_compared(collectors: &[&str], tree: Option<&Path>) -> Option<Running> {
+fn start_compared(collectors: &[&str], tree: Option<&Path>) -> Result<Running, String> {
     let Some(mut running) = start(collectors, tree) else {
-        println!("skipped: {PROGRAM} is not installed");
-        return None;
+        return Err(format!("skipped: {PROGRAM} is not installed"));
     };
     let theirs = scrape(&mut running);
     let build = theirs.iter().find(|family| family.name == "node_exporter_build_info");
     let version = build.and_then(|family| family.points[0].labels.get("version")).unwrap_or("");
     if !version.starts_with(VERSION) {
-        println!("skipped: {PROGRAM} is {version:?}, and {VERSION}x is compared");
-        return None;
+        return Err(format!("skipped: {PROGRAM} is {version:?}, and {VERSION}x is compared"));
     }
-    Some(running)
+    Ok(running)
 }
 
 fn free_port() -> u16 {
