@@ -54,12 +54,15 @@ mod vmstat;
 mod xfs;
 mod zfs;
 
+mod processes;
+
 #[cfg(test)]
 mod hostile;
 
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
+pub use processes::{ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, Roots, Space};
 pub use sink::{Collection, Sink};

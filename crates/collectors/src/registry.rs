@@ -15,8 +15,15 @@ use crate::sink::{Collection, SeriesCache, Sink};
 pub enum Cadence {
     /// With every tick: what changes all the time and is cheap to read.
     Fast,
+    /// Every ten seconds: what changes all the time, but costs too much for every tick.
+    Medium,
     /// Every half minute: what changes seldom, or costs something to ask for.
     Slow,
+}
+
+impl Cadence {
+    /// All of them, the most frequent first.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Medium, Self::Slow];
 }
 
 /// Reads one kind of facts about the host.

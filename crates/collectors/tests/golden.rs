@@ -35,7 +35,7 @@ fn all_collectors_over_the_fixture() {
     let mut registry = Registry::new(&fixture());
     let clock = ManualClock::at(1_795_335_136_731);
     let mut families: Vec<Family> = Vec::new();
-    for cadence in [Cadence::Fast, Cadence::Slow] {
+    for cadence in Cadence::ALL {
         let out = registry.collect(cadence, &clock);
         assert_eq!(out.new_series.len(), out.samples.len());
         for ((series, labels), (sampled, value)) in out.new_series.into_iter().zip(out.samples) {
@@ -74,7 +74,7 @@ fn all_collectors_over_the_fixture() {
 fn a_second_collection_names_nothing_new_and_ends_nothing() {
     let mut registry = Registry::new(&fixture());
     let clock = ManualClock::at(0);
-    for cadence in [Cadence::Fast, Cadence::Slow] {
+    for cadence in Cadence::ALL {
         let first = registry.collect(cadence, &clock);
         let second = registry.collect(cadence, &clock);
         assert!(second.new_series.is_empty(), "{:?}", second.new_series);
@@ -89,7 +89,7 @@ fn a_machine_without_any_of_the_files_is_no_error() {
     let empty = tempfile::tempdir().unwrap();
     let mut registry = Registry::new(&Roots::new(empty.path(), empty.path(), empty.path()));
     let clock = ManualClock::at(0);
-    for cadence in [Cadence::Fast, Cadence::Slow] {
+    for cadence in Cadence::ALL {
         let out = registry.collect(cadence, &clock);
         for ((_, labels), (_, value)) in out.new_series.iter().zip(&out.samples) {
             let name = labels.metric_name().unwrap();
