@@ -11,6 +11,7 @@ mod file;
 mod metric;
 mod registry;
 mod roots;
+mod settings;
 mod sink;
 
 mod bcache;
@@ -65,6 +66,9 @@ pub use metric::{Kind, Metric, Unit};
 pub use processes::{ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, Roots, Space};
+pub use settings::{
+    Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
+};
 pub use sink::{Collection, Sink};
 
 /// Every collector of a host, the fast ones first.
