@@ -42,6 +42,7 @@ pub(crate) fn seeds_to_agent() -> Vec<Vec<u8>> {
     server.acknowledge(1);
     server.acknowledge(3);
     server.settings(1_000, 30_000);
+    server.recall(1_700_000_000_000, 1_700_000_600_000);
     vec![join(std::iter::from_fn(|| server.poll_transmit()))]
 }
 

@@ -28,7 +28,7 @@ pub(crate) enum AgentKind {
 /// From the server.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ServerMessage {
-    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 9")]
     pub(crate) kind: Option<ServerKind>,
 }
 
@@ -48,6 +48,8 @@ pub(crate) enum ServerKind {
     Settings(Settings),
     #[prost(message, tag = "7")]
     Goodbye(Goodbye),
+    #[prost(message, tag = "9")]
+    Recall(Recall),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -178,6 +180,14 @@ pub(crate) struct Settings {
     pub(crate) lease_ms: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Recall {
+    #[prost(int64, tag = "1")]
+    pub(crate) from_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) to_ms: i64,
+}
+
 impl AgentKind {
     /// What errors call it.
     pub(crate) fn name(&self) -> &'static str {
@@ -216,6 +226,7 @@ impl ServerKind {
             Self::Refused(_) => "refusal",
             Self::Settings(_) => "settings message",
             Self::Goodbye(_) => "goodbye",
+            Self::Recall(_) => "recall",
         }
     }
 
