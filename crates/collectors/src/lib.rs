@@ -48,6 +48,7 @@ mod stat;
 mod system_info;
 mod tapestats;
 mod tcpstat;
+mod textfile;
 mod thermal;
 mod time;
 mod timex;
@@ -65,7 +66,7 @@ pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
 pub use processes::{ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
-pub use roots::{MeasureSpace, Roots, Space};
+pub use roots::{MeasureSpace, ParseText, Roots, Space};
 pub use settings::{
     Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
 };
@@ -118,6 +119,7 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(power_supply::PowerSupply::new(roots)),
         Box::new(rapl::Rapl::new(roots)),
         Box::new(selinux::Selinux::new(roots)),
+        Box::new(textfile::Textfile::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),

@@ -127,6 +127,26 @@ impl Sink<'_> {
             }
             key.push_str(text);
         }
+        self.push_key(value, || labels_of(metric, part, labels));
+    }
+
+    /// A value of a series that another program has named.
+    pub(crate) fn push_labels(&mut self, labels: &Labels, value: f64) {
+        let key = &mut self.cache.key;
+        key.clear();
+        // Two zero bytes begin no key of a metric.
+        key.push_str("\0\0");
+        for (name, text) in labels.iter() {
+            for part in [name, text] {
+                key.push_str(part);
+                key.push('\0');
+            }
+        }
+        self.push_key(value, || labels.clone());
+    }
+
+    /// A value of the series whose key is in the cache.
+    fn push_key(&mut self, value: f64, labels: impl FnOnce() -> Labels) {
         if let Some(at) = self.cache.find() {
             let entry = &mut self.cache.entries[at];
             if entry.round != self.cache.round {
@@ -141,7 +161,7 @@ impl Sink<'_> {
         let key: Arc<str> = Arc::from(self.cache.key.as_str());
         self.cache.by_key.insert(Arc::clone(&key), self.cache.entries.len());
         self.cache.entries.push(Entry { key, series, round: self.cache.round });
-        self.out.new_series.push((series, labels_of(metric, part, labels)));
+        self.out.new_series.push((series, labels()));
         self.out.samples.push((series, value));
     }
 }
