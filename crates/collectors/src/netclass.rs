@@ -13,6 +13,7 @@ use crate::file::{HotAttribute, attribute, names_in, number, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
+use crate::settings::{Choice, CollectorSettings};
 use crate::sink::Sink;
 
 const LABELS: &[&str] = &["device"];
@@ -79,9 +80,10 @@ const fn changes(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// The devices' folders; a plain file there, such as `bonding_masters`, is no device.
-fn devices(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+fn devices(folder: &Path, chosen: &Choice) -> impl Iterator<Item = (String, PathBuf)> {
     names_in(folder)
         .into_iter()
+        .filter(|name| chosen.takes(name, true))
         .map(move |name| (name.clone(), folder.join(name)))
         .filter(|(_, path)| path.is_dir())
 }
@@ -94,6 +96,7 @@ const KEPT_DEVICES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Links {
     folder: PathBuf,
+    chosen: Choice,
     listing: Option<Dir>,
     /// Sorted by name.
     devices: Vec<Link>,
@@ -103,6 +106,7 @@ pub(crate) struct Links {
 #[derive(Debug)]
 struct Link {
     name: String,
+    chosen: bool,
     listed: bool,
     state: HotAttribute,
     carrier: HotAttribute,
@@ -110,7 +114,8 @@ struct Link {
 
 impl Links {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { folder: roots.sys.join("class/net"), listing: None, devices: Vec::new() }
+        let folder = roots.sys.join("class/net");
+        Self { folder, chosen: Choice::default(), listing: None, devices: Vec::new() }
     }
 
     /// Brings the devices up to date with the folder.
@@ -134,7 +139,10 @@ impl Links {
             }
             match self.devices.binary_search_by(|device| device.name.as_str().cmp(name)) {
                 Ok(at) => self.devices[at].listed = true,
-                Err(at) => self.devices.insert(at, Link::new(&self.folder, name)),
+                Err(at) => {
+                    let chosen = self.chosen.takes(name, true);
+                    self.devices.insert(at, Link::new(&self.folder, name, chosen));
+                }
             }
         }
         if !whole {
@@ -149,10 +157,10 @@ fn open_listing(folder: fs::File) -> io::Result<Dir> {
 }
 
 impl Link {
-    fn new(folder: &Path, name: &str) -> Self {
+    fn new(folder: &Path, name: &str, chosen: bool) -> Self {
         let attribute = |file| HotAttribute::new(folder.join(name).join(file));
         let (state, carrier) = (attribute("operstate"), attribute("carrier"));
-        Self { name: name.into(), listed: true, state, carrier }
+        Self { name: name.into(), chosen, listed: true, state, carrier }
     }
 }
 
@@ -169,9 +177,15 @@ impl Collector for Links {
         vec![&UP, &CARRIER]
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.chosen = settings.network_devices.clone();
+        self.devices.clear();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         self.list();
-        for (at, Link { name, listed: _, state, carrier }) in self.devices.iter_mut().enumerate() {
+        let chosen = self.devices.iter_mut().filter(|device| device.chosen);
+        for (at, Link { name, state, carrier, .. }) in chosen.enumerate() {
             let keep = at < KEPT_DEVICES;
             let Some(up) = state.read(keep, |state| state == "up") else {
                 continue;
@@ -190,11 +204,12 @@ impl Collector for Links {
 #[derive(Debug)]
 pub(crate) struct Netclass {
     folder: PathBuf,
+    chosen: Choice,
 }
 
 impl Netclass {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { folder: roots.sys.join("class/net") }
+        Self { folder: roots.sys.join("class/net"), chosen: Choice::default() }
     }
 }
 
@@ -211,8 +226,12 @@ impl Collector for Netclass {
         [&INFO, &SPEED].into_iter().chain(PROPERTIES.iter().map(|(_, metric)| metric)).collect()
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.chosen = settings.network_devices.clone();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        for (device, path) in devices(&self.folder) {
+        for (device, path) in devices(&self.folder, &self.chosen) {
             let text = |name: &str| attribute(&path.join(name)).unwrap_or_default();
             let [address, broadcast] = ["address", "broadcast"].map(text);
             let [duplex, state, alias] = ["duplex", "operstate", "ifalias"].map(text);
