@@ -29,7 +29,7 @@ impl Source for HostSource {
             all.new_series.extend(slow.new_series);
             all.samples.extend(slow.samples);
         }
-        Collection { new_series: all.new_series, samples: all.samples, urgent: false }
+        Collection { new_series: all.new_series, samples: all.samples, ..Collection::default() }
     }
 }
 
