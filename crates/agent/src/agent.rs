@@ -13,6 +13,7 @@ use muster_environment::{Clock, DirLock, Disk};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
+use crate::alarm::Alarm;
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport};
 use crate::exchange::Exchange;
@@ -43,6 +44,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
+    let mut alarm = Alarm::new().map_err(AgentError::Timer)?;
     loop {
         agent.transmit();
         agent.tend_recorder();
@@ -60,7 +62,10 @@ pub async fn run(
             event = next_link_event(&mut agent.link) => Event::Link(event),
             collected = agent.collector.next() => Event::Collected(collected),
             written = next_written(&mut agent.recorder_writer) => Event::Recorded(written),
-            () = tokio::time::sleep(sleep) => Event::Wake,
+            waited = alarm.after(sleep) => {
+                waited.map_err(AgentError::Timer)?;
+                Event::Wake
+            }
         };
         agent.handle(event).await?;
     }

@@ -10,8 +10,8 @@ use crate::error::{CollectError, Malformed};
 
 /// First size of a buffer, in bytes; most files of `/proc` fit.
 const FIRST_BUFFER: usize = 4096;
-/// The kernel gives whole records, as many as fit a page (4096 bytes at least), and none of the hot
-/// files has records of half a page: a first reading shorter than this is all there is.
+/// The kernel gives whole records, as many as fit a page (4096 bytes at least). So of a file without records of half a
+/// page a first reading that is shorter than this is all there is.
 const SURELY_WHOLE: usize = 2048;
 /// A file that is not there is looked for again after so many readings: to look costs more than to read.
 const ABSENT_READINGS: u32 = 15;
@@ -28,14 +28,21 @@ pub(crate) struct HotFile {
     path: PathBuf,
     file: Option<File>,
     buffer: Vec<u8>,
+    /// Whether a record may be longer than [`SURELY_WHOLE`].
+    long_records: bool,
     /// How many readings more the file counts as absent without a look.
     absent: u32,
 }
 
 impl HotFile {
-    /// A file that is opened at the first reading.
+    /// A file that is opened at the first reading. The kernel writes it in records of less than 2 KiB, or in one.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, buffer: Vec::new(), absent: 0 }
+        Self { path, file: None, buffer: Vec::new(), long_records: false, absent: 0 }
+    }
+
+    /// A file whose records may be of any length.
+    pub(crate) fn with_long_records(path: PathBuf) -> Self {
+        Self { long_records: true, ..Self::new(path) }
     }
 
     /// Hands the file's text to `use_text`; `None` where this machine has no such file. One that
@@ -50,7 +57,7 @@ impl HotFile {
         }
         // A kept handle may have died (a namespace or a device that is gone): then it is opened anew.
         let kept = self.file.take().and_then(|file| {
-            let len = fill(&file, &mut self.buffer).ok()?;
+            let len = fill(&file, &mut self.buffer, self.long_records).ok()?;
             self.file = Some(file);
             Some(len)
         });
@@ -72,7 +79,7 @@ impl HotFile {
 
     fn open_and_fill(&mut self) -> io::Result<usize> {
         let file = File::open(&self.path)?;
-        let len = fill(&file, &mut self.buffer)?;
+        let len = fill(&file, &mut self.buffer, self.long_records)?;
         self.file = Some(file);
         Ok(len)
     }
@@ -84,7 +91,7 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Reads the whole file into the buffer, which grows as needed; returns how many bytes there are.
-fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+fn fill(file: &File, buffer: &mut Vec<u8>, long_records: bool) -> io::Result<usize> {
     let mut len = 0;
     loop {
         if len == buffer.len() {
@@ -95,7 +102,7 @@ fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
         }
         match file.read_at(&mut buffer[len..], len as u64) {
             Ok(0) => return Ok(len),
-            Ok(all) if len == 0 && all < SURELY_WHOLE => return Ok(all),
+            Ok(all) if len == 0 && all < SURELY_WHOLE && !long_records => return Ok(all),
             Ok(more) => len += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
