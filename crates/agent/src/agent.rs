@@ -1,6 +1,7 @@
 //! The life of an agent: collect, keep, send.
 
 mod spooling;
+mod told;
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use muster_environment::{Clock, DirLock, Disk, RealDisk};
 use muster_series::is_stale_marker;
-use muster_wire::{AgentHello, GoodbyeReason, Group, RejectCode};
+use muster_wire::{AgentHello, Configuration, GoodbyeReason, Group, ProcessTable, RejectCode};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
+use crate::central_settings;
 use crate::config::{AgentConfig, AgentError, AgentReport, advice};
 use crate::enrolment::Enrolment;
 use crate::exchange::{Exchange, Notice};
@@ -24,11 +26,12 @@ use crate::host_facts::HostFacts;
 use crate::key::AgentKey;
 use crate::link::LinkEvent;
 use crate::own_metrics::OwnFigures;
+use crate::process_watch::ProcessWatch;
 use crate::schedule::Schedule;
-use crate::source::Source;
+use crate::source::{MakeProcessSource, Source};
 use crate::spool::Spool;
 use crate::target::Target;
-use crate::tasks::{Collected, Collector, Link, on_disk};
+use crate::tasks::{Collected, Collector, Link, ProcessReader, on_disk};
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// The loop wakes at least so often: a clock that was set is noticed soon.
@@ -53,6 +56,7 @@ pub async fn run(
     loop {
         agent.transmit();
         agent.tend_spool().await;
+        agent.tend_processes();
         if *stop.borrow() {
             break;
         }
@@ -65,6 +69,7 @@ pub async fn run(
             },
             event = next_link_event(&mut agent.link) => Event::Link(event),
             collected = agent.collector.next() => Event::Collected(collected),
+            table = next_table(&mut agent.process_reader) => Event::Processes(table),
             () = tokio::time::sleep(sleep) => Event::Wake,
         };
         agent.handle(event).await?;
@@ -76,6 +81,7 @@ pub async fn run(
 enum Event {
     Link(Option<LinkEvent>),
     Collected(Option<Collected>),
+    Processes(Option<ProcessTable>),
     Wake,
 }
 
@@ -83,6 +89,14 @@ enum Event {
 async fn next_link_event(link: &mut Option<Link>) -> Option<LinkEvent> {
     match link {
         Some(link) => link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for ever while nobody looks at the processes.
+async fn next_table(reader: &mut Option<ProcessReader>) -> Option<ProcessTable> {
+    match reader {
+        Some(reader) => reader.next().await,
         None => std::future::pending().await,
     }
 }
@@ -107,6 +121,13 @@ struct Agent {
     source_numbers: HashMap<u32, u32>,
     collect_seconds: f64,
     skipped_ticks: u64,
+    /// The server's settings that are applied.
+    central: Configuration,
+    /// Which settings were told to be refused.
+    refused_revision: u64,
+    process_watch: ProcessWatch,
+    make_process_source: Option<MakeProcessSource>,
+    process_reader: Option<ProcessReader>,
     link: Option<Link>,
     welcomed_ms: Option<i64>,
     backoff: Backoff,
@@ -138,7 +159,7 @@ impl Agent {
         let spool_bytes = config.spool_bytes;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let opening = Arc::clone(&disk);
-        let (key, lock, enrolment, spool) =
+        let (key, lock, enrolment, spool, central) =
             on_disk(move || open_state(&opening, &state_dir, spool_bytes)).await?;
         let facts = HostFacts::read(&config.proc_root, &config.rootfs);
         let instance = config.instance.clone().unwrap_or_else(|| facts.hostname.clone());
@@ -146,10 +167,11 @@ impl Agent {
             let path = config.proc_root.join("sys/kernel/hostname");
             return Err(AgentError::NoName { path });
         }
+        let make_process_source = source.processes();
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
         let enrolled = enrolment.is_some();
-        Ok(Self {
+        let mut agent = Self {
             schedule: Schedule::new(config.interval_ms, config.slow_interval_ms),
             exchange: Exchange::new(key, config.memory_bytes),
             connect_at_ms: clock.monotonic_ms(),
@@ -168,12 +190,21 @@ impl Agent {
             source_numbers: HashMap::new(),
             collect_seconds: 0.0,
             skipped_ticks: 0,
+            central: Configuration::default(),
+            refused_revision: 0,
+            process_watch: ProcessWatch::default(),
+            make_process_source,
+            process_reader: None,
             link: None,
             welcomed_ms: None,
             backoff: Backoff::default(),
             rejected_wait_ms: None,
             _lock: lock,
-        })
+        };
+        if agent.config.central_settings {
+            agent.apply(central);
+        }
+        Ok(agent)
     }
 
     fn transmit(&mut self) {
@@ -192,7 +223,8 @@ impl Agent {
         if self.link.is_none() {
             wait = wait.min(self.connect_at_ms - now_ms);
         }
-        if let Some(deadline_ms) = self.exchange.next_deadline() {
+        let deadlines = [self.exchange.next_deadline(), self.process_watch.next_deadline()];
+        for deadline_ms in deadlines.into_iter().flatten() {
             wait = wait.min(deadline_ms - now_ms);
         }
         wait.max(0)
@@ -203,6 +235,7 @@ impl Agent {
             Event::Link(event) => self.handle_link(event).await?,
             Event::Collected(Some(collected)) => self.keep(collected),
             Event::Collected(None) => return Err(AgentError::CollectorGone),
+            Event::Processes(table) => self.send_processes(table),
             Event::Wake => {}
         }
         let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
@@ -275,6 +308,8 @@ impl Agent {
             Notice::Settings { interval_ms, lease_ms } => {
                 self.schedule.boost(interval_ms, lease_ms, self.clock.monotonic_ms());
             }
+            Notice::Configuration(configuration) => self.configure(*configuration).await,
+            Notice::ProcessWatch { lease_ms } => self.watch_processes(lease_ms),
             Notice::Goodbye { reason: GoodbyeReason::Replaced, message } => {
                 tracing::warn!(
                     %message,
@@ -342,6 +377,7 @@ impl Agent {
             return;
         }
         self.exchange.disconnected();
+        self.process_watch.end();
         let now_ms = self.clock.monotonic_ms();
         if let Some(welcomed_ms) = self.welcomed_ms.take() {
             self.backoff.session_ended(now_ms - welcomed_ms);
@@ -387,6 +423,7 @@ impl Agent {
             sessions,
             skipped_ticks: self.skipped_ticks,
             collect_seconds: self.collect_seconds,
+            settings_revision: Some(self.central.revision).filter(|&revision| revision > 0),
             clock_offset_seconds: self.exchange.clock_offset_ms().map(|ms| ms as f64 / 1_000.0),
         }
     }
@@ -407,7 +444,7 @@ impl Agent {
     }
 }
 
-type State = (AgentKey, Box<dyn DirLock>, Option<Enrolment>, Spool);
+type State = (AgentKey, Box<dyn DirLock>, Option<Enrolment>, Spool, Configuration);
 
 fn open_state(
     disk: &Arc<dyn Disk>,
@@ -420,10 +457,11 @@ fn open_state(
         .lock(&state_dir.join("lock"))
         .map_err(|source| AgentError::InUse { path: state_dir.into(), source })?;
     let enrolment = Enrolment::load(&**disk, state_dir).map_err(failed)?;
+    let central = central_settings::load(&**disk, state_dir).map_err(failed)?;
     let spool_dir = state_dir.join("spool");
     private_dir(&spool_dir).map_err(failed)?;
     let spool = Spool::open(Arc::clone(disk), &spool_dir, spool_bytes).map_err(failed)?;
-    Ok((key, lock, enrolment, spool))
+    Ok((key, lock, enrolment, spool, central))
 }
 
 /// Makes the folder for this user alone, also if it is there with more access.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, Registry, Roots};
+use muster_collectors::{Cadence, CollectorSettings, Registry, Roots};
 use muster_environment::Clock;
 
 use crate::source::{Collection, Source, Tick};
@@ -30,6 +30,10 @@ impl Source for HostSource {
             all.samples.extend(slow.samples);
         }
         Collection { new_series: all.new_series, samples: all.samples, urgent: false }
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.registry.configure(settings);
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct OwnFigures {
     pub(crate) collect_seconds: f64,
     /// How far this host's clock is behind the server's; unknown until a session was opened.
     pub(crate) clock_offset_seconds: Option<f64>,
+    /// Which of the server's settings are applied; none before any were given.
+    pub(crate) settings_revision: Option<u64>,
 }
 
 impl OwnFigures {
@@ -32,6 +34,10 @@ impl OwnFigures {
             ("muster_agent_skipped_ticks_total", Some(self.skipped_ticks as f64)),
             ("muster_agent_collect_seconds", Some(self.collect_seconds)),
             ("muster_agent_clock_offset_seconds", self.clock_offset_seconds),
+            (
+                "muster_agent_settings_revision",
+                self.settings_revision.map(|revision| revision as f64),
+            ),
         ];
         for (name, value) in all {
             if let (Ok(labels), Some(value)) = (Labels::from_pairs([(METRIC_NAME, name)]), value) {

@@ -57,6 +57,12 @@ impl Schedule {
         self.slow_interval_ms = self.slow_interval_ms.max(self.interval_ms);
     }
 
+    /// Replaces both intervals, with settings of the server or the agent's own.
+    pub(crate) fn set_intervals(&mut self, interval_ms: i64, slow_interval_ms: i64) {
+        self.interval_ms = interval_ms;
+        self.slow_interval_ms = slow_interval_ms.max(interval_ms);
+    }
+
     /// Collects every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);
@@ -161,6 +167,15 @@ mod tests {
                 (86_400_001, 12_652, None, 0),
             ],
         );
+    }
+
+    #[test]
+    fn other_intervals_hold_from_the_next_tick_on() {
+        let mut schedule = Schedule::new(5_000, 30_000);
+        check(&mut schedule, &[(60_000, 0, FULL, 60_000)]);
+        schedule.set_intervals(2_000, 1_000);
+        let steps = [(62_000, 2_000, FULL, 62_000), (64_000, 4_000, FULL, 64_000)];
+        check(&mut schedule, &steps);
     }
 
     #[test]
