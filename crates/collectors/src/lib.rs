@@ -47,7 +47,7 @@ mod hostile;
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
-pub use processes::{ProcessRow, ProcessTable};
+pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, Roots, Space};
 pub use sink::{Collection, Sink};
@@ -86,5 +86,7 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
+        Box::new(processes::Programs::new(roots)),
+        Box::new(processes::Processes::new(roots)),
     ]
 }
