@@ -82,14 +82,15 @@ impl Collector for Programs {
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
+        let processes = self.folder.begin()?;
         self.accounts.begin();
-        let mut seen = false;
-        self.folder.scan(|stat, details| {
-            seen = true;
-            self.accounts.observe(stat, details);
-        })?;
+        for at in 0..processes {
+            if !self.accounts.takes_for_idle(self.folder.pid(at)) {
+                self.folder.visit(at, |stat, details| self.accounts.observe(stat, details))?;
+            }
+        }
         self.accounts.finish(sink.monotonic_ms());
-        if !seen {
+        if processes == 0 {
             // A machine without any process has no `/proc`.
             return Ok(());
         }

@@ -31,6 +31,8 @@ pub(crate) struct ProcFolder {
     folder: Option<OwnedFd>,
     names: Vec<u8>,
     pids: Vec<u32>,
+    /// The path of the file that is read, below the folder.
+    name: String,
     line: Vec<u8>,
     file: Vec<u8>,
 }
@@ -44,6 +46,7 @@ impl ProcFolder {
             folder: None,
             names: Vec::new(),
             pids: Vec::new(),
+            name: String::new(),
             line: Vec::new(),
             file: Vec::new(),
         }
@@ -61,29 +64,50 @@ impl ProcFolder {
         &mut self,
         mut each: impl FnMut(&ProcessStat<'_>, &mut dyn Details),
     ) -> Result<(), CollectError> {
-        if let Err(error) = self.list() {
-            return match error {
-                Errno::NOENT | Errno::NOTDIR => Ok(()),
-                error => Err(CollectError::read(&self.path, error.into())),
-            };
-        }
-        let Some(folder) = &self.folder else { return Ok(()) };
-        let mut files = Files { folder, path: String::new(), buffer: &mut self.file };
-        for pid in &self.pids {
-            match read_file(folder, &mut files.path, *pid, "stat", &mut self.line) {
-                Ok(len) => {
-                    if let Some(stat) = parse_stat(&self.line[..len]) {
-                        each(&stat, &mut files);
-                    }
-                }
-                // The agent itself lacks something: that must not look as if all had ended.
-                Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
-                    return Err(CollectError::read(&self.path, error.into()));
-                }
-                Err(_) => {}
-            }
+        for at in 0..self.begin()? {
+            self.visit(at, &mut each)?;
         }
         Ok(())
+    }
+
+    /// Begins a pass that visits only some: says how many processes there are.
+    pub(crate) fn begin(&mut self) -> Result<usize, CollectError> {
+        match self.list() {
+            Ok(()) => Ok(self.pids.len()),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(0),
+            Err(error) => Err(CollectError::read(&self.path, error.into())),
+        }
+    }
+
+    /// The number of a process of this pass; `at` is below what [`ProcFolder::begin`] said.
+    pub(crate) fn pid(&self, at: usize) -> u32 {
+        self.pids[at]
+    }
+
+    /// Hands the line of a process of this pass to `each`, if it can be read.
+    pub(crate) fn visit(
+        &mut self,
+        at: usize,
+        mut each: impl FnMut(&ProcessStat<'_>, &mut dyn Details),
+    ) -> Result<(), CollectError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let pid = self.pids[at];
+        match read_file(folder, &mut self.name, pid, "stat", &mut self.line) {
+            Ok(len) => {
+                if let Some(stat) = parse_stat(&self.line[..len]) {
+                    each(
+                        &stat,
+                        &mut Files { folder, path: &mut self.name, buffer: &mut self.file },
+                    );
+                }
+                Ok(())
+            }
+            // The agent itself lacks something: that must not look as if all had ended.
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+                Err(CollectError::read(&self.path, error.into()))
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Puts the numbers of all processes into `self.pids`.
@@ -114,7 +138,7 @@ impl ProcFolder {
     /// The beginning of a file of a process; empty where it is gone or may not be read.
     pub(crate) fn bytes(&mut self, pid: u32, name: &str) -> &[u8] {
         let Some(folder) = &self.folder else { return &[] };
-        match read_file(folder, &mut String::new(), pid, name, &mut self.file) {
+        match read_file(folder, &mut self.name, pid, name, &mut self.file) {
             Ok(len) => &self.file[..len],
             Err(_) => &[],
         }
@@ -124,20 +148,20 @@ impl ProcFolder {
 /// The other files of the processes.
 struct Files<'a> {
     folder: &'a OwnedFd,
-    path: String,
+    path: &'a mut String,
     buffer: &'a mut Vec<u8>,
 }
 
 impl Details for Files<'_> {
     fn command_line(&mut self, pid: u32) -> &[u8] {
-        match read_file(self.folder, &mut self.path, pid, "cmdline", self.buffer) {
+        match read_file(self.folder, self.path, pid, "cmdline", self.buffer) {
             Ok(len) => &self.buffer[..len],
             Err(_) => &[],
         }
     }
 
     fn io(&mut self, pid: u32) -> Option<Io> {
-        let len = read_file(self.folder, &mut self.path, pid, "io", self.buffer).ok()?;
+        let len = read_file(self.folder, self.path, pid, "io", self.buffer).ok()?;
         parse_io(&self.buffer[..len])
     }
 }
