@@ -39,6 +39,8 @@ mod thermal;
 mod time;
 mod vmstat;
 
+mod containers;
+mod oom;
 mod processes;
 
 #[cfg(test)]
@@ -88,5 +90,7 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Dmi::new(roots)),
         Box::new(processes::Programs::new(roots)),
         Box::new(processes::Processes::new(roots)),
+        Box::new(containers::Containers::new(roots)),
+        Box::new(oom::Oom::new(roots)),
     ]
 }
