@@ -15,6 +15,7 @@ use muster_wire::{Configuration, ProcessTable};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
+use crate::alarm::Alarm;
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport};
 use crate::exchange::Exchange;
@@ -46,6 +47,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
+    let mut alarm = Alarm::new().map_err(AgentError::Timer)?;
     loop {
         agent.transmit();
         agent.tend_recorder();
@@ -65,7 +67,10 @@ pub async fn run(
             collected = agent.collector.next() => Event::Collected(collected),
             written = next_written(&mut agent.recorder_writer) => Event::Recorded(written),
             table = next_table(&mut agent.process_reader) => Event::Processes(table),
-            () = tokio::time::sleep(sleep) => Event::Wake,
+            waited = alarm.after(sleep) => {
+                waited.map_err(AgentError::Timer)?;
+                Event::Wake
+            }
         };
         agent.handle(event).await?;
     }

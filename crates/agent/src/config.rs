@@ -140,6 +140,9 @@ pub enum AgentError {
     /// The random source of the system fails.
     #[error("the system gives no random numbers")]
     Random,
+    /// The system has no timer for the agent.
+    #[error("the system's timer cannot be used: {0}")]
+    Timer(io::Error),
     /// The thread that collects has ended by itself.
     #[error("the collecting thread has ended, which is a bug in Muster")]
     CollectorGone,

@@ -26,6 +26,7 @@ mod recorder;
 mod series_table;
 mod spool;
 
+mod alarm;
 mod backoff;
 mod enrolment;
 mod host_facts;
