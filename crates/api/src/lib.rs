@@ -16,6 +16,7 @@ mod audit;
 mod hosts;
 mod live;
 mod people;
+mod services;
 mod settings;
 mod tokens;
 
@@ -28,6 +29,7 @@ pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
+pub use services::{Service, ServiceCounts, ServiceGroup, ServiceHealth, ServiceKind, ServiceList};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
 pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 
