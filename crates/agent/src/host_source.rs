@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, Registry, Roots};
+use muster_collectors::{Cadence, CollectorSettings, Registry, Roots};
 use muster_environment::Clock;
 
 use crate::source::{Collection, Source, Tick};
@@ -39,6 +39,10 @@ impl Source for HostSource {
             all.samples.extend(more.samples);
         }
         Collection { new_series: all.new_series, samples: all.samples, ..Collection::default() }
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.registry.configure(settings);
     }
 }
 
