@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, Registry, Roots};
+use muster_collectors::{Cadence, CollectorSettings, Registry, Roots};
 use muster_environment::Clock;
 
 use crate::source::{Collection, Source, Tick};
@@ -40,7 +40,11 @@ impl Source for HostSource {
             all.new_series.extend(more.new_series);
             all.samples.extend(more.samples);
         }
-        Collection { new_series: all.new_series, samples: all.samples, urgent: false }
+        Collection { new_series: all.new_series, samples: all.samples, ..Collection::default() }
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.registry.configure(settings);
     }
 }
 

@@ -56,6 +56,8 @@ mod vmstat;
 mod xfs;
 mod zfs;
 
+mod containers;
+mod oom;
 mod processes;
 
 #[cfg(test)]
@@ -64,7 +66,7 @@ mod hostile;
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
-pub use processes::{ProcessRow, ProcessTable};
+pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, ParseText, Roots, Space};
 pub use settings::{
@@ -123,5 +125,9 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
+        Box::new(processes::Programs::new(roots)),
+        Box::new(processes::Processes::new(roots)),
+        Box::new(containers::Containers::new(roots)),
+        Box::new(oom::Oom::new(roots)),
     ]
 }
