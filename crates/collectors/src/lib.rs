@@ -16,6 +16,7 @@ mod sink;
 mod bonding;
 mod conntrack;
 mod cpufreq;
+mod disk_health;
 mod disk_info;
 mod diskstats;
 mod edac;
@@ -40,6 +41,7 @@ mod time;
 mod vmstat;
 
 mod containers;
+mod gpu;
 mod oom;
 mod processes;
 
@@ -90,7 +92,9 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Dmi::new(roots)),
         Box::new(processes::Programs::new(roots)),
         Box::new(processes::Processes::new(roots)),
+        Box::new(disk_health::DiskHealth::new(roots)),
         Box::new(containers::Containers::new(roots)),
+        Box::new(gpu::Nvidia::new(roots)),
         Box::new(oom::Oom::new(roots)),
     ]
 }
