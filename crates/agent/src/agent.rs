@@ -4,27 +4,31 @@ mod keeping;
 mod session;
 mod spooling;
 mod start;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_environment::{Clock, DirLock, Disk};
+use muster_wire::{Configuration, ProcessTable};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
+use crate::alarm::Alarm;
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport};
 use crate::exchange::Exchange;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
 use crate::link::LinkEvent;
+use crate::process_watch::ProcessWatch;
 use crate::recorder::Recorder;
 use crate::schedule::Schedule;
-use crate::source::Source;
+use crate::source::{MakeProcessSource, Source};
 use crate::spool::Spool;
 use crate::target::Target;
-use crate::tasks::{Collected, Collector, Link, RecorderWriter, Written};
+use crate::tasks::{Collected, Collector, Link, ProcessReader, RecorderWriter, Written};
 
 /// The loop wakes at least so often: a clock that was set is noticed soon.
 const LONGEST_SLEEP_MS: i64 = 5_000;
@@ -43,10 +47,12 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
+    let mut alarm = Alarm::new().map_err(AgentError::Timer)?;
     loop {
         agent.transmit();
         agent.tend_recorder();
         agent.tend_spool().await;
+        agent.tend_processes();
         if *stop.borrow() {
             break;
         }
@@ -60,7 +66,11 @@ pub async fn run(
             event = next_link_event(&mut agent.link) => Event::Link(event),
             collected = agent.collector.next() => Event::Collected(collected),
             written = next_written(&mut agent.recorder_writer) => Event::Recorded(written),
-            () = tokio::time::sleep(sleep) => Event::Wake,
+            table = next_table(&mut agent.process_reader) => Event::Processes(table),
+            waited = alarm.after(sleep) => {
+                waited.map_err(AgentError::Timer)?;
+                Event::Wake
+            }
         };
         agent.handle(event).await?;
     }
@@ -72,6 +82,7 @@ enum Event {
     Link(Option<LinkEvent>),
     Collected(Option<Collected>),
     Recorded(Option<Written>),
+    Processes(Option<ProcessTable>),
     Wake,
 }
 
@@ -88,6 +99,14 @@ async fn next_written(writer: &mut Option<RecorderWriter>) -> Option<Written> {
     match writer {
         Some(writer) if writer.is_busy() => writer.next().await,
         _ => std::future::pending().await,
+    }
+}
+
+/// Waits for ever while nobody looks at the processes.
+async fn next_table(reader: &mut Option<ProcessReader>) -> Option<ProcessTable> {
+    match reader {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -119,6 +138,13 @@ struct Agent {
     collector_cpu_us: i64,
     collect_seconds: f64,
     skipped_ticks: u64,
+    /// The server's settings that are applied.
+    central: Configuration,
+    /// Which settings were told to be refused.
+    refused_revision: u64,
+    process_watch: ProcessWatch,
+    make_process_source: Option<MakeProcessSource>,
+    process_reader: Option<ProcessReader>,
     link: Option<Link>,
     welcomed_ms: Option<i64>,
     backoff: Backoff,
@@ -145,7 +171,8 @@ impl Agent {
         if self.link.is_none() {
             wait = wait.min(self.connect_at_ms - now_ms);
         }
-        if let Some(deadline_ms) = self.exchange.next_deadline() {
+        let deadlines = [self.exchange.next_deadline(), self.process_watch.next_deadline()];
+        for deadline_ms in deadlines.into_iter().flatten() {
             wait = wait.min(deadline_ms - now_ms);
         }
         wait.max(0)
@@ -157,6 +184,7 @@ impl Agent {
             Event::Collected(Some(collected)) => self.keep(collected),
             Event::Collected(None) => return Err(AgentError::CollectorGone),
             Event::Recorded(written) => self.recorded(written),
+            Event::Processes(table) => self.send_processes(table),
             Event::Wake => {}
         }
         let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());

@@ -95,6 +95,12 @@ impl Schedule {
         self.cadence.interval_ms = interval_ms.max(MIN_INTERVAL_MS);
     }
 
+    /// Replaces both intervals, with settings of the server or the agent's own.
+    pub(crate) fn set_intervals(&mut self, interval_ms: i64, slow_interval_ms: i64) {
+        self.cadence.interval_ms = interval_ms;
+        self.cadence.slow_interval_ms = slow_interval_ms.max(interval_ms);
+    }
+
     /// Sends every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);

@@ -10,8 +10,9 @@ use crate::message::{
     ServerKind, WelcomeMessage,
 };
 use crate::{
-    AgentHello, ChallengeFacts, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
-    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, RefuseReason, RejectCode, Welcome, WireError, frame,
+    AgentHello, ChallengeFacts, Configuration, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
+    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason, RejectCode, Welcome,
+    WireError, frame,
 };
 
 /// What the server said.
@@ -44,6 +45,13 @@ pub enum AgentEvent {
     Settings {
         /// Milliseconds from sample to sample.
         interval_ms: i64,
+        /// For how long, in milliseconds from now.
+        lease_ms: i64,
+    },
+    /// Settings to apply and to keep, in the place of all that were given before.
+    Configuration(Box<Configuration>),
+    /// Send tables of processes ([`AgentSession::send_processes`]) for the next so many milliseconds; 0 ends it.
+    ProcessWatch {
         /// For how long, in milliseconds from now.
         lease_ms: i64,
     },
@@ -167,6 +175,12 @@ impl AgentSession {
                 interval_ms: settings.interval_ms,
                 lease_ms: settings.lease_ms,
             },
+            (State::Active, ServerKind::Configuration(message)) => {
+                AgentEvent::Configuration(Box::new(Configuration::from_message(message)?))
+            }
+            (State::Active, ServerKind::ProcessWatch(watch)) => {
+                AgentEvent::ProcessWatch { lease_ms: watch.lease_ms }
+            }
             (State::Active, ServerKind::Recall(recall)) => {
                 if recall.to_ms < recall.from_ms {
                     let reason = "it ends before it begins".into();
@@ -261,6 +275,13 @@ impl AgentSession {
             groups: batch.groups,
         }));
         Ok(Sent { sequence, dropped: batch.dropped })
+    }
+
+    /// Queues a table of processes; what exceeds the limits is cut off. It is not acknowledged: the next one replaces it.
+    pub fn send_processes(&mut self, table: ProcessTable) {
+        if self.is_active() {
+            self.outgoing.push_back(AgentKind::Processes(table.into_message()));
+        }
     }
 
     /// Ends the session.

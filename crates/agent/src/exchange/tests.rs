@@ -141,7 +141,7 @@ impl Pipe {
                             Answer::Silence => {}
                         }
                     }
-                    Some(ServerEvent::Goodbye(_)) | None => {}
+                    Some(ServerEvent::Goodbye(_) | ServerEvent::Processes(_)) | None => {}
                 }
             }
             while let Some(frame) = server.poll_transmit() {
