@@ -49,6 +49,7 @@ mod stat;
 mod system_info;
 mod tapestats;
 mod tcpstat;
+mod textfile;
 mod thermal;
 mod time;
 mod timex;
@@ -68,7 +69,7 @@ pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
 pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
-pub use roots::{MeasureSpace, Roots, Space};
+pub use roots::{MeasureSpace, ParseText, Roots, Space};
 pub use settings::{
     Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
 };
@@ -121,6 +122,7 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(power_supply::PowerSupply::new(roots)),
         Box::new(rapl::Rapl::new(roots)),
         Box::new(selinux::Selinux::new(roots)),
+        Box::new(textfile::Textfile::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
