@@ -226,7 +226,7 @@ mod tests {
             roots.parse_text = Some(parser());
             let textfile = Textfile::new(&roots);
             Self {
-                folder,
+                temporary: folder,
                 textfile,
                 cache: SeriesCache::default(),
                 next: 0,
