@@ -8,6 +8,7 @@
 mod documentation;
 mod error;
 mod file;
+mod lane;
 mod metric;
 mod registry;
 mod roots;
