@@ -1,5 +1,7 @@
 //! The world outside, by value: the clock and the disk, each a trait with a real one and ones for tests.
 //!
+//! Beside them stands whoever manages the process as a service ([`ServiceManager`]).
+//!
 //! Everything that reads time or files of samples takes these, so that tests can turn the clock
 //! and crash the disk.
 
@@ -9,6 +11,7 @@ mod failing_disk;
 mod memory_disk;
 mod private_file;
 mod real_disk;
+mod service_manager;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{
@@ -18,3 +21,4 @@ pub use failing_disk::FailingDisk;
 pub use memory_disk::{Crash, MemoryDisk};
 pub use private_file::replace_private_file;
 pub use real_disk::RealDisk;
+pub use service_manager::ServiceManager;

@@ -61,6 +61,7 @@ mod agent_session;
 mod server_session;
 
 mod record;
+mod release;
 
 mod batch_codec;
 mod definitions;
@@ -87,6 +88,10 @@ pub use otlp::{
 };
 pub use protobuf::DecodeError;
 pub use record::{Record, RecordDecoder, RecordEncoder};
+pub use release::{
+    MAX_RELEASE_BYTES, Offer, Release, ReleaseError, SignedRelease, UpdateOutcome, UpdateReport,
+    Version,
+};
 pub use remote_write::{RawLabelError, RawLabels, SeriesVisitor, decode_v1, decode_v2};
 pub use server_session::{ServerEvent, ServerSession};
 

@@ -4,7 +4,7 @@ use muster_wire::{AgentSession, Group, Limits, ServerEvent, ServerSession};
 
 use crate::two_sides::{TwoSides, batches, hello, series, welcome};
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     (0..text.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())

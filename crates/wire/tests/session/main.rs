@@ -6,3 +6,4 @@ mod hostile;
 mod life;
 mod size;
 mod two_sides;
+mod updates;
