@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport, advice};
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Enrolment, left_token, remove_left_token};
 use crate::exchange::{Exchange, Notice};
 use crate::host_facts::HostFacts;
 use crate::key::AgentKey;
@@ -27,8 +27,10 @@ use crate::own_metrics::OwnFigures;
 use crate::schedule::Schedule;
 use crate::source::Source;
 use crate::spool::Spool;
+use crate::supervision::Supervision;
 use crate::target::Target;
 use crate::tasks::{Collected, Collector, Link, on_disk};
+use crate::update::Updater;
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// The loop wakes at least so often: a clock that was set is noticed soon.
@@ -50,10 +52,12 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
+    agent.supervision.started();
     loop {
         agent.transmit();
         agent.tend_spool().await;
-        if *stop.borrow() {
+        agent.tend_update().await;
+        if *stop.borrow() || agent.updater.wants_restart() {
             break;
         }
         let sleep = Duration::from_millis(agent.wait_ms() as u64);
@@ -113,12 +117,14 @@ struct Agent {
     connect_at_ms: i64,
     /// When the server has rejected this agent: how long to wait before the next attempt.
     rejected_wait_ms: Option<i64>,
+    supervision: Supervision,
+    updater: Updater,
     _lock: Box<dyn DirLock>,
 }
 
 impl Agent {
     async fn prepare(
-        config: AgentConfig,
+        mut config: AgentConfig,
         source: Box<dyn Source>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AgentError> {
@@ -138,8 +144,9 @@ impl Agent {
         let spool_bytes = config.spool_bytes;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let opening = Arc::clone(&disk);
-        let (key, lock, enrolment, spool) =
+        let (key, lock, enrolment, spool, token) =
             on_disk(move || open_state(&opening, &state_dir, spool_bytes)).await?;
+        config.token = config.token.or(token);
         let facts = HostFacts::read(&config.proc_root, &config.rootfs);
         let instance = config.instance.clone().unwrap_or_else(|| facts.hostname.clone());
         if instance.is_empty() {
@@ -153,6 +160,14 @@ impl Agent {
             schedule: Schedule::new(config.interval_ms, config.slow_interval_ms),
             exchange: Exchange::new(key, config.memory_bytes),
             connect_at_ms: clock.monotonic_ms(),
+            supervision: Supervision::new(config.service_manager.clone()),
+            updater: Updater::new(
+                config.updates.clone(),
+                &config.state_dir,
+                &config.agent_version,
+                config.launched,
+                clock.monotonic_ms(),
+            ),
             config,
             clock,
             disk,
@@ -182,6 +197,16 @@ impl Agent {
             while let Some(frame) = self.exchange.poll_transmit(now_ms) {
                 link.send(frame);
             }
+        }
+    }
+
+    /// Does what is due about releases, and tells the server of it.
+    async fn tend_update(&mut self) {
+        let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+        self.supervision.alive(now_ms);
+        self.updater.tend(&self.target, self.tls.as_ref(), wall_ms, now_ms).await;
+        for report in self.updater.take_reports() {
+            self.exchange.report_update(&report);
         }
     }
 
@@ -265,7 +290,10 @@ impl Agent {
         match notice {
             Notice::Welcomed { instance, interval_ms } => {
                 tracing::info!(server = %self.config.server_url, %instance, "connected");
-                self.welcomed_ms = Some(self.clock.monotonic_ms());
+                let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+                self.welcomed_ms = Some(now_ms);
+                self.updater.welcomed(wall_ms, now_ms);
+                self.supervision.status(&format!("connected to {}", self.config.server_url));
                 self.tell_clock_offset();
                 if interval_ms > 0 {
                     self.schedule.set_interval(interval_ms);
@@ -274,6 +302,10 @@ impl Agent {
             }
             Notice::Settings { interval_ms, lease_ms } => {
                 self.schedule.boost(interval_ms, lease_ms, self.clock.monotonic_ms());
+            }
+            Notice::Release(offer) => {
+                let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+                self.updater.offered(*offer, wall_ms, now_ms, random());
             }
             Notice::Goodbye { reason: GoodbyeReason::Replaced, message } => {
                 tracing::warn!(
@@ -308,6 +340,10 @@ impl Agent {
     }
 
     async fn record_enrolment(&mut self, instance: String) {
+        let state_dir = self.config.state_dir.clone();
+        if let Err(error) = on_disk(move || remove_left_token(&state_dir)).await {
+            tracing::warn!(%error, "the join token stays in the state folder");
+        }
         if self.enrolled && !self.use_token && self.instance == instance {
             return;
         }
@@ -342,6 +378,8 @@ impl Agent {
             return;
         }
         self.exchange.disconnected();
+        self.updater.disconnected();
+        self.supervision.status("collecting; no connection to the server, samples are kept");
         let now_ms = self.clock.monotonic_ms();
         if let Some(welcomed_ms) = self.welcomed_ms.take() {
             self.backoff.session_ended(now_ms - welcomed_ms);
@@ -387,12 +425,17 @@ impl Agent {
             sessions,
             skipped_ticks: self.skipped_ticks,
             collect_seconds: self.collect_seconds,
+            update_set_aside: self.updater.set_aside(),
             clock_offset_seconds: self.exchange.clock_offset_ms().map(|ms| ms as f64 / 1_000.0),
         }
     }
 
     /// The reverse of the start: the session, then what is left in memory.
     async fn shut_down(mut self) -> AgentReport {
+        let relaunch = self.updater.wants_restart();
+        if !relaunch {
+            self.supervision.stopping();
+        }
         self.exchange.goodbye();
         self.transmit();
         if let Some(link) = self.link.take() {
@@ -403,11 +446,11 @@ impl Agent {
         self.save_everything().await;
         let (acknowledged, dropped, _, sessions) = self.exchange.counts();
         let spooled_bytes = self.spool.as_ref().map_or(0, Spool::bytes);
-        AgentReport { acknowledged, dropped, sessions, spooled_bytes }
+        AgentReport { acknowledged, dropped, sessions, spooled_bytes, relaunch }
     }
 }
 
-type State = (AgentKey, Box<dyn DirLock>, Option<Enrolment>, Spool);
+type State = (AgentKey, Box<dyn DirLock>, Option<Enrolment>, Spool, Option<String>);
 
 fn open_state(
     disk: &Arc<dyn Disk>,
@@ -423,7 +466,8 @@ fn open_state(
     let spool_dir = state_dir.join("spool");
     private_dir(&spool_dir).map_err(failed)?;
     let spool = Spool::open(Arc::clone(disk), &spool_dir, spool_bytes).map_err(failed)?;
-    Ok((key, lock, enrolment, spool))
+    let token = left_token(state_dir).map_err(failed)?;
+    Ok((key, lock, enrolment, spool, token))
 }
 
 /// Makes the folder for this user alone, also if it is there with more access.

@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, RefuseReason, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, Offer, RefuseReason, RejectCode,
+    UpdateReport, WireError,
 };
 
 use crate::key::AgentKey;
@@ -28,6 +29,8 @@ pub(crate) enum Notice {
     Rejected { code: RejectCode, message: String },
     /// Another interval for a while.
     Settings { interval_ms: i64, lease_ms: i64 },
+    /// The server has a release.
+    Release(Box<Offer>),
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -95,6 +98,13 @@ impl Exchange {
         self.queue.connection_lost();
     }
 
+    /// Tells the server what became of a release, if there is a session.
+    pub(crate) fn report_update(&mut self, report: &UpdateReport) {
+        if let Some(session) = &mut self.session {
+            session.report_update(report);
+        }
+    }
+
     /// Says goodbye; what [`Exchange::poll_transmit`] still has should be sent.
     pub(crate) fn goodbye(&mut self) {
         if let Some(session) = &mut self.session {
@@ -149,6 +159,7 @@ impl Exchange {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 Some(Notice::Settings { interval_ms, lease_ms })
             }
+            AgentEvent::Release(offer) => Some(Notice::Release(offer)),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }

@@ -17,6 +17,8 @@ pub(crate) struct OwnFigures {
     pub(crate) collect_seconds: f64,
     /// How far this host's clock is behind the server's; unknown until a session was opened.
     pub(crate) clock_offset_seconds: Option<f64>,
+    /// Whether a release did not come up and another runs; unknown where updates are not allowed.
+    pub(crate) update_set_aside: Option<bool>,
 }
 
 impl OwnFigures {
@@ -31,6 +33,7 @@ impl OwnFigures {
             ("muster_agent_sessions_total", Some(self.sessions as f64)),
             ("muster_agent_skipped_ticks_total", Some(self.skipped_ticks as f64)),
             ("muster_agent_collect_seconds", Some(self.collect_seconds)),
+            ("muster_agent_update_set_aside", self.update_set_aside.map(f64::from)),
             ("muster_agent_clock_offset_seconds", self.clock_offset_seconds),
         ];
         for (name, value) in all {

@@ -23,7 +23,10 @@ pub use account::{
     Account, ChangePassword, ConfirmPassword, ConfirmSecondFactor, OpenSession, OpenSessionList,
     RecoveryCodes, SecondFactorSecret, Session, SignIn, SignInWays,
 };
-pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use agents::{
+    Agent, AgentList, AgentUpdate, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList,
+    UpdateOutcome,
+};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};

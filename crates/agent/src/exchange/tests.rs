@@ -129,7 +129,7 @@ impl Pipe {
                             Answer::Silence => {}
                         }
                     }
-                    Some(ServerEvent::Goodbye(_)) | None => {}
+                    Some(ServerEvent::UpdateReport(_) | ServerEvent::Goodbye(_)) | None => {}
                 }
             }
             while let Some(frame) = server.poll_transmit() {
