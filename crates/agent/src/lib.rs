@@ -15,12 +15,18 @@ mod source;
 mod agent;
 mod tasks;
 
-mod exchange;
-mod queue;
+mod governor;
 mod schedule;
+
+mod central_settings;
+mod exchange;
+mod process_watch;
+mod queue;
+mod recorder;
 mod series_table;
 mod spool;
 
+mod alarm;
 mod backoff;
 mod enrolment;
 mod host_facts;
@@ -34,6 +40,6 @@ pub use agent::run;
 pub use config::{AgentConfig, AgentError, AgentReport};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
-pub use source::{Collection, Source, Tick};
+pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};
