@@ -28,7 +28,12 @@ impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Self { timer: AsyncFd::register_with_interest(timer, Interest::READABLE)? })
+        #[expect(
+            deprecated,
+            reason = "its unsafe successor wants that the handle stays open and the same, which an owned one does"
+        )]
+        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { timer })
     }
 
     /// Waits. A wait that is dropped leaves nothing behind that a later one could notice.

@@ -11,6 +11,7 @@
 mod config;
 mod host_source;
 mod source;
+mod textfile;
 
 mod agent;
 mod tasks;

@@ -32,6 +32,7 @@ pub(crate) struct Due {
 
 /// How often the parts of a host are looked at, as configured; milliseconds, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "their unit is part of their names")]
 pub(crate) struct Cadence {
     /// From one fast collection that is sent to the next.
     pub(crate) interval_ms: i64,

@@ -22,6 +22,9 @@ pub struct Collection {
     pub samples: Vec<(u32, f64)>,
 }
 
+/// Stands for the metrics of series that another program has named.
+static FOREIGN: Metric = Metric::untyped("*", "What another program told.");
+
 /// The series of one collector.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
@@ -148,6 +151,22 @@ impl Sink<'_> {
     /// A value of a metric whose name has a `*`, which `part` replaces.
     pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{} has other labels", metric.name);
+        self.push_series(metric, part, labels, value, || labels_of(metric, part, labels));
+    }
+
+    /// A value of a series that another program has named.
+    pub(crate) fn push_labels(&mut self, labels: &Labels, value: f64) {
+        self.push_series(&FOREIGN, &labels.to_string(), &[], value, || labels.clone());
+    }
+
+    fn push_series(
+        &mut self,
+        metric: &'static Metric,
+        part: &str,
+        labels: &[&str],
+        value: f64,
+        named: impl FnOnce() -> Labels,
+    ) {
         if let Some(at) = self.cache.find(metric, part, labels) {
             let entry = &mut self.cache.entries[at];
             if entry.round != self.cache.round {
@@ -162,7 +181,7 @@ impl Sink<'_> {
         let key: Arc<str> = Arc::from(self.cache.key.as_str());
         self.cache.by_key.insert(Arc::clone(&key), self.cache.entries.len());
         self.cache.entries.push(Entry { metric, key, series, round: self.cache.round });
-        self.out.new_series.push((series, labels_of(metric, part, labels)));
+        self.out.new_series.push((series, named()));
         self.out.samples.push((series, value));
     }
 }

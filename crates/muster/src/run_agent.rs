@@ -55,6 +55,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
     config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
+    config.max_cpu_ratio = args.max_cpu;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
     let mut signals = Signals::listen()?;
@@ -129,6 +130,8 @@ impl LocalAgent {
         let mut config = AgentConfig::new(self.server_url, self.state_dir);
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
+        // The server is in this process too.
+        config.alone = false;
         let (stop, stopped) = watch::channel(false);
         RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
     }

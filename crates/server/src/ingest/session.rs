@@ -25,6 +25,12 @@ const WATCHED_INTERVAL_MS: i64 = 1_000;
 const WATCHED_LEASE_MS: i64 = 30_000;
 /// How often the lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How much of the time before somebody looks is asked for, second by second: what an agent's recorder holds.
+const RECALLED_MS: i64 = 600_000;
+/// A recall reaches this far beyond the server's present, for agents whose clock is ahead of it.
+const CLOCK_MARGIN_MS: i64 = 60_000;
+/// The shortest time between two recalls of one agent.
+const RECALL_EVERY_MS: i64 = 10_000;
 /// Batches of one agent on their way to disk; beyond, the socket is not read until some are durable.
 const MAX_UNACKNOWLEDGED: usize = 32;
 /// How long an agent that was let in may say nothing at all; it pings every 4 s.
@@ -45,6 +51,7 @@ enum Event {
     Frame(Option<Result<Message, axum::Error>>),
     Stored(Stored),
     Viewers,
+    Recall,
     Renew,
     End(GoodbyeReason),
     Deadline,
@@ -157,7 +164,11 @@ impl Session {
             }
             Event::Stored(stored) => self.stored(&stored),
             Event::Viewers => self.settings(true),
-            Event::Renew => self.settings(false),
+            Event::Recall => self.recall(now_ms),
+            Event::Renew => {
+                self.settings(false);
+                self.recall(now_ms);
+            }
             Event::End(reason) => {
                 self.wire.goodbye(reason);
             }
@@ -320,6 +331,27 @@ impl Session {
         } else if changed {
             self.wire.settings(0, 0);
         }
+        if watched && !admitted.watched {
+            let now_ms = self.app.clock.now_ms();
+            admitted.hold.entry.recall(now_ms - RECALLED_MS, now_ms + CLOCK_MARGIN_MS);
+        }
+        admitted.watched = watched;
+    }
+
+    /// Passes on what the agent is asked for of its recorder. Asked too soon after the last time, it waits for the next
+    /// renewal.
+    fn recall(&mut self, now_ms: i64) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let rests = |asked_ms| now_ms - asked_ms < RECALL_EVERY_MS;
+        if admitted.recalled_ms.is_some_and(rests) {
+            return;
+        }
+        if let Some(range) = admitted.hold.entry.take_recall() {
+            self.wire.recall(range.from_ms, range.to_ms);
+            admitted.recalled_ms = Some(now_ms);
+        }
     }
 }
 
@@ -356,6 +388,7 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
     let ended = async { end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) };
     tokio::select! {
         Ok(()) = admitted.viewers.changed() => Event::Viewers,
+        Ok(()) = admitted.recalls.changed() => Event::Recall,
         Some(reason) = ended => Event::End(reason),
         else => std::future::pending().await,
     }
