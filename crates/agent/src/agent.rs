@@ -172,6 +172,15 @@ impl Agent {
         }
     }
 
+    fn transmit(&mut self) {
+        let now_ms = self.clock.monotonic_ms();
+        if let Some(link) = &self.link {
+            while let Some(frame) = self.exchange.poll_transmit(now_ms) {
+                link.send(frame);
+            }
+        }
+    }
+
     /// Milliseconds until something is due.
     fn wait_ms(&self) -> i64 {
         let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());

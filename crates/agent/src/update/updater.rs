@@ -258,7 +258,7 @@ mod tests {
         }
 
         async fn at(&mut self, now_ms: i64) -> Vec<UpdateOutcome> {
-            self.updater.tend(&self.target, None, 1_000, now_ms).await;
+            self.updater.tend(&self.target, None, false, 1_000, now_ms).await;
             self.updater.take_reports().into_iter().map(|report| report.outcome).collect()
         }
     }
@@ -320,12 +320,12 @@ mod tests {
         let offered = offer(signer.release("0.2.0", b"new"));
         updater.offered(offered.clone(), 0, 0, 700);
         updater.offered(offered, 0, 500, 0);
-        updater.tend(&target, None, 0, 699).await;
+        updater.tend(&target, None, false, 0, 699).await;
         assert!(updater.fetching.is_none(), "the second offer is the first one");
-        updater.tend(&target, None, 0, 700).await;
+        updater.tend(&target, None, false, 0, 700).await;
         while updater.fetching.is_some() {
             tokio::task::yield_now().await;
-            updater.tend(&target, None, 0, 800).await;
+            updater.tend(&target, None, false, 0, 800).await;
         }
         let reports = updater.take_reports();
         assert_eq!(reports[0].outcome, UpdateOutcome::Failed, "{reports:?}");
