@@ -13,6 +13,7 @@
 mod account;
 mod agents;
 mod audit;
+mod file_systems;
 mod hosts;
 mod live;
 mod people;
@@ -25,7 +26,10 @@ pub use account::{
 };
 pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
-pub use hosts::{Disk, Host, HostList, HostState};
+pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
+pub use hosts::{
+    Disk, Host, HostFigures, HostList, HostState, NextFull, RecentFigures, RecentList,
+};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};

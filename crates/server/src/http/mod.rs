@@ -119,6 +119,8 @@ fn answers() -> Routes {
         .get("/api/muster/v1/about", Reader, health::about)
         .get("/api/muster/v1/settings", Reader, settings::show)
         .get("/api/muster/v1/hosts", Reader, hosts::list)
+        .get("/api/muster/v1/fleet/recent", Reader, hosts::recent)
+        .get("/api/muster/v1/file-systems", Reader, hosts::file_systems)
         .merge(account_routes())
         .merge(administration_routes())
 }

@@ -30,6 +30,8 @@ use super::{
         health::about,
         settings::show,
         hosts::list,
+        hosts::recent,
+        hosts::file_systems,
         live::hosts,
         live::query,
         people::list,
