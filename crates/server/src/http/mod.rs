@@ -122,6 +122,8 @@ fn answers() -> Routes {
         .get("/api/muster/v1/settings", Reader, settings::show)
         .get("/api/muster/v1/hosts", Reader, hosts::list)
         .get("/api/muster/v1/services", Reader, services::list)
+        .get("/api/muster/v1/fleet/recent", Reader, hosts::recent)
+        .get("/api/muster/v1/file-systems", Reader, hosts::file_systems)
         .merge(account_routes())
         .merge(administration_routes())
 }
