@@ -8,6 +8,7 @@ use muster_meta::Meta;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::agent_settings::CentralSettings;
 use crate::bearers::Bearers;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     /// Who sent an `Authorization` header in the last second.
     pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
+    /// What agents are told.
+    pub(crate) central: CentralSettings,
     pub(crate) fleet: Fleet,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
@@ -104,6 +107,7 @@ impl App {
             push: Push::default(),
             bearers: Bearers::new(),
             roster: Roster::default(),
+            central: CentralSettings::default(),
             fleet: Fleet::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),

@@ -2,8 +2,13 @@
 
 use muster_series::Labels;
 use muster_tsdb::SeriesId;
+use muster_wire::Configuration;
 use tokio::sync::watch;
 
+use std::sync::Arc;
+
+use crate::agent_settings::Central;
+use crate::agent_settings::layers::configuration;
 use crate::app::App;
 use crate::roster::{Entry, Hold};
 
@@ -11,7 +16,13 @@ use crate::roster::{Entry, Hold};
 pub(super) struct Admitted {
     pub(super) hold: Hold,
     pub(super) agent_id: String,
+    /// Its groups when it was let in.
+    groups: Vec<String>,
     pub(super) viewers: watch::Receiver<usize>,
+    pub(super) process_viewers: watch::Receiver<usize>,
+    pub(super) central: watch::Receiver<Arc<Central>>,
+    /// Which settings the agent was given in this session.
+    given_revision: Option<u64>,
     /// Whether the database knows that the agent is here.
     pub(super) noted: bool,
     /// Each series, by the session's number.
@@ -31,9 +42,29 @@ enum Slot {
 }
 
 impl Admitted {
-    pub(super) fn new(hold: Hold, agent_id: String) -> Self {
-        let viewers = hold.entry.viewers();
-        Self { hold, agent_id, viewers, noted: false, series: Vec::new(), refused_series: 0 }
+    pub(super) fn new(app: &App, hold: Hold, agent_id: String, groups: Vec<String>) -> Self {
+        Self {
+            viewers: hold.entry.viewers(),
+            process_viewers: hold.entry.process_viewers(),
+            central: app.central.subscribe(),
+            hold,
+            agent_id,
+            groups,
+            given_revision: None,
+            noted: false,
+            series: Vec::new(),
+            refused_series: 0,
+        }
+    }
+
+    /// The settings that the agent is to be given, if those that it was given in this session are others. The first ones are
+    /// given even where nothing is set: the agent may have kept some from before.
+    pub(super) fn settings_to_give(&mut self) -> Option<Configuration> {
+        let central = Arc::clone(&self.central.borrow_and_update());
+        let groups = central.groups_of(&self.agent_id, &self.groups);
+        let configuration = configuration(central.layers.resolve(&self.agent_id, groups));
+        let given = self.given_revision.replace(configuration.revision);
+        (given != Some(configuration.revision)).then_some(configuration)
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.
