@@ -11,6 +11,7 @@ use crate::target::TargetError;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct AgentConfig {
     /// `http://host:port` or `https://host:port` of the server.
     pub server_url: String,
@@ -44,6 +45,15 @@ pub struct AgentConfig {
     pub spool_bytes: u64,
     /// Most bytes, about, that unsent batches may take in memory.
     pub memory_bytes: usize,
+    /// Most bytes, about, that the recorder may take in memory, and again on disk; 0 for no recorder.
+    pub recorder_bytes: usize,
+    /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
+    pub max_cpu_ratio: f64,
+    /// Whether `max_cpu_ratio` was asked for on this host: then the server's settings do not change it.
+    pub max_cpu_is_fixed: bool,
+    /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
+    /// collecting counts.
+    pub alone: bool,
 }
 
 impl AgentConfig {
@@ -65,6 +75,10 @@ impl AgentConfig {
             rootfs: "/".into(),
             spool_bytes: 512 << 20,
             memory_bytes: 4 << 20,
+            recorder_bytes: 4 << 20,
+            max_cpu_ratio: 0.02,
+            max_cpu_is_fixed: false,
+            alone: true,
         }
     }
 }
@@ -130,6 +144,9 @@ pub enum AgentError {
     /// The random source of the system fails.
     #[error("the system gives no random numbers")]
     Random,
+    /// The system has no timer for the agent.
+    #[error("the system's timer cannot be used: {0}")]
+    Timer(io::Error),
     /// The thread that collects has ended by itself.
     #[error("the collecting thread has ended, which is a bug in Muster")]
     CollectorGone,

@@ -11,21 +11,26 @@
 mod config;
 mod host_source;
 mod source;
+mod textfile;
 
 mod agent;
 mod tasks;
+
+mod governor;
+mod schedule;
 
 mod central_settings;
 mod exchange;
 mod process_watch;
 mod queue;
-mod schedule;
+mod recorder;
 mod series_table;
 mod spool;
 
 mod metrics_listener;
 mod scrape;
 
+mod alarm;
 mod backoff;
 mod enrolment;
 mod host_facts;

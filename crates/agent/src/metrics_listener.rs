@@ -194,7 +194,11 @@ mod tests {
         fn collect(&mut self, _tick: Tick, _now_ms: i64) -> Collection {
             self.0 += 1.0;
             let labels = Labels::from_pairs([("__name__", "counting")]).unwrap();
-            Collection { new_series: vec![(1, labels)], samples: vec![(1, self.0)], urgent: false }
+            Collection {
+                new_series: vec![(1, labels)],
+                samples: vec![(1, self.0)],
+                ..Default::default()
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Scraper {
     source: Box<dyn Source>,
     clock: Arc<dyn Clock>,
     /// By the source's number.
-    series: HashMap<u32, Labels>,
+    series: HashMap<u32, (Labels, f64)>,
 }
 
 impl Scraper {
@@ -25,25 +25,27 @@ impl Scraper {
         Self { source, clock, series: HashMap::new() }
     }
 
-    /// Collects everything now: families by name, their series by labels. It may block.
+    /// Collects what is due now: families by name, their series by labels. What the source brings less often has its newest
+    /// value. It may block.
     pub fn collect(&mut self) -> Vec<Family> {
         let collection = self.source.collect(Tick::Full, self.clock.now_ms());
-        self.series.extend(collection.new_series);
-        let mut newest: BTreeMap<&str, BTreeMap<&Labels, f64>> = BTreeMap::new();
-        let mut ended = Vec::new();
+        let named = collection.new_series.into_iter();
+        let mut fresh: HashMap<u32, Labels> = named.collect();
         for (number, value) in collection.samples {
             if is_stale_marker(value) {
-                ended.push(number);
-            } else if let Some(labels) = self.series.get(&number) {
-                let name = labels.metric_name().unwrap_or_default();
-                newest.entry(name).or_default().insert(labels, value);
+                self.series.remove(&number);
+            } else if let Some((_, newest)) = self.series.get_mut(&number) {
+                *newest = value;
+            } else if let Some(labels) = fresh.remove(&number) {
+                self.series.insert(number, (labels, value));
             }
         }
-        let families = newest.into_iter().map(|(name, series)| family(name, series)).collect();
-        for number in ended {
-            self.series.remove(&number);
+        let mut newest: BTreeMap<&str, BTreeMap<&Labels, f64>> = BTreeMap::new();
+        for (labels, value) in self.series.values() {
+            let name = labels.metric_name().unwrap_or_default();
+            newest.entry(name).or_default().insert(labels, *value);
         }
-        families
+        newest.into_iter().map(|(name, series)| family(name, series)).collect()
     }
 }
 
@@ -99,7 +101,7 @@ mod tests {
                 (3, labels("a_metric", "x")),
             ],
             samples: vec![(1, 1.0), (2, 0.0), (3, 2.5)],
-            urgent: false,
+            ..Collection::default()
         };
         let second =
             Collection { samples: vec![(1, stale_marker()), (2, 1.0)], ..Collection::default() };

@@ -2,6 +2,7 @@
 //! memory of this process nor the numbers of series grow. It is the only test of its binary, so the memory is its own.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -161,7 +162,7 @@ fn a_day_of_churn_leaves_memory_and_series_as_they_were() {
     let clock = Arc::new(ManualClock::at(1_790_000_000_000));
     let mut source = HostSource::new(&host.roots(), Arc::clone(&clock) as _);
     let mut wire = Wire::joined();
-    let mut named: std::collections::HashMap<u32, Labels> = Default::default();
+    let mut named: HashMap<u32, Labels> = HashMap::new();
     let (mut settled_kib, mut settled_numbers, mut most, mut all) = (0, 0, 0, 0);
     for round in 0..ROUNDS {
         host.turn(round);

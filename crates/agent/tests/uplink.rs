@@ -1,6 +1,8 @@
 //! A whole agent against a server made of a WebSocket and the server's side of a session.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
+mod recording;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -33,7 +35,7 @@ impl Source for Counting {
         self.0 += 1.0;
         let labels = Labels::from_pairs([("__name__", "counting")]).unwrap();
         let new_series = if self.0 % 1_000.0 == 1.0 { vec![(7, labels)] } else { vec![] };
-        Collection { new_series, samples: vec![(7, self.0)], urgent: false }
+        Collection { new_series, samples: vec![(7, self.0)], ..Collection::default() }
     }
 }
 
@@ -51,8 +53,11 @@ impl Running {
             instance: Some("web-1".into()),
             ..AgentConfig::new(url, state)
         };
+        Self::with(config, Box::new(Counting(first - 1.0)))
+    }
+
+    fn with(config: AgentConfig, source: Box<dyn Source>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let source = Box::new(Counting(first - 1.0));
         let agent = tokio::spawn(run(config, source, Arc::new(SystemClock::new()), stopped));
         Self { stop, agent }
     }

@@ -46,6 +46,7 @@ pub(crate) fn seeds_to_agent() -> Vec<Vec<u8>> {
     server.settings(1_000, 30_000);
     server.watch_processes(10_000);
     server.configure(configuration());
+    server.recall(1_700_000_000_000, 1_700_000_600_000);
     vec![join(std::iter::from_fn(|| server.poll_transmit()))]
 }
 

@@ -142,6 +142,7 @@ pub(crate) struct ServerArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct AgentArgs {
     /// Address of the server, such as <https://monitor.example.com:6868>; needed once
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
@@ -161,13 +162,17 @@ pub(crate) struct AgentArgs {
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
     pub(crate) instance: Option<String>,
+    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often; wins over settings of the
+    /// server [default: what the server says, else 2%]
+    #[arg(long, env = "MUSTER_MAX_CPU", value_name = "PERCENT", value_parser = percent)]
+    pub(crate) max_cpu: Option<f64>,
     /// Leave out what the server would set: cadence, collectors, filters
     #[arg(long, env = "MUSTER_NO_CENTRAL_SETTINGS")]
     pub(crate) no_central_settings: bool,
     /// Show programs without their arguments to those who look at this host's processes
     #[arg(long, env = "MUSTER_HIDE_PROCESS_ARGUMENTS")]
     pub(crate) hide_process_arguments: bool,
-    /// Serve metrics as node_exporter does at http://ADDRESS:PORT/metrics; a port alone is for this machine only
+    /// Serve /metrics for an existing Prometheus there, as node exporters do; a port alone is for this machine only
     #[arg(long, env = "MUSTER_LISTEN_METRICS", value_name = "[ADDRESS:]PORT")]
     pub(crate) listen_metrics: Option<String>,
     /// Print once what would be sent now, in Prometheus's text format, and end
@@ -176,6 +181,15 @@ pub(crate) struct AgentArgs {
     /// With --once: print JSON
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
+}
+
+/// A share in percent, such as `2%` or `0.5`, as a ratio.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(percent / 100.0),
+        _ => Err("give a percentage of one core, such as 2% or 0.5%".into()),
+    }
 }
 
 /// How to reach a server: over HTTP, or, without `--server`, the one on this machine by its data folder.

@@ -83,6 +83,10 @@ async fn report(args: AgentArgs, state_dir: PathBuf, is_exporter: bool) -> anyho
     }
     config.central_settings = !args.no_central_settings;
     config.hide_arguments = args.hide_process_arguments;
+    if let Some(ratio) = args.max_cpu {
+        config.max_cpu_ratio = ratio;
+        config.max_cpu_is_fixed = true;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
     let mut running = spawn(config, clock, stopped);
@@ -162,6 +166,8 @@ impl LocalAgent {
         let mut config = AgentConfig::new(self.server_url, self.state_dir);
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
+        // The server is in this process too.
+        config.alone = false;
         let (stop, stopped) = watch::channel(false);
         RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
     }

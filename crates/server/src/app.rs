@@ -16,6 +16,7 @@ use crate::ingest::push::Push;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
+use crate::services::Services;
 use crate::shares::Shares;
 use crate::store::MetricStore;
 use crate::throttle::{PerMinute, Throttle};
@@ -56,6 +57,7 @@ pub(crate) struct App {
     /// What agents are told.
     pub(crate) central: CentralSettings,
     pub(crate) fleet: Fleet,
+    pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
     pub(crate) audited_refusals: Mutex<PerMinute>,
@@ -109,6 +111,7 @@ impl App {
             roster: Roster::default(),
             central: CentralSettings::default(),
             fleet: Fleet::default(),
+            services: Services::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),
             refusals: Refusals::default(),

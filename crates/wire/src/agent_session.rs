@@ -55,6 +55,13 @@ pub enum AgentEvent {
         /// For how long, in milliseconds from now.
         lease_ms: i64,
     },
+    /// Send the samples of this time that are kept here and were not sent.
+    Recall {
+        /// The first timestamp asked for, in milliseconds since 1970-01-01 UTC.
+        from_ms: i64,
+        /// The last timestamp asked for; never before the first.
+        to_ms: i64,
+    },
     /// The server ends the session; it is closed.
     Goodbye {
         /// Why, for the program.
@@ -173,6 +180,13 @@ impl AgentSession {
             }
             (State::Active, ServerKind::ProcessWatch(watch)) => {
                 AgentEvent::ProcessWatch { lease_ms: watch.lease_ms }
+            }
+            (State::Active, ServerKind::Recall(recall)) => {
+                if recall.to_ms < recall.from_ms {
+                    let reason = "it ends before it begins".into();
+                    return Err(WireError::Malformed { what: "recall", reason });
+                }
+                AgentEvent::Recall { from_ms: recall.from_ms, to_ms: recall.to_ms }
             }
             (_, ServerKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
@@ -327,7 +341,7 @@ impl State {
             Self::AwaitChallenge => "a challenge",
             Self::Prove => "the agent's signature",
             Self::AwaitWelcome => "a welcome",
-            Self::Active => "an answer to a batch, settings or a goodbye",
+            Self::Active => "an answer to a batch, settings, a recall or a goodbye",
             Self::Closed => "nothing",
         }
     }

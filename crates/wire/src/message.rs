@@ -32,7 +32,7 @@ pub(crate) enum AgentKind {
 /// From the server.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ServerMessage {
-    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 10")]
+    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(crate) kind: Option<ServerKind>,
 }
 
@@ -56,6 +56,8 @@ pub(crate) enum ServerKind {
     Configuration(ConfigurationMessage),
     #[prost(message, tag = "10")]
     ProcessWatch(ProcessWatch),
+    #[prost(message, tag = "9")]
+    Recall(Recall),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -192,6 +194,14 @@ pub(crate) struct ProcessWatch {
     pub(crate) lease_ms: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Recall {
+    #[prost(int64, tag = "1")]
+    pub(crate) from_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) to_ms: i64,
+}
+
 impl AgentKind {
     /// What errors call it.
     pub(crate) fn name(&self) -> &'static str {
@@ -233,6 +243,7 @@ impl ServerKind {
             Self::Goodbye(_) => "goodbye",
             Self::Configuration(_) => "configuration",
             Self::ProcessWatch(_) => "request for processes",
+            Self::Recall(_) => "recall",
         }
     }
 

@@ -7,7 +7,7 @@ use muster_series::Labels;
 use crate::batch_codec::BatchDecoder;
 use crate::message::{
     self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, ProcessWatch,
-    Proof, Refused, Reject, ServerKind, Settings, WelcomeMessage,
+    Proof, Recall, Refused, Reject, ServerKind, Settings, WelcomeMessage,
 };
 use crate::model::choose_protocol;
 use crate::{
@@ -273,6 +273,14 @@ impl ServerSession {
     pub fn watch_processes(&mut self, lease_ms: i64) {
         if matches!(self.state, State::Active) {
             self.outgoing.push_back(ServerKind::ProcessWatch(ProcessWatch { lease_ms }));
+        }
+    }
+
+    /// Asks for the samples of this time, both ends included, that the agent has kept and not sent. They come as
+    /// ordinary batches. Of a time that ends before it begins nothing is asked.
+    pub fn recall(&mut self, from_ms: i64, to_ms: i64) {
+        if matches!(self.state, State::Active) && from_ms <= to_ms {
+            self.outgoing.push_back(ServerKind::Recall(Recall { from_ms, to_ms }));
         }
     }
 

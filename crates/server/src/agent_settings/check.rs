@@ -86,8 +86,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_error(settings: AgentSettings, expected: &str) {
-        let error = check(&settings).unwrap_err();
+    fn check_error(settings: &AgentSettings, expected: &str) {
+        let error = check(settings).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
 
@@ -95,13 +95,13 @@ mod tests {
     fn what_is_wrong_is_told_with_what_would_be_right() {
         let none = AgentSettings::default();
         assert_eq!(check(&none), Ok(()));
-        check_error(AgentSettings { fast_interval_ms: Some(10), ..none.clone() }, "1000 to 300000");
-        check_error(AgentSettings { cpu_limit_percent: Some(0.0), ..none.clone() }, "1 to 100");
+        check_error(&AgentSettings { fast_interval_ms: Some(10), ..none.clone() }, "1000 to 300000");
+        check_error(&AgentSettings { cpu_limit_percent: Some(0.0), ..none.clone() }, "1 to 100");
         let off = Some(vec!["filesytem".into()]);
-        check_error(AgentSettings { collectors_off: off, ..none.clone() }, "\"filesystem\"");
+        check_error(&AgentSettings { collectors_off: off, ..none.clone() }, "\"filesystem\"");
         let open = Some("(".to_owned());
         check_error(
-            AgentSettings { mount_points_exclude: open.clone(), ..none.clone() },
+            &AgentSettings { mount_points_exclude: open.clone(), ..none.clone() },
             "mount_points_exclude: \"(\" is no regular expression",
         );
         let named = |name: &str, pattern: &str| AgentSettings {
@@ -109,9 +109,9 @@ mod tests {
             ..AgentSettings::default()
         };
         assert_eq!(check(&named("web", "nginx.*worker")), Ok(()));
-        check_error(named("", "x"), "no name");
-        check_error(named("web", ""), "every process");
-        check_error(named("web", "["), "no regular expression");
-        check_error(named("web", &"x".repeat(1_025)), "longer than");
+        check_error(&named("", "x"), "no name");
+        check_error(&named("web", ""), "every process");
+        check_error(&named("web", "["), "no regular expression");
+        check_error(&named("web", &"x".repeat(1_025)), "longer than");
     }
 }

@@ -213,7 +213,9 @@ mod tests {
         check(&layers, &["berlin", "zebra", "unknown"], Some(4));
         all.push(layer(Scope::Host("a1".into()), 0, fast(8)));
         check(&Layers::new(all.clone()), &["web"], Some(8));
-        all.iter_mut().for_each(|layer| layer.settings = None);
+        for layer in &mut all {
+            layer.settings = None;
+        }
         check(&Layers::new(all), &["web"], None);
     }
 

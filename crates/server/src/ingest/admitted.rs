@@ -1,16 +1,16 @@
 //! What a session knows once its agent was let in: whose it is, and what its series' numbers mean.
 
+use std::sync::Arc;
+
 use muster_series::Labels;
 use muster_tsdb::SeriesId;
 use muster_wire::Configuration;
 use tokio::sync::watch;
 
-use std::sync::Arc;
-
 use crate::agent_settings::Central;
 use crate::agent_settings::layers::configuration;
 use crate::app::App;
-use crate::roster::{Entry, Hold};
+use crate::roster::{Entry, Hold, RecallRange};
 
 /// A session after the agent was let in.
 pub(super) struct Admitted {
@@ -23,6 +23,11 @@ pub(super) struct Admitted {
     pub(super) central: watch::Receiver<Arc<Central>>,
     /// Which settings the agent was given in this session.
     given_revision: Option<u64>,
+    pub(super) recalls: watch::Receiver<Option<RecallRange>>,
+    /// Whether somebody looked at the host when the agent was told last.
+    pub(super) watched: bool,
+    /// When the agent was asked last for what it has recorded, by the clock that never jumps.
+    pub(super) recalled_ms: Option<i64>,
     /// Whether the database knows that the agent is here.
     pub(super) noted: bool,
     /// Each series, by the session's number.
@@ -43,14 +48,19 @@ enum Slot {
 
 impl Admitted {
     pub(super) fn new(app: &App, hold: Hold, agent_id: String, groups: Vec<String>) -> Self {
+        let mut recalls = hold.entry.recalls();
+        recalls.mark_changed();
         Self {
             viewers: hold.entry.viewers(),
             process_viewers: hold.entry.process_viewers(),
             central: app.central.subscribe(),
+            given_revision: None,
+            recalls,
+            watched: false,
+            recalled_ms: None,
             hold,
             agent_id,
             groups,
-            given_revision: None,
             noted: false,
             series: Vec::new(),
             refused_series: 0,

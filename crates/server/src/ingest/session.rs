@@ -27,6 +27,12 @@ const WATCHED_LEASE_MS: i64 = 30_000;
 const PROCESS_LEASE_MS: i64 = 30_000;
 /// How often the leases are renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How much of the time before somebody looks is asked for, second by second: what an agent's recorder holds.
+const RECALLED_MS: i64 = 600_000;
+/// A recall reaches this far beyond the server's present, for agents whose clock is ahead of it.
+const CLOCK_MARGIN_MS: i64 = 60_000;
+/// The shortest time between two recalls of one agent.
+const RECALL_EVERY_MS: i64 = 10_000;
 /// Batches of one agent on their way to disk; beyond, the socket is not read until some are durable.
 const MAX_UNACKNOWLEDGED: usize = 32;
 /// How long an agent that was let in may say nothing at all; it pings every 4 s.
@@ -49,6 +55,7 @@ enum Event {
     Viewers,
     ProcessViewers,
     Central,
+    Recall,
     Renew,
     End(GoodbyeReason),
     Deadline,
@@ -163,9 +170,11 @@ impl Session {
             Event::Viewers => self.settings(true),
             Event::ProcessViewers => self.watch_processes(true),
             Event::Central => self.configure(),
+            Event::Recall => self.recall(now_ms),
             Event::Renew => {
                 self.settings(false);
                 self.watch_processes(false);
+                self.recall(now_ms);
             }
             Event::End(reason) => {
                 self.wire.goodbye(reason);
@@ -336,6 +345,27 @@ impl Session {
         } else if changed {
             self.wire.settings(0, 0);
         }
+        if watched && !admitted.watched {
+            let now_ms = self.app.clock.now_ms();
+            admitted.hold.entry.recall(now_ms - RECALLED_MS, now_ms + CLOCK_MARGIN_MS);
+        }
+        admitted.watched = watched;
+    }
+
+    /// Passes on what the agent is asked for of its recorder. Asked too soon after the last time, it waits for the next
+    /// renewal.
+    fn recall(&mut self, now_ms: i64) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let rests = |asked_ms| now_ms - asked_ms < RECALL_EVERY_MS;
+        if admitted.recalled_ms.is_some_and(rests) {
+            return;
+        }
+        if let Some(range) = admitted.hold.entry.take_recall() {
+            self.wire.recall(range.from_ms, range.to_ms);
+            admitted.recalled_ms = Some(now_ms);
+        }
     }
 
     /// Gives the agent its settings, where it does not have them.
@@ -396,6 +426,7 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
         Ok(()) = admitted.viewers.changed() => Event::Viewers,
         Ok(()) = admitted.process_viewers.changed() => Event::ProcessViewers,
         Ok(()) = admitted.central.changed() => Event::Central,
+        Ok(()) = admitted.recalls.changed() => Event::Recall,
         Some(reason) = ended => Event::End(reason),
         else => std::future::pending().await,
     }

@@ -142,7 +142,7 @@ impl Stream {
                         event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default()
                     };
                     let (name, data) = (field("event: ").to_owned(), field("data: ").to_owned());
-                    self.1 = rest.to_owned();
+                    self.1 = self.1.split_off(self.1.len() - rest.len());
                     if !name.is_empty() {
                         return (name, serde_json::from_str(&data).unwrap());
                     }
