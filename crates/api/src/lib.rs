@@ -30,7 +30,10 @@ pub use agent_settings::{
     AgentSettings, EffectiveSettings, SetAgentSettings, SettingsLayer, SettingsLayers,
     SettingsScope,
 };
-pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use agents::{
+    Agent, AgentList, AgentUpdate, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList,
+    UpdateOutcome,
+};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};

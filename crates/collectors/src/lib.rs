@@ -20,6 +20,7 @@ mod bonding;
 mod btrfs;
 mod conntrack;
 mod cpufreq;
+mod disk_health;
 mod disk_info;
 mod diskstats;
 mod edac;
@@ -58,6 +59,7 @@ mod xfs;
 mod zfs;
 
 mod containers;
+mod gpu;
 mod oom;
 mod processes;
 
@@ -128,7 +130,9 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Dmi::new(roots)),
         Box::new(processes::Programs::new(roots)),
         Box::new(processes::Processes::new(roots)),
+        Box::new(disk_health::DiskHealth::new(roots)),
         Box::new(containers::Containers::new(roots)),
+        Box::new(gpu::Nvidia::new(roots)),
         Box::new(oom::Oom::new(roots)),
     ]
 }

@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod authority;
 mod bearer;
+mod downloads;
 mod each_request;
 mod enroll_tokens;
 mod failure;
@@ -185,6 +186,8 @@ fn streams() -> Routes {
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
+        .get("/install.sh", Anyone, downloads::install_script)
+        .get("/download/{name}", Anyone, downloads::download)
 }
 
 /// Where samples are pushed to.
