@@ -39,10 +39,14 @@ impl Source for HostSource {
         self.medium_step = step;
         for (cadence, _) in is_due.into_iter().filter(|(_, due)| *due) {
             let more = self.registry.collect(cadence, &*self.clock);
-            all.new_series.extend(more.new_series);
-            all.samples.extend(more.samples);
+            all.extend(more);
         }
-        Collection { new_series: all.new_series, samples: all.samples, ..Collection::default() }
+        Collection {
+            new_series: all.new_series,
+            samples: all.samples,
+            recorded: all.recorded,
+            urgent: false,
+        }
     }
 
     fn configure(&mut self, settings: &CollectorSettings) {
