@@ -181,6 +181,8 @@ impl HostTask {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 self.script.boost(interval_ms, now_ms + lease_ms);
             }
+            // A simulated host has no program to renew.
+            AgentEvent::Release(_) => {}
             AgentEvent::Goodbye { reason, message } => {
                 return Err(SimulationError::Ended(format!("{reason:?} {message}")));
             }
