@@ -4,7 +4,8 @@
 
 use muster_series::Labels;
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, Group, Limits, OsFacts, ServerSession, Welcome,
+    AgentEvent, AgentHello, AgentSession, Group, Limits, Offer, OsFacts, Release, ServerSession,
+    SignedRelease, UpdateOutcome, UpdateReport, Welcome,
 };
 
 /// Frames of an agent to a server.
@@ -30,6 +31,11 @@ pub(crate) fn to_agent(bytes: &[u8]) {
 pub(crate) fn seeds_to_server() -> Vec<Vec<u8>> {
     let (mut agent, _) = joined();
     send_batches(&mut agent);
+    agent.report_update(&UpdateReport {
+        version: "0.2.0".into(),
+        outcome: UpdateOutcome::Failed,
+        message: "no room".into(),
+    });
     vec![join(std::iter::from_fn(|| agent.poll_transmit()))]
 }
 
@@ -42,8 +48,22 @@ pub(crate) fn seeds_to_agent() -> Vec<Vec<u8>> {
     server.acknowledge(1);
     server.acknowledge(3);
     server.settings(1_000, 30_000);
+    server.offer(&offer());
     vec![join(std::iter::from_fn(|| server.poll_transmit()))]
 }
+
+fn offer() -> Offer {
+    let release = Release {
+        version: "0.2.0".parse().expect("three numbers"),
+        architecture: ARCHITECTURE.into(),
+        size: 5,
+        sha256: [3; 32],
+    };
+    Offer { path: "/download/muster".into(), signed: SignedRelease { release, signature: [4; 64] } }
+}
+
+/// What the agent here runs on.
+const ARCHITECTURE: &str = "x86_64";
 
 /// Both sides after the welcome.
 fn joined() -> (AgentSession, ServerSession) {
@@ -54,7 +74,7 @@ fn joined() -> (AgentSession, ServerSession) {
         agent_version: "0.1.0".into(),
         boot_id: String::new(),
         nonce: [1; 32],
-        os: OsFacts::default(),
+        os: OsFacts { arch: ARCHITECTURE.into(), ..OsFacts::default() },
     };
     let mut agent = AgentSession::new(hello, 0);
     let mut server = ServerSession::new(Limits::default(), [2; 32], 0);

@@ -42,6 +42,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn made() -> Script {
@@ -72,11 +74,27 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_and_its_critic_find_nothing_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("install.sh");
+        std::fs::write(&path, made().text).unwrap();
+        for critic in [["sh", "-n"], ["shellcheck", "--shell=sh"]] {
+            let Ok(output) = Command::new(critic[0]).arg(critic[1]).arg(&path).output() else {
+                println!("skipped: there is no {} here", critic[0]);
+                continue;
+            };
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{critic:?}: {said}");
+        }
+    }
+
+    #[test]
     fn the_guides_show_the_servers_unit_as_it_is() {
         let unit = include_str!("../../../packaging/muster.service");
-        for guide in
-            [include_str!("../../../docs/guide.en.md"), include_str!("../../../docs/guide.zh-CN.md")]
-        {
+        for guide in [
+            include_str!("../../../docs/guide.en.md"),
+            include_str!("../../../docs/guide.zh-CN.md"),
+        ] {
             assert!(guide.contains(unit), "packaging/muster.service and the guides differ");
         }
     }

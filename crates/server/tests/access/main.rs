@@ -9,6 +9,7 @@ mod server;
 mod administration;
 mod agents;
 mod certificate;
+mod downloads;
 mod every_route;
 mod headers;
 mod provider;
