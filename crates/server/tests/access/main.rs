@@ -10,6 +10,7 @@ mod administration;
 mod agents;
 mod agents_told;
 mod certificate;
+mod downloads;
 mod every_route;
 mod headers;
 mod provider;
