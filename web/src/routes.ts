@@ -20,6 +20,7 @@ export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
   | { name: 'disks' }
+  | { name: 'services' }
   | { name: 'explore' }
   | { name: 'settings'; section: SettingsSection }
   | { name: 'sign-in' }
@@ -49,9 +50,14 @@ export function disksAddress(query: Query = {}): string {
   return withQuery('/disks', query);
 }
 
-/** One host; `query` is what `domain/time-range` writes for the time shown. */
+/** One host; `query` is its tab, and what `domain/time-range` writes for the time shown. */
 export function hostAddress(instance: string, query: Query = {}): string {
   return withQuery(`/hosts/${encodeURIComponent(instance)}`, query);
+}
+
+/** All services of the fleet; their filter, grouping and period stand in `query`. */
+export function servicesAddress(query: Query = {}): string {
+  return withQuery('/services', query);
 }
 
 /** Explore; `queries` and `query` are what `domain/explore` and `domain/time-range` write. */
@@ -89,6 +95,7 @@ export function matchScreen(path: string): Screen {
   if (path === '/') return { name: 'fleet' };
   if (path === '/sign-in') return { name: 'sign-in' };
   if (path === '/disks') return { name: 'disks' };
+  if (path === '/services') return { name: 'services' };
   if (path === '/explore') return { name: 'explore' };
   if (path === '/settings') return { name: 'settings', section: 'account' };
   const section = SETTINGS_SECTIONS.find((name) => path === `/settings/${name}`);

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use muster_environment::LockError;
+use muster_environment::{LockError, ServiceManager};
 use muster_wire::RejectCode;
 
 use crate::key::KeyError;
 use crate::target::TargetError;
+use crate::update::UpdatePolicy;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
@@ -26,10 +28,22 @@ pub struct AgentConfig {
     pub interval_ms: i64,
     /// Milliseconds from one slow collection to the next.
     pub slow_interval_ms: i64,
+    /// Whether `interval_ms` was asked for on this host: then the server's settings do not change it.
+    pub interval_is_fixed: bool,
+    /// Whether settings of the server are applied.
+    pub central_settings: bool,
+    /// Whether tables of processes show programs without their arguments, whatever the server's settings say.
+    pub hide_arguments: bool,
     /// The name under which this host is to be known; by default its host name.
     pub instance: Option<String>,
     /// Version of the program, for the server's list of agents.
     pub agent_version: String,
+    /// Whether that program is a release that the launcher has become.
+    pub launched: bool,
+    /// Which releases may take its place.
+    pub updates: UpdatePolicy,
+    /// Who is told that the agent works and lives.
+    pub service_manager: Option<Arc<ServiceManager>>,
     /// `/proc`, or where the host's is mounted.
     pub proc_root: PathBuf,
     /// `/`, or where the host's is mounted.
@@ -38,6 +52,13 @@ pub struct AgentConfig {
     pub spool_bytes: u64,
     /// Most bytes, about, that unsent batches may take in memory.
     pub memory_bytes: usize,
+    /// Most bytes, about, that the recorder may take in memory, and again on disk; 0 for no recorder.
+    pub recorder_bytes: usize,
+    /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
+    pub max_cpu_ratio: f64,
+    /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
+    /// collecting counts.
+    pub alone: bool,
 }
 
 impl AgentConfig {
@@ -50,12 +71,21 @@ impl AgentConfig {
             state_dir: state_dir.into(),
             interval_ms: 5_000,
             slow_interval_ms: 30_000,
+            interval_is_fixed: false,
+            central_settings: true,
+            hide_arguments: false,
             instance: None,
             agent_version: env!("CARGO_PKG_VERSION").into(),
+            launched: false,
+            updates: UpdatePolicy::default(),
+            service_manager: None,
             proc_root: "/proc".into(),
             rootfs: "/".into(),
             spool_bytes: 512 << 20,
             memory_bytes: 4 << 20,
+            recorder_bytes: 4 << 20,
+            max_cpu_ratio: 0.02,
+            alone: true,
         }
     }
 }
@@ -71,6 +101,8 @@ pub struct AgentReport {
     pub sessions: u64,
     /// Bytes left on disk for the next start.
     pub spooled_bytes: u64,
+    /// Whether the agent ended so that another program takes its place: see [`crate::relaunch`].
+    pub relaunch: bool,
 }
 
 /// Why an agent cannot run.
@@ -121,6 +153,9 @@ pub enum AgentError {
     /// The random source of the system fails.
     #[error("the system gives no random numbers")]
     Random,
+    /// The system has no timer for the agent.
+    #[error("the system's timer cannot be used: {0}")]
+    Timer(io::Error),
     /// The thread that collects has ended by itself.
     #[error("the collecting thread has ended, which is a bug in Muster")]
     CollectorGone,

@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, RefuseReason, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, Offer, ProcessTable,
+    RefuseReason, RejectCode, UpdateReport, WireError,
 };
 
 use crate::key::AgentKey;
@@ -28,6 +29,14 @@ pub(crate) enum Notice {
     Rejected { code: RejectCode, message: String },
     /// Another interval for a while.
     Settings { interval_ms: i64, lease_ms: i64 },
+    /// The samples of a time that were not sent, both ends included.
+    Recall { from_ms: i64, to_ms: i64 },
+    /// Settings to apply and to keep.
+    Configuration(Box<Configuration>),
+    /// Somebody looks at the processes for so long.
+    ProcessWatch { lease_ms: i64 },
+    /// The server has a release.
+    Release(Box<Offer>),
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -89,10 +98,24 @@ impl Exchange {
         self.session = Some(AgentSession::new(hello, now_ms));
     }
 
+    /// Sends a table of processes, if there is a session.
+    pub(crate) fn send_processes(&mut self, table: ProcessTable) {
+        if let Some(session) = &mut self.session {
+            session.send_processes(table);
+        }
+    }
+
     /// The connection is gone. What was not acknowledged will be sent again.
     pub(crate) fn disconnected(&mut self) {
         self.session = None;
         self.queue.connection_lost();
+    }
+
+    /// Tells the server what became of a release, if there is a session.
+    pub(crate) fn report_update(&mut self, report: &UpdateReport) {
+        if let Some(session) = &mut self.session {
+            session.report_update(report);
+        }
     }
 
     /// Says goodbye; what [`Exchange::poll_transmit`] still has should be sent.
@@ -149,6 +172,10 @@ impl Exchange {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 Some(Notice::Settings { interval_ms, lease_ms })
             }
+            AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
+            AgentEvent::Configuration(configuration) => Some(Notice::Configuration(configuration)),
+            AgentEvent::ProcessWatch { lease_ms } => Some(Notice::ProcessWatch { lease_ms }),
+            AgentEvent::Release(offer) => Some(Notice::Release(offer)),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }
@@ -228,7 +255,13 @@ impl Exchange {
         self.queue.drop_oldest(excess)
     }
 
-    /// Whether a spool file should be read now.
+    /// Groups of the recorder that the server has asked for.
+    pub(crate) fn push_recalled(&mut self, groups: Vec<Group>, now_ms: i64) {
+        let batch = QueuedBatch { urgent: false, groups, segment: None, since_ms: now_ms };
+        self.queue.push_backlog(batch);
+    }
+
+    /// Whether a spool file, or more of what the recorder was asked for, should be read now.
     pub(crate) fn wants_segment(&self, now_ms: i64) -> bool {
         let active = self.session.as_ref().is_some_and(AgentSession::is_active);
         active
@@ -265,9 +298,9 @@ impl Exchange {
         self.dropped += batches;
     }
 
-    /// Forgets series that neither a batch nor the source uses, once there are many.
-    pub(crate) fn forget_idle_series(&mut self, in_use: impl ExactSizeIterator<Item = u32>) {
-        if self.table.len() <= 2 * in_use.len() + IDLE_SERIES {
+    /// Forgets series that neither a batch nor the source uses, once there are many beside the `count` in use.
+    pub(crate) fn forget_idle_series(&mut self, count: usize, in_use: impl Iterator<Item = u32>) {
+        if self.table.len() <= 2 * count + IDLE_SERIES {
             return;
         }
         let mut used: HashSet<u32> = in_use.collect();

@@ -1,6 +1,10 @@
 //! Where samples come from: the host's collectors, or a simulated host.
 
+use std::sync::Arc;
+
+use muster_collectors::CollectorSettings;
 use muster_series::Labels;
+use muster_wire::ProcessTable;
 
 /// Which collectors are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Collection {
     pub new_series: Vec<(u32, Labels)>,
     /// Values by the source's series number; a stale marker ends a series.
     pub samples: Vec<(u32, f64)>,
+    /// Values that are only recorded: the server gets them if it asks for what was kept, or after a crash.
+    pub recorded: Vec<(u32, f64)>,
     /// Whether the server is to evaluate the rules that read these series at once.
     pub urgent: bool,
 }
@@ -26,4 +32,21 @@ pub struct Collection {
 pub trait Source: Send {
     /// Collects now. `now_ms` is the time that the samples will bear, in milliseconds since 1970-01-01 UTC.
     fn collect(&mut self, tick: Tick, now_ms: i64) -> Collection;
+
+    /// Takes over settings; they hold from the next collection on.
+    fn configure(&mut self, _settings: &CollectorSettings) {}
+
+    /// What makes a reader of this host's processes, if it has any to show.
+    fn processes(&self) -> Option<MakeProcessSource> {
+        None
+    }
+}
+
+/// Makes a reader of processes each time somebody begins to look; it is dropped when nobody does any more.
+pub type MakeProcessSource = Arc<dyn Fn() -> Box<dyn ProcessSource> + Send + Sync>;
+
+/// Reads the processes of a host. It runs on a thread of its own and may block there.
+pub trait ProcessSource: Send {
+    /// All processes now, the most important first. Rates are those since the last table.
+    fn read(&mut self, now_ms: i64, monotonic_ms: i64) -> ProcessTable;
 }

@@ -5,18 +5,25 @@ use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 
+use muster_collectors::CollectorSettings;
 use muster_environment::Clock;
+use muster_wire::ProcessTable;
+use rustix::time::{ClockId, clock_gettime};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 
 use crate::link::{self, LinkEvent};
+use crate::recorder::Write;
+use crate::recorder::disk::RecorderDisk;
 use crate::schedule::Due;
-use crate::source::{Collection, Source};
+use crate::source::{Collection, ProcessSource, Source};
 use crate::target::Target;
 
 /// What a collector needs at its deepest; the default of 2 MiB is not for a host with 8 MiB in all.
 const COLLECTOR_STACK_BYTES: usize = 512 << 10;
+/// What writing a file needs.
+const RECORDER_STACK_BYTES: usize = 128 << 10;
 /// Frames of the server that wait for the agent's loop.
 const EVENTS_WAITING: usize = 16;
 
@@ -26,13 +33,22 @@ pub(crate) struct Collected {
     pub(crate) due: Due,
     pub(crate) collection: Collection,
     pub(crate) took_ms: i64,
+    /// CPU time that the collector's thread has used since its start, in microseconds.
+    pub(crate) thread_cpu_us: i64,
+}
+
+/// What the collecting thread is asked.
+#[derive(Debug)]
+enum Request {
+    Collect(Due),
+    Configure(Box<CollectorSettings>),
 }
 
 /// The thread that collects. It ends when this is dropped; it is not waited for, since a file system
 /// that hangs may hold it for ever.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    requests: blocking::Sender<Due>,
+    requests: blocking::Sender<Request>,
     collected: mpsc::Receiver<Collected>,
     busy: bool,
 }
@@ -40,15 +56,24 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts the thread.
     pub(crate) fn spawn(mut source: Box<dyn Source>, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let (requests, to_do) = blocking::channel::<Due>();
+        let (requests, to_do) = blocking::channel::<Request>();
         let (done, collected) = mpsc::channel(1);
         thread::Builder::new().name("collector".into()).stack_size(COLLECTOR_STACK_BYTES).spawn(
             move || {
-                for due in to_do {
+                for request in to_do {
+                    let due = match request {
+                        Request::Collect(due) => due,
+                        Request::Configure(settings) => {
+                            source.configure(&settings);
+                            continue;
+                        }
+                    };
                     let started_ms = clock.monotonic_ms();
                     let collection = source.collect(due.tick, due.timestamp_ms);
                     let took_ms = clock.monotonic_ms() - started_ms;
-                    if done.blocking_send(Collected { due, collection, took_ms }).is_err() {
+                    let thread_cpu_us = cpu_us(ClockId::ThreadCPUTime);
+                    let collected = Collected { due, collection, took_ms, thread_cpu_us };
+                    if done.blocking_send(collected).is_err() {
                         break;
                     }
                 }
@@ -59,11 +84,16 @@ impl Collector {
 
     /// Asks for a collection, unless the last one still runs: then this one is skipped, and false returned.
     pub(crate) fn request(&mut self, due: Due) -> bool {
-        if self.busy || self.requests.send(due).is_err() {
+        if self.busy || self.requests.send(Request::Collect(due)).is_err() {
             return false;
         }
         self.busy = true;
         true
+    }
+
+    /// Gives the source settings, which it takes over between two collections. A thread that has ended needs none.
+    pub(crate) fn configure(&self, settings: CollectorSettings) {
+        let _ = self.requests.send(Request::Configure(Box::new(settings)));
     }
 
     /// Waits for the collection asked for; none means that the thread has ended.
@@ -71,6 +101,129 @@ impl Collector {
         let collected = self.collected.recv().await?;
         self.busy = false;
         Some(collected)
+    }
+}
+
+/// CPU time that this process has used, in microseconds.
+pub(crate) fn process_cpu_us() -> i64 {
+    cpu_us(ClockId::ProcessCPUTime)
+}
+
+fn cpu_us(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// A write to the recorder's folder that was tried.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) write: Write,
+    pub(crate) result: io::Result<()>,
+}
+
+enum RecorderJob {
+    Write(Write),
+    /// Note that the run ends on purpose.
+    End(String),
+}
+
+/// The thread that writes the recorder's files. It ends when this is dropped; it is not waited for, since a disk may
+/// hang for long, and nothing else must then.
+#[derive(Debug)]
+pub(crate) struct RecorderWriter {
+    jobs: blocking::Sender<RecorderJob>,
+    written: mpsc::Receiver<Written>,
+    busy: bool,
+}
+
+impl RecorderWriter {
+    /// Starts the thread.
+    pub(crate) fn spawn(mut disk: RecorderDisk) -> io::Result<Self> {
+        let (jobs, to_do) = blocking::channel();
+        let (done, written) = mpsc::channel(1);
+        thread::Builder::new().name("recorder".into()).stack_size(RECORDER_STACK_BYTES).spawn(
+            move || {
+                for job in to_do {
+                    let tried = match job {
+                        RecorderJob::Write(write) => Written { result: disk.write(&write), write },
+                        RecorderJob::End(boot_id) => {
+                            Written { result: disk.end_cleanly(&boot_id), write: Write::default() }
+                        }
+                    };
+                    if done.blocking_send(tried).is_err() {
+                        break;
+                    }
+                }
+            },
+        )?;
+        Ok(Self { jobs, written, busy: false })
+    }
+
+    /// Whether a write is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Starts a write. Only one may be under way.
+    pub(crate) fn start(&mut self, write: Write) {
+        self.busy = self.jobs.send(RecorderJob::Write(write)).is_ok();
+    }
+
+    /// Starts to note that the run ends on purpose.
+    pub(crate) fn start_end(&mut self, boot_id: String) {
+        self.busy = self.jobs.send(RecorderJob::End(boot_id)).is_ok();
+    }
+
+    /// Waits for the write that is under way; for ever if there is none.
+    pub(crate) async fn next(&mut self) -> Option<Written> {
+        let written = self.written.recv().await;
+        self.busy = false;
+        written
+    }
+}
+
+/// The thread that reads the processes while somebody looks. It ends when this is dropped, and is not waited for.
+#[derive(Debug)]
+pub(crate) struct ProcessReader {
+    requests: blocking::Sender<()>,
+    tables: mpsc::Receiver<ProcessTable>,
+    busy: bool,
+}
+
+impl ProcessReader {
+    /// Starts the thread.
+    pub(crate) fn spawn(
+        mut source: Box<dyn ProcessSource>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let (requests, to_do) = blocking::channel();
+        let (done, tables) = mpsc::channel(1);
+        thread::Builder::new().name("processes".into()).stack_size(COLLECTOR_STACK_BYTES).spawn(
+            move || {
+                for () in to_do {
+                    let table = source.read(clock.now_ms(), clock.monotonic_ms());
+                    if done.blocking_send(table).is_err() {
+                        break;
+                    }
+                }
+            },
+        )?;
+        Ok(Self { requests, tables, busy: false })
+    }
+
+    /// Asks for a table, unless the last one is still being read. A thread that has ended shows by [`ProcessReader::next`].
+    pub(crate) fn request(&mut self) {
+        if !self.busy {
+            self.busy = true;
+            let _ = self.requests.send(());
+        }
+    }
+
+    /// Waits for the table asked for; none means that the thread has ended.
+    pub(crate) async fn next(&mut self) -> Option<ProcessTable> {
+        let table = self.tables.recv().await?;
+        self.busy = false;
+        Some(table)
     }
 }
 

@@ -11,12 +11,15 @@
 //! ```
 
 mod account;
+mod agent_settings;
 mod agents;
 mod audit;
 mod file_systems;
 mod hosts;
 mod live;
 mod people;
+mod processes;
+mod services;
 mod settings;
 mod tokens;
 
@@ -24,7 +27,14 @@ pub use account::{
     Account, ChangePassword, ConfirmPassword, ConfirmSecondFactor, OpenSession, OpenSessionList,
     RecoveryCodes, SecondFactorSecret, Session, SignIn, SignInWays,
 };
-pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use agent_settings::{
+    AgentSettings, EffectiveSettings, SetAgentSettings, SettingsLayer, SettingsLayers,
+    SettingsScope,
+};
+pub use agents::{
+    Agent, AgentList, AgentUpdate, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList,
+    UpdateOutcome,
+};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
 pub use hosts::{
@@ -32,6 +42,8 @@ pub use hosts::{
 };
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
+pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};
+pub use services::{Service, ServiceCounts, ServiceGroup, ServiceHealth, ServiceKind, ServiceList};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
 pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 

@@ -8,19 +8,27 @@
 mod documentation;
 mod error;
 mod file;
+mod lane;
 mod metric;
 mod registry;
 mod roots;
+mod settings;
 mod sink;
 
+mod bcache;
 mod bonding;
+mod btrfs;
 mod conntrack;
 mod cpufreq;
+mod disk_health;
 mod disk_info;
 mod diskstats;
 mod edac;
+mod fibrechannel;
 mod filesystem;
 mod hwmon;
+mod infiniband;
+mod ipvs;
 mod kernel_limits;
 mod loadavg;
 mod mdadm;
@@ -29,15 +37,31 @@ mod neighbours;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nfs;
+mod nvme;
+mod power_supply;
 mod pressure;
+mod rapl;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
 mod system_info;
+mod tapestats;
+mod tcpstat;
+mod textfile;
 mod thermal;
 mod time;
+mod timex;
 mod vmstat;
+mod xfs;
+mod zfs;
+
+mod containers;
+mod gpu;
+mod oom;
+mod processes;
 
 #[cfg(test)]
 mod hostile;
@@ -45,8 +69,12 @@ mod hostile;
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
+pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
-pub use roots::{MeasureSpace, Roots, Space};
+pub use roots::{MeasureSpace, ParseText, Roots, Space};
+pub use settings::{
+    Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
+};
 pub use sink::{Collection, Sink};
 
 /// Every collector of a host, the fast ones first.
@@ -80,8 +108,31 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(neighbours::UdpQueues::new(roots)),
         Box::new(kernel_limits::Entropy::new(roots)),
         Box::new(time::Clocksource::new(roots)),
+        Box::new(timex::Timex),
+        Box::new(tcpstat::Tcpstat::new(roots)),
+        Box::new(xfs::Xfs::new(roots)),
+        Box::new(btrfs::Btrfs::new(roots)),
+        Box::new(zfs::Zfs::new(roots)),
+        Box::new(bcache::Bcache::new(roots)),
+        Box::new(nfs::Nfs::new(roots)),
+        Box::new(nfs::Nfsd::new(roots)),
+        Box::new(nvme::Nvme::new(roots)),
+        Box::new(tapestats::Tapestats::new(roots)),
+        Box::new(fibrechannel::Fibrechannel::new(roots)),
+        Box::new(infiniband::Infiniband::new(roots)),
+        Box::new(ipvs::Ipvs::new(roots)),
+        Box::new(power_supply::PowerSupply::new(roots)),
+        Box::new(rapl::Rapl::new(roots)),
+        Box::new(selinux::Selinux::new(roots)),
+        Box::new(textfile::Textfile::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
+        Box::new(processes::Programs::new(roots)),
+        Box::new(processes::Processes::new(roots)),
+        Box::new(disk_health::DiskHealth::new(roots)),
+        Box::new(containers::Containers::new(roots)),
+        Box::new(gpu::Nvidia::new(roots)),
+        Box::new(oom::Oom::new(roots)),
     ]
 }

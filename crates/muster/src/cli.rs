@@ -154,6 +154,27 @@ pub(crate) struct AgentArgs {
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
     pub(crate) instance: Option<String>,
+    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often
+    #[arg(long, env = "MUSTER_MAX_CPU", default_value = "2%", value_name = "PERCENT", value_parser = percent)]
+    pub(crate) max_cpu: f64,
+    /// Take releases from the server that are newer and signed by a key that this host trusts
+    #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
+    pub(crate) allow_updates: bool,
+    /// A key that releases may be signed with, beside the one that this program was built with
+    #[arg(long, env = "MUSTER_TRUSTED_RELEASE_KEY", value_name = "HEX")]
+    pub(crate) release_key: Option<String>,
+    /// Over how long a fleet spreads the download of a release
+    #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
+    pub(crate) update_spread: String,
+}
+
+/// A share in percent, such as `2%` or `0.5`, as a ratio.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(percent / 100.0),
+        _ => Err("give a percentage of one core, such as 2% or 0.5%".into()),
+    }
 }
 
 /// How to reach a server: over HTTP, or, without `--server`, the one on this machine by its data folder.

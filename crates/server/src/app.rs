@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::bearers::Bearers;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, data_paths};
+use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
+use crate::services::Services;
 use crate::shares::Shares;
 use crate::store::MetricStore;
 use crate::throttle::{PerMinute, Throttle};
@@ -52,7 +54,10 @@ pub(crate) struct App {
     /// Who sent an `Authorization` header in the last second.
     pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
+    /// What hosts get from here.
+    pub(crate) downloads: Downloads,
     pub(crate) fleet: Fleet,
+    pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
     pub(crate) audited_refusals: Mutex<PerMinute>,
@@ -95,6 +100,7 @@ impl App {
         Self {
             started_ms: parts.clock.now_ms(),
             clock: parts.clock,
+            downloads: Downloads::new(data_paths::downloads(&parts.config.data_dir)),
             config: parts.config,
             certificate: parts.certificate,
             ca_fingerprint: parts.ca_fingerprint,
@@ -105,6 +111,7 @@ impl App {
             bearers: Bearers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
+            services: Services::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),
             refusals: Refusals::default(),

@@ -6,13 +6,17 @@ use muster_series::Labels;
 
 use crate::batch_codec::BatchEncoder;
 use crate::message::{
-    self, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, Series,
-    ServerKind, WelcomeMessage,
+    self, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, ReleaseMessage,
+    Series, ServerKind, UpdateReportMessage, WelcomeMessage,
 };
 use crate::{
-    AgentHello, ChallengeFacts, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
-    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, RefuseReason, RejectCode, Welcome, WireError, frame,
+    AgentHello, ChallengeFacts, Configuration, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
+    Offer, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason, RejectCode, Release,
+    SignedRelease, UpdateReport, Welcome, WireError, frame,
 };
+
+/// Longest path of a release.
+const MAX_PATH_BYTES: usize = 256;
 
 /// What the server said.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,22 @@ pub enum AgentEvent {
         /// For how long, in milliseconds from now.
         lease_ms: i64,
     },
+    /// Settings to apply and to keep, in the place of all that were given before.
+    Configuration(Box<Configuration>),
+    /// Send tables of processes ([`AgentSession::send_processes`]) for the next so many milliseconds; 0 ends it.
+    ProcessWatch {
+        /// For how long, in milliseconds from now.
+        lease_ms: i64,
+    },
+    /// Send the samples of this time that are kept here and were not sent.
+    Recall {
+        /// The first timestamp asked for, in milliseconds since 1970-01-01 UTC.
+        from_ms: i64,
+        /// The last timestamp asked for; never before the first.
+        to_ms: i64,
+    },
+    /// The server has a release for this architecture. Nothing of it is verified but its form.
+    Release(Box<Offer>),
     /// The server ends the session; it is closed.
     Goodbye {
         /// Why, for the program.
@@ -160,6 +180,22 @@ impl AgentSession {
                 interval_ms: settings.interval_ms,
                 lease_ms: settings.lease_ms,
             },
+            (State::Active, ServerKind::Configuration(message)) => {
+                AgentEvent::Configuration(Box::new(Configuration::from_message(message)?))
+            }
+            (State::Active, ServerKind::ProcessWatch(watch)) => {
+                AgentEvent::ProcessWatch { lease_ms: watch.lease_ms }
+            }
+            (State::Active, ServerKind::Recall(recall)) => {
+                if recall.to_ms < recall.from_ms {
+                    let reason = "it ends before it begins".into();
+                    return Err(WireError::Malformed { what: "recall", reason });
+                }
+                AgentEvent::Recall { from_ms: recall.from_ms, to_ms: recall.to_ms }
+            }
+            (State::Active, ServerKind::Release(release)) => {
+                AgentEvent::Release(Box::new(offer(&release, &self.hello.os.arch)?))
+            }
             (_, ServerKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -249,6 +285,24 @@ impl AgentSession {
         Ok(Sent { sequence, dropped: batch.dropped })
     }
 
+    /// Queues a table of processes; what exceeds the limits is cut off. It is not acknowledged: the next one replaces it.
+    pub fn send_processes(&mut self, table: ProcessTable) {
+        if self.is_active() {
+            self.outgoing.push_back(AgentKind::Processes(table.into_message()));
+        }
+    }
+
+    /// Tells what became of a release; nothing is sent while no session is open.
+    pub fn report_update(&mut self, report: &UpdateReport) {
+        if self.is_active() {
+            self.outgoing.push_back(AgentKind::UpdateReport(UpdateReportMessage {
+                version: report.version.clone(),
+                outcome: report.outcome.to_wire(),
+                message: message::shortened(&report.message),
+            }));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         if self.is_active() {
@@ -306,10 +360,29 @@ impl State {
             Self::AwaitChallenge => "a challenge",
             Self::Prove => "the agent's signature",
             Self::AwaitWelcome => "a welcome",
-            Self::Active => "an answer to a batch, settings or a goodbye",
+            Self::Active => "an answer to a batch, settings, a recall or a goodbye",
             Self::Closed => "nothing",
         }
     }
+}
+
+/// Reads an offer for this architecture, with limits on all that is in it.
+fn offer(message: &ReleaseMessage, architecture: &str) -> Result<Offer, WireError> {
+    let malformed = |reason: String| WireError::Malformed { what: "release", reason };
+    message::check_text(&message.path, MAX_PATH_BYTES, "bytes of a release's path")?;
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    if !message.path.starts_with('/') || !message.path.bytes().all(harmless) {
+        return Err(malformed("its path is none".into()));
+    }
+    let release = Release {
+        version: message.version.parse().map_err(|error| malformed(format!("{error}")))?,
+        architecture: architecture.into(),
+        size: message.size,
+        sha256: message::fixed(&message.sha256, "release's hash")?,
+    };
+    release.check().map_err(|error| malformed(error.to_string()))?;
+    let signature = message::fixed(&message.signature, "release's signature")?;
+    Ok(Offer { path: message.path.clone(), signed: SignedRelease { release, signature } })
 }
 
 /// What both sides allow. A server cannot raise the agent's limits, so it cannot make it use more memory.

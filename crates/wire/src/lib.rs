@@ -61,6 +61,10 @@ mod agent_session;
 mod server_session;
 
 mod record;
+mod release;
+
+mod configuration;
+mod processes;
 
 mod batch_codec;
 mod definitions;
@@ -76,6 +80,7 @@ pub mod remote_read;
 mod remote_write;
 
 pub use agent_session::{AgentEvent, AgentSession, Sent};
+pub use configuration::Configuration;
 pub use error::WireError;
 pub use limits::{LabelLimits, Limits};
 pub use model::{
@@ -85,8 +90,13 @@ pub use model::{
 pub use otlp::{
     OtlpLabel, PointProblem, PointVisitor, decode_otlp, encode_failure, encode_response,
 };
+pub use processes::{MAX_PROCESS_ROWS, ProcessRow, ProcessTable};
 pub use protobuf::DecodeError;
 pub use record::{Record, RecordDecoder, RecordEncoder};
+pub use release::{
+    MAX_RELEASE_BYTES, Offer, Release, ReleaseError, SignedRelease, UpdateOutcome, UpdateReport,
+    Version,
+};
 pub use remote_write::{RawLabelError, RawLabels, SeriesVisitor, decode_v1, decode_v2};
 pub use server_session::{ServerEvent, ServerSession};
 

@@ -6,14 +6,15 @@ use muster_series::Labels;
 
 use crate::batch_codec::BatchDecoder;
 use crate::message::{
-    self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, Refused,
-    Reject, ServerKind, Settings, WelcomeMessage,
+    self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, ProcessWatch,
+    Proof, Recall, Refused, Reject, ReleaseMessage, ServerKind, Settings, UpdateReportMessage,
+    WelcomeMessage,
 };
 use crate::model::choose_protocol;
 use crate::{
-    Batch, ChallengeFacts, GoodbyeReason, HANDSHAKE_TIMEOUT_MS, IDLE_TIMEOUT_MS, Identity, Limits,
-    OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, RefuseReason, RejectCode, Welcome, WireError,
-    frame,
+    Batch, ChallengeFacts, Configuration, GoodbyeReason, HANDSHAKE_TIMEOUT_MS, IDLE_TIMEOUT_MS,
+    Identity, Limits, Offer, OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable,
+    RefuseReason, RejectCode, UpdateOutcome, UpdateReport, Welcome, WireError, frame,
 };
 
 /// Longest host name, as in the domain name system.
@@ -33,6 +34,10 @@ pub enum ServerEvent {
     Series(Vec<(u32, Labels)>),
     /// Samples to store, and to acknowledge or refuse by their sequence.
     Batch(Batch),
+    /// Its processes, as [`ServerSession::watch_processes`] asked.
+    Processes(ProcessTable),
+    /// What became of a release there.
+    UpdateReport(UpdateReport),
     /// It ends the session on purpose; the session is closed.
     Goodbye(GoodbyeReason),
 }
@@ -118,6 +123,10 @@ impl ServerSession {
                 Ok(Some(ServerEvent::Series(all)))
             }
             (State::Active, AgentKind::Batch(batch)) => self.batch(&batch).map(Some),
+            (State::Active, AgentKind::Processes(table)) => {
+                Ok(Some(ServerEvent::Processes(ProcessTable::from_message(table)?)))
+            }
+            (State::Active, AgentKind::UpdateReport(report)) => update_report(report).map(Some),
             (State::Active, AgentKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -257,6 +266,42 @@ impl ServerSession {
         }
     }
 
+    /// Gives the agent settings, in the place of all that were given before.
+    pub fn configure(&mut self, configuration: Configuration) {
+        if matches!(self.state, State::Active) {
+            self.outgoing.push_back(ServerKind::Configuration(configuration.into()));
+        }
+    }
+
+    /// Asks for tables of processes for the next `lease_ms` milliseconds; 0 ends it now.
+    pub fn watch_processes(&mut self, lease_ms: i64) {
+        if matches!(self.state, State::Active) {
+            self.outgoing.push_back(ServerKind::ProcessWatch(ProcessWatch { lease_ms }));
+        }
+    }
+
+    /// Asks for the samples of this time, both ends included, that the agent has kept and not sent. They come as
+    /// ordinary batches. Of a time that ends before it begins nothing is asked.
+    pub fn recall(&mut self, from_ms: i64, to_ms: i64) {
+        if matches!(self.state, State::Active) && from_ms <= to_ms {
+            self.outgoing.push_back(ServerKind::Recall(Recall { from_ms, to_ms }));
+        }
+    }
+
+    /// Tells the agent of a release for its architecture.
+    pub fn offer(&mut self, offer: &Offer) {
+        if matches!(self.state, State::Active) {
+            let release = &offer.signed.release;
+            self.outgoing.push_back(ServerKind::Release(ReleaseMessage {
+                version: release.version.to_string(),
+                path: offer.path.clone(),
+                size: release.size,
+                sha256: release.sha256.to_vec(),
+                signature: offer.signed.signature.to_vec(),
+            }));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         let goodbye = Goodbye { reason: reason.to_wire(), message: String::new() };
@@ -328,13 +373,26 @@ impl ServerSession {
     }
 }
 
+/// Longest version in a report.
+const MAX_VERSION_BYTES: usize = 64;
+
+fn update_report(report: UpdateReportMessage) -> Result<ServerEvent, WireError> {
+    message::check_text(&report.version, MAX_VERSION_BYTES, "bytes of a release's version")?;
+    message::check_text(&report.message, message::MAX_REPORT_BYTES, "bytes of an update report")?;
+    Ok(ServerEvent::UpdateReport(UpdateReport {
+        version: report.version,
+        outcome: UpdateOutcome::from_wire(report.outcome),
+        message: report.message,
+    }))
+}
+
 impl State {
     fn expected(&self) -> &'static str {
         match self {
             Self::AwaitHello => "a hello",
             Self::AwaitProof { .. } => "a proof",
             Self::Identified => "the server's decision",
-            Self::Active => "a series definition, a batch or a goodbye",
+            Self::Active => "a series definition, a batch, processes or a goodbye",
             Self::Closed => "nothing",
         }
     }
