@@ -12,6 +12,9 @@ mod metric;
 mod registry;
 mod roots;
 mod sink;
+mod watch;
+
+mod dbus;
 
 mod bonding;
 mod conntrack;
@@ -35,6 +38,7 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod system_info;
+mod systemd;
 mod thermal;
 mod time;
 mod vmstat;
@@ -48,6 +52,7 @@ pub use metric::{Kind, Metric, Unit};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, Roots, Space};
 pub use sink::{Collection, Sink};
+pub use watch::{Change, Watcher};
 
 /// Every collector of a host, the fast ones first.
 pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
@@ -83,5 +88,6 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
+        Box::new(systemd::Systemd::new(roots)),
     ]
 }

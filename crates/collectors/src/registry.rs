@@ -9,6 +9,7 @@ use crate::error::CollectError;
 use crate::metric::{Metric, Unit};
 use crate::roots::Roots;
 use crate::sink::{Collection, SeriesCache, Sink};
+use crate::watch::Watcher;
 
 /// How often a collector should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,11 @@ pub trait Collector: Send {
 
     /// Every metric that it may push.
     fn metrics(&self) -> Vec<&'static Metric>;
+
+    /// The half of it that tells changes at once, if it has one. It is asked for once.
+    fn watcher(&self) -> Option<Box<dyn Watcher>> {
+        None
+    }
 
     /// Pushes what the host says now. What this machine lacks is left out, and is no error.
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError>;
@@ -83,6 +89,11 @@ impl Registry {
             .map(|collector| Slot { collector, cache: SeriesCache::default(), failed: false })
             .collect();
         Self { slots, next_series: 0 }
+    }
+
+    /// What tells changes at once; whoever takes them runs them, once.
+    pub fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        self.slots.iter().filter_map(|slot| slot.collector.watcher()).collect()
     }
 
     /// Runs the collectors of one cadence. One that fails, or panics, loses its own series only,
