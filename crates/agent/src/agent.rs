@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_collectors::Change;
 use muster_environment::{Clock, DirLock, Disk, RealDisk};
 use muster_series::is_stale_marker;
 use muster_wire::{AgentHello, GoodbyeReason, Group, RejectCode};
@@ -28,7 +29,7 @@ use crate::schedule::Schedule;
 use crate::source::Source;
 use crate::spool::Spool;
 use crate::target::Target;
-use crate::tasks::{Collected, Collector, Link, on_disk};
+use crate::tasks::{Collected, Collector, Link, Watching, on_disk};
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// The loop wakes at least so often: a clock that was set is noticed soon.
@@ -64,6 +65,7 @@ pub async fn run(
                 Err(_) => break,
             },
             event = next_link_event(&mut agent.link) => Event::Link(event),
+            changes = agent.watching.next() => Event::Changed(changes),
             collected = agent.collector.next() => Event::Collected(collected),
             () = tokio::time::sleep(sleep) => Event::Wake,
         };
@@ -76,6 +78,8 @@ pub async fn run(
 enum Event {
     Link(Option<LinkEvent>),
     Collected(Option<Collected>),
+    /// Between two ticks.
+    Changed(Vec<Change>),
     Wake,
 }
 
@@ -99,6 +103,7 @@ struct Agent {
     use_token: bool,
     schedule: Schedule,
     collector: Collector,
+    watching: Watching,
     exchange: Exchange,
     /// Absent only while the disk works on it.
     spool: Option<Spool>,
@@ -146,6 +151,8 @@ impl Agent {
             let path = config.proc_root.join("sys/kernel/hostname");
             return Err(AgentError::NoName { path });
         }
+        let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
+            .map_err(|_| AgentError::CollectorGone)?;
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
         let enrolled = enrolment.is_some();
@@ -163,6 +170,7 @@ impl Agent {
             enrolled,
             use_token: !enrolled,
             collector,
+            watching,
             spool: Some(spool),
             unreadable: HashMap::new(),
             source_numbers: HashMap::new(),
@@ -203,6 +211,9 @@ impl Agent {
             Event::Link(event) => self.handle_link(event).await?,
             Event::Collected(Some(collected)) => self.keep(collected),
             Event::Collected(None) => return Err(AgentError::CollectorGone),
+            Event::Changed(changes) => {
+                self.exchange.push_urgent(changes, self.clock.monotonic_ms());
+            }
             Event::Wake => {}
         }
         let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());

@@ -3,33 +3,46 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, Registry, Roots};
+use muster_collectors::{Cadence, Registry, Roots, Watcher};
 use muster_environment::Clock;
 
 use crate::source::{Collection, Source, Tick};
+
+/// How often the collectors of medium cadence run, on the grid of the wall clock.
+const MEDIUM_INTERVAL_MS: i64 = 10_000;
 
 /// Runs the collectors of a host.
 pub struct HostSource {
     registry: Registry,
     clock: Arc<dyn Clock>,
+    /// The step of the wall clock in which the collectors of medium cadence ran last.
+    medium_step: Option<i64>,
 }
 
 impl HostSource {
     /// All collectors, reading below `roots`.
     pub fn new(roots: &Roots, clock: Arc<dyn Clock>) -> Self {
-        Self { registry: Registry::new(roots), clock }
+        Self { registry: Registry::new(roots), clock, medium_step: None }
     }
 }
 
 impl Source for HostSource {
-    fn collect(&mut self, tick: Tick, _now_ms: i64) -> Collection {
+    fn collect(&mut self, tick: Tick, now_ms: i64) -> Collection {
         let mut all = self.registry.collect(Cadence::Fast, &*self.clock);
-        if tick == Tick::Full {
-            let slow = self.registry.collect(Cadence::Slow, &*self.clock);
-            all.new_series.extend(slow.new_series);
-            all.samples.extend(slow.samples);
+        let step = Some(now_ms.div_euclid(MEDIUM_INTERVAL_MS));
+        let is_due =
+            [(Cadence::Medium, self.medium_step != step), (Cadence::Slow, tick == Tick::Full)];
+        self.medium_step = step;
+        for (cadence, _) in is_due.into_iter().filter(|(_, due)| *due) {
+            let more = self.registry.collect(cadence, &*self.clock);
+            all.new_series.extend(more.new_series);
+            all.samples.extend(more.samples);
         }
         Collection { new_series: all.new_series, samples: all.samples, urgent: false }
+    }
+
+    fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        self.registry.watchers()
     }
 }
 

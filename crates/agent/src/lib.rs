@@ -29,11 +29,13 @@ mod link;
 mod own_metrics;
 mod target;
 mod tls;
+mod watching;
 
 pub use agent::run;
 pub use config::{AgentConfig, AgentError, AgentReport};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
+pub use muster_collectors::{Change, Watcher};
 pub use source::{Collection, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};

@@ -1,5 +1,6 @@
 //! Where samples come from: the host's collectors, or a simulated host.
 
+use muster_collectors::Watcher;
 use muster_series::Labels;
 
 /// Which collectors are to run.
@@ -26,4 +27,9 @@ pub struct Collection {
 pub trait Source: Send {
     /// Collects now. `now_ms` is the time that the samples will bear, in milliseconds since 1970-01-01 UTC.
     fn collect(&mut self, tick: Tick, now_ms: i64) -> Collection;
+
+    /// What tells changes between the ticks; asked for once, before the first.
+    fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        Vec::new()
+    }
 }

@@ -11,11 +11,13 @@
 //! ```
 
 mod account;
+mod agent_settings;
 mod agents;
 mod audit;
 mod hosts;
 mod live;
 mod people;
+mod processes;
 mod settings;
 mod tokens;
 
@@ -23,11 +25,16 @@ pub use account::{
     Account, ChangePassword, ConfirmPassword, ConfirmSecondFactor, OpenSession, OpenSessionList,
     RecoveryCodes, SecondFactorSecret, Session, SignIn, SignInWays,
 };
+pub use agent_settings::{
+    AgentSettings, EffectiveSettings, SetAgentSettings, SettingsLayer, SettingsLayers,
+    SettingsScope,
+};
 pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
+pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
 pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 

@@ -12,8 +12,8 @@ const HEAD: &str = "\
 
 Made from the tables in `crates/collectors`; a test compares it with them (`UPDATE_EXPECT=1 cargo test -p
 muster-collectors` writes it anew). The server adds `job=\"node\"` and `instance` to every series.
-A `*` in a name stands for a part that the kernel gives. Fast collectors run with every tick, slow ones
-every half minute.
+A `*` in a name stands for a part that the kernel gives. Fast collectors run with every tick, medium ones
+every ten seconds, slow ones every half minute.
 ";
 
 /// `docs/metrics.md`.
@@ -22,6 +22,7 @@ pub fn documentation() -> String {
     for collector in crate::all(&Roots::default()) {
         let cadence = match collector.cadence() {
             Cadence::Fast => "fast",
+            Cadence::Medium => "medium",
             Cadence::Slow => "slow",
         };
         table(&mut text, &format!("{} ({cadence})", collector.name()), &collector.metrics());

@@ -11,19 +11,25 @@ mod file;
 mod metric;
 mod registry;
 mod roots;
+mod settings;
 mod sink;
 mod watch;
 
 mod dbus;
 
+mod bcache;
 mod bonding;
+mod btrfs;
 mod conntrack;
 mod cpufreq;
 mod disk_info;
 mod diskstats;
 mod edac;
+mod fibrechannel;
 mod filesystem;
 mod hwmon;
+mod infiniband;
+mod ipvs;
 mod kernel_limits;
 mod loadavg;
 mod mdadm;
@@ -32,16 +38,28 @@ mod neighbours;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nfs;
+mod nvme;
+mod power_supply;
 mod pressure;
+mod rapl;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
 mod system_info;
 mod systemd;
+mod tapestats;
+mod tcpstat;
 mod thermal;
 mod time;
+mod timex;
 mod vmstat;
+mod xfs;
+mod zfs;
+
+mod processes;
 
 #[cfg(test)]
 mod hostile;
@@ -49,8 +67,12 @@ mod hostile;
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
+pub use processes::{ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
 pub use roots::{MeasureSpace, Roots, Space};
+pub use settings::{
+    Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
+};
 pub use sink::{Collection, Sink};
 pub use watch::{Change, Watcher};
 
@@ -85,6 +107,22 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(neighbours::UdpQueues::new(roots)),
         Box::new(kernel_limits::Entropy::new(roots)),
         Box::new(time::Clocksource::new(roots)),
+        Box::new(timex::Timex),
+        Box::new(tcpstat::Tcpstat::new(roots)),
+        Box::new(xfs::Xfs::new(roots)),
+        Box::new(btrfs::Btrfs::new(roots)),
+        Box::new(zfs::Zfs::new(roots)),
+        Box::new(bcache::Bcache::new(roots)),
+        Box::new(nfs::Nfs::new(roots)),
+        Box::new(nfs::Nfsd::new(roots)),
+        Box::new(nvme::Nvme::new(roots)),
+        Box::new(tapestats::Tapestats::new(roots)),
+        Box::new(fibrechannel::Fibrechannel::new(roots)),
+        Box::new(infiniband::Infiniband::new(roots)),
+        Box::new(ipvs::Ipvs::new(roots)),
+        Box::new(power_supply::PowerSupply::new(roots)),
+        Box::new(rapl::Rapl::new(roots)),
+        Box::new(selinux::Selinux::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),

@@ -10,6 +10,7 @@ use crate::file::{attribute, names_in, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
+use crate::settings::{Choice, CollectorSettings};
 use crate::sink::Sink;
 
 const LABELS: &[&str] = &["device"];
@@ -76,9 +77,10 @@ const fn changes(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// The devices' folders; a plain file there, such as `bonding_masters`, is no device.
-fn devices(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+fn devices(folder: &Path, chosen: &Choice) -> impl Iterator<Item = (String, PathBuf)> {
     names_in(folder)
         .into_iter()
+        .filter(|name| chosen.takes(name, true))
         .map(move |name| (name.clone(), folder.join(name)))
         .filter(|(_, path)| path.is_dir())
 }
@@ -87,11 +89,12 @@ fn devices(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
 #[derive(Debug)]
 pub(crate) struct Links {
     folder: PathBuf,
+    chosen: Choice,
 }
 
 impl Links {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { folder: roots.sys.join("class/net") }
+        Self { folder: roots.sys.join("class/net"), chosen: Choice::default() }
     }
 }
 
@@ -108,8 +111,12 @@ impl Collector for Links {
         vec![&UP, &CARRIER]
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.chosen = settings.network_devices.clone();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        for (device, path) in devices(&self.folder) {
+        for (device, path) in devices(&self.folder, &self.chosen) {
             let Some(state) = attribute(&path.join("operstate")) else {
                 continue;
             };
@@ -127,11 +134,12 @@ impl Collector for Links {
 #[derive(Debug)]
 pub(crate) struct Netclass {
     folder: PathBuf,
+    chosen: Choice,
 }
 
 impl Netclass {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { folder: roots.sys.join("class/net") }
+        Self { folder: roots.sys.join("class/net"), chosen: Choice::default() }
     }
 }
 
@@ -148,8 +156,12 @@ impl Collector for Netclass {
         [&INFO, &SPEED].into_iter().chain(PROPERTIES.iter().map(|(_, metric)| metric)).collect()
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.chosen = settings.network_devices.clone();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        for (device, path) in devices(&self.folder) {
+        for (device, path) in devices(&self.folder, &self.chosen) {
             let text = |name: &str| attribute(&path.join(name)).unwrap_or_default();
             let [address, broadcast] = ["address", "broadcast"].map(text);
             let [duplex, state, alias] = ["duplex", "operstate", "ifalias"].map(text);

@@ -5,6 +5,7 @@ use crate::file::{HotFile, number};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
+use crate::settings::{Choice, CollectorSettings};
 use crate::sink::Sink;
 
 /// The columns after the device's name, in the file's order.
@@ -39,11 +40,12 @@ const fn column(name: &'static str, unit: Unit, help: &'static str) -> Metric {
 #[derive(Debug)]
 pub(crate) struct Netdev {
     file: HotFile,
+    devices: Choice,
 }
 
 impl Netdev {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { file: HotFile::new(roots.proc.join("net/dev")) }
+        Self { file: HotFile::new(roots.proc.join("net/dev")), devices: Choice::default() }
     }
 }
 
@@ -60,9 +62,16 @@ impl Collector for Netdev {
         COLUMNS.iter().collect()
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.devices = settings.network_devices.clone();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         self.file.read(|text| {
             for (device, counts) in parse(text)? {
+                if !self.devices.takes(device, true) {
+                    continue;
+                }
                 for (metric, count) in COLUMNS.iter().zip(counts) {
                     sink.push(metric, &[device], count);
                 }

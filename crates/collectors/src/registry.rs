@@ -8,6 +8,7 @@ use muster_environment::Clock;
 use crate::error::CollectError;
 use crate::metric::{Metric, Unit};
 use crate::roots::Roots;
+use crate::settings::CollectorSettings;
 use crate::sink::{Collection, SeriesCache, Sink};
 use crate::watch::Watcher;
 
@@ -16,8 +17,15 @@ use crate::watch::Watcher;
 pub enum Cadence {
     /// With every tick: what changes all the time and is cheap to read.
     Fast,
+    /// Every ten seconds: what changes all the time, but costs too much for every tick.
+    Medium,
     /// Every half minute: what changes seldom, or costs something to ask for.
     Slow,
+}
+
+impl Cadence {
+    /// All of them, the most frequent first.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Medium, Self::Slow];
 }
 
 /// Reads one kind of facts about the host.
@@ -35,6 +43,9 @@ pub trait Collector: Send {
     fn watcher(&self) -> Option<Box<dyn Watcher>> {
         None
     }
+
+    /// Takes over settings; they hold from the next collection on.
+    fn configure(&mut self, _settings: &CollectorSettings) {}
 
     /// Pushes what the host says now. What this machine lacks is left out, and is no error.
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError>;
@@ -74,6 +85,7 @@ struct Slot {
     collector: Box<dyn Collector>,
     cache: SeriesCache,
     failed: bool,
+    off: bool,
 }
 
 impl Registry {
@@ -86,7 +98,12 @@ impl Registry {
     pub fn with(collectors: Vec<Box<dyn Collector>>) -> Self {
         let slots = collectors
             .into_iter()
-            .map(|collector| Slot { collector, cache: SeriesCache::default(), failed: false })
+            .map(|collector| Slot {
+                collector,
+                cache: SeriesCache::default(),
+                failed: false,
+                off: false,
+            })
             .collect();
         Self { slots, next_series: 0 }
     }
@@ -96,12 +113,26 @@ impl Registry {
         self.slots.iter().filter_map(|slot| slot.collector.watcher()).collect()
     }
 
+    /// Switches collectors off and on, and gives all of them their settings. The series of those that are off end with the
+    /// next collection.
+    pub fn configure(&mut self, settings: &CollectorSettings) {
+        for slot in &mut self.slots {
+            slot.off = settings.off.contains(slot.collector.name());
+            slot.failed &= !slot.off;
+            slot.collector.configure(settings);
+        }
+    }
+
     /// Runs the collectors of one cadence. One that fails, or panics, loses its own series only,
     /// until it succeeds again.
     pub fn collect(&mut self, cadence: Cadence, clock: &dyn Clock) -> Collection {
         let mut out = Collection::default();
         for slot in self.slots.iter_mut().filter(|slot| slot.collector.cadence() == cadence) {
-            slot.run(&mut out, &mut self.next_series, clock);
+            if slot.off {
+                slot.cache.end_all(&mut out);
+            } else {
+                slot.run(&mut out, &mut self.next_series, clock);
+            }
         }
         out
     }

@@ -53,6 +53,12 @@ impl SeriesCache {
         Sink { cache: self, out, next_series, now_ms, monotonic_ms }
     }
 
+    /// Ends every series there is.
+    pub(crate) fn end_all(&mut self, out: &mut Collection) {
+        self.round += 1;
+        self.end(out);
+    }
+
     /// Ends a collection: what was not pushed since [`SeriesCache::begin`] has vanished.
     pub(crate) fn end(&mut self, out: &mut Collection) {
         let round = self.round;

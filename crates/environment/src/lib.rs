@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod failing_disk;
+mod kernel_clock;
 mod memory_disk;
 mod private_file;
 mod real_disk;
@@ -15,6 +16,7 @@ pub use disk::{
     DirEntry, DirLock, Disk, DiskSpace, LockError, ReadFile, WriteFile, read_all, replace_file,
 };
 pub use failing_disk::FailingDisk;
+pub use kernel_clock::{KernelClock, kernel_clock};
 pub use memory_disk::{Crash, MemoryDisk};
 pub use private_file::replace_private_file;
 pub use real_disk::RealDisk;

@@ -4,7 +4,8 @@
 
 use muster_series::Labels;
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, Group, Limits, OsFacts, ServerSession, Welcome,
+    AgentEvent, AgentHello, AgentSession, Configuration, Group, Limits, OsFacts, ProcessRow,
+    ProcessTable, ServerSession, Welcome,
 };
 
 /// Frames of an agent to a server.
@@ -30,6 +31,7 @@ pub(crate) fn to_agent(bytes: &[u8]) {
 pub(crate) fn seeds_to_server() -> Vec<Vec<u8>> {
     let (mut agent, _) = joined();
     send_batches(&mut agent);
+    agent.send_processes(table());
     vec![join(std::iter::from_fn(|| agent.poll_transmit()))]
 }
 
@@ -42,7 +44,40 @@ pub(crate) fn seeds_to_agent() -> Vec<Vec<u8>> {
     server.acknowledge(1);
     server.acknowledge(3);
     server.settings(1_000, 30_000);
+    server.watch_processes(10_000);
+    server.configure(configuration());
+    server.recall(1_700_000_000_000, 1_700_000_600_000);
     vec![join(std::iter::from_fn(|| server.poll_transmit()))]
+}
+
+fn table() -> ProcessTable {
+    let row = ProcessRow {
+        pid: 1,
+        parent: 0,
+        user: "root".into(),
+        program: "systemd".into(),
+        command: "/sbin/init".into(),
+        state: 'S',
+        threads: 1,
+        started_ms: 5,
+        cpu_ratio: 0.5,
+        memory_bytes: 1 << 20,
+        read_bytes_per_second: None,
+        written_bytes_per_second: Some(1.0),
+    };
+    ProcessTable { timestamp_ms: 9, rows: vec![row; 3], truncated: 2 }
+}
+
+fn configuration() -> Configuration {
+    Configuration {
+        revision: 7,
+        fast_interval_ms: Some(2_000),
+        collectors_off: vec!["hwmon".into()],
+        mount_points_exclude: Some("/mnt/.*".into()),
+        named_processes: vec![("web".into(), "nginx".into())],
+        cpu_limit_percent: Some(5.0),
+        ..Configuration::default()
+    }
 }
 
 /// Both sides after the welcome.

@@ -9,6 +9,11 @@
 
 mod host;
 mod parts;
+mod sensors;
+mod services;
+mod workloads;
+
+mod course;
 mod shape;
 mod wave;
 

@@ -1,11 +1,14 @@
 //! The parts of a host, with the names, labels and units that `node_exporter` gives them.
 
-use crate::host::{Builder, HostModel, Pace};
+use crate::course::Course;
+use crate::host::{Builder, DAY_MS, HostModel, ORIGIN_MS, Pace};
 use crate::shape::Shape;
 use crate::wave::Wave;
+use crate::{sensors, services, workloads};
 
 const KIB: f64 = 1024.0;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+const HOUR_MS: i64 = 3_600_000;
 
 /// What hosts of a fleet do, and so are called.
 const ROLES: [&str; 6] = ["web", "app", "db", "cache", "queue", "build"];
@@ -25,11 +28,17 @@ pub(crate) fn build(mut host: Builder) -> HostModel {
         disk(&mut host, device);
     }
     file_systems(&mut host, devices.len() > 1);
+    if role == "app" {
+        share_of_another(&mut host);
+    }
     for device in ["eth0", "lo"] {
         network(&mut host, device);
     }
     sockets(&mut host);
-    temperatures(&mut host, cpus);
+    sensors::add(&mut host, cpus);
+    let containers = services::runs_containers(&host, role);
+    services::add(&mut host, role, containers);
+    workloads::add(&mut host, role, containers);
     host.finish(instance, release)
 }
 
@@ -92,6 +101,10 @@ fn processors(host: &mut Builder, cpus: i64) {
         }
         let idle = Shape::Idle { busy, boots };
         host.add(Pace::Fast, "node_cpu_seconds_total", &[("cpu", &cpu), ("mode", "idle")], idle);
+    }
+    for cpu in 0..cpus {
+        let wave = host.wave(2.6e9, 0.2);
+        host.gauge("node_cpu_scaling_frequency_hertz", &[("cpu", &cpu.to_string())], wave, 1e5);
     }
     let load = host.wave(cpus as f64 * 0.6 * busyness, 1.0);
     for (name, noise) in [("node_load1", 1.0), ("node_load5", 0.5), ("node_load15", 0.2)] {
@@ -220,7 +233,12 @@ fn file_systems(host: &mut Builder, second_disk: bool) {
         let reserved = if fstype == "ext4" { 0.05 * size } else { 0.0 };
         let free = |size: f64, step| Shape::Free { filling, size, step };
         host.constant("node_filesystem_size_bytes", &labels, size);
-        host.constant("node_filesystem_readonly", &labels, 0.0);
+        host.add(
+            Pace::Slow,
+            "node_filesystem_readonly",
+            &labels,
+            turns_read_only(host, mountpoint),
+        );
         host.constant("node_filesystem_device_error", &labels, 0.0);
         host.constant("node_filesystem_files", &labels, (size / 16_384.0).floor());
         let available = free(size - reserved, 4096.0);
@@ -228,6 +246,32 @@ fn file_systems(host: &mut Builder, second_disk: bool) {
         host.add(Pace::Slow, "node_filesystem_free_bytes", &labels, free(size, 4096.0));
         let files = Shape::Free { filling, size: (size / 16_384.0).floor(), step: 1.0 };
         host.add(Pace::Slow, "node_filesystem_files_free", &labels, files);
+    }
+}
+
+/// The second disk of some hosts has errors for some hours every few days, and the kernel takes it read-only.
+fn turns_read_only(host: &Builder, mountpoint: &str) -> Shape {
+    if mountpoint != "/data" || !host.number().is_multiple_of(4) {
+        return Shape::Constant(0.0);
+    }
+    let shift_ms = i64::from(host.number()) * 5_000_000;
+    let course = Course::outages(ORIGIN_MS + shift_ms, 2 * DAY_MS, 5 * HOUR_MS);
+    Shape::Is { down: true, course }
+}
+
+/// A share of another machine, which on some hosts does not answer for some hours of the day.
+fn share_of_another(host: &mut Builder) {
+    let labels = [("device", "files:/export"), ("fstype", "nfs4"), ("mountpoint", "/srv/share")];
+    let size = 2_000.0 * GIB;
+    let filling = host.filling("/srv/share");
+    let shift_ms = i64::from(host.number()) * 3_000_000;
+    let hangs = Course::outages(ORIGIN_MS + shift_ms, DAY_MS, 8 * HOUR_MS);
+    host.constant("node_filesystem_size_bytes", &labels, size);
+    host.constant("node_filesystem_readonly", &labels, 0.0);
+    let error = Shape::Is { down: true, course: hangs };
+    host.add(Pace::Slow, "node_filesystem_device_error", &labels, error);
+    for name in ["node_filesystem_avail_bytes", "node_filesystem_free_bytes"] {
+        host.add(Pace::Slow, name, &labels, Shape::Free { filling, size, step: 4096.0 });
     }
 }
 
@@ -273,6 +317,17 @@ fn sockets(host: &mut Builder) {
         let wave = host.wave(level * busyness, 1.0);
         host.gauge(name, &[], wave, 1.0);
     }
+    for (state, level) in [
+        ("established", 110.0),
+        ("time_wait", 90.0),
+        ("close_wait", 2.0),
+        ("listen", 24.0),
+        ("syn_sent", 0.6),
+        ("fin_wait2", 3.0),
+    ] {
+        let wave = host.wave(level * busyness, 1.0);
+        host.gauge("node_tcp_connection_states", &[("state", state)], wave, 1.0);
+    }
     for (field, rate) in [
         ("Tcp_ActiveOpens", 6.0),
         ("Tcp_PassiveOpens", 20.0),
@@ -291,14 +346,5 @@ fn sockets(host: &mut Builder) {
     ] {
         let wave = host.wave(rate * busyness, 1.0);
         host.counter(&format!("node_netstat_{field}"), &[], wave, 1.0);
-    }
-}
-
-fn temperatures(host: &mut Builder, cpus: i64) {
-    for core in 0..cpus / 2 {
-        let sensor = format!("temp{}", core + 2);
-        let wave = host.wave(52.0, 0.2);
-        let labels = [("chip", "platform_coretemp_0"), ("sensor", sensor.as_str())];
-        host.gauge("node_hwmon_temp_celsius", &labels, wave, 1.0);
     }
 }

@@ -1,5 +1,6 @@
 //! The course of one series: which value it has at which moment.
 
+use crate::course::Course;
 use crate::wave::Wave;
 
 /// When a host was started, at each moment: it reboots from time to time, and its counters begin again.
@@ -65,6 +66,12 @@ pub(crate) enum Shape {
     Rest { whole: f64, parts: Vec<Wave>, step: f64 },
     /// What is free on a file system of this size, in multiples of `step`.
     Free { filling: Filling, size: f64, step: f64 },
+    /// 1 while a course is down, or while it is not; 0 otherwise.
+    Is { down: bool, course: Course },
+    /// How many blows there were since the host was started.
+    Blows { course: Course, boots: Boots },
+    /// When the last recovery or start was, in seconds.
+    WellSince { course: Course, boots: Boots },
 }
 
 impl Shape {
@@ -91,6 +98,9 @@ impl Shape {
             Self::Free { filling, size, step } => {
                 floor_to((size * (1.0 - filling.used(at_ms))).max(0.0), *step)
             }
+            Self::Is { down, course } => f64::from(u8::from(course.is_down(at_ms) == *down)),
+            Self::Blows { course, boots } => course.blows(*boots, at_ms),
+            Self::WellSince { course, boots } => course.well_since(*boots, at_ms) as f64 / 1000.0,
         }
     }
 }

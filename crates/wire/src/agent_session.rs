@@ -10,8 +10,9 @@ use crate::message::{
     ServerKind, WelcomeMessage,
 };
 use crate::{
-    AgentHello, ChallengeFacts, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
-    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, RefuseReason, RejectCode, Welcome, WireError, frame,
+    AgentHello, ChallengeFacts, Configuration, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
+    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason, RejectCode, Welcome,
+    WireError, frame,
 };
 
 /// What the server said.
@@ -46,6 +47,20 @@ pub enum AgentEvent {
         interval_ms: i64,
         /// For how long, in milliseconds from now.
         lease_ms: i64,
+    },
+    /// Settings to apply and to keep, in the place of all that were given before.
+    Configuration(Box<Configuration>),
+    /// Send tables of processes ([`AgentSession::send_processes`]) for the next so many milliseconds; 0 ends it.
+    ProcessWatch {
+        /// For how long, in milliseconds from now.
+        lease_ms: i64,
+    },
+    /// Send the samples of this time that are kept here and were not sent.
+    Recall {
+        /// The first timestamp asked for, in milliseconds since 1970-01-01 UTC.
+        from_ms: i64,
+        /// The last timestamp asked for; never before the first.
+        to_ms: i64,
     },
     /// The server ends the session; it is closed.
     Goodbye {
@@ -160,6 +175,19 @@ impl AgentSession {
                 interval_ms: settings.interval_ms,
                 lease_ms: settings.lease_ms,
             },
+            (State::Active, ServerKind::Configuration(message)) => {
+                AgentEvent::Configuration(Box::new(Configuration::from_message(message)?))
+            }
+            (State::Active, ServerKind::ProcessWatch(watch)) => {
+                AgentEvent::ProcessWatch { lease_ms: watch.lease_ms }
+            }
+            (State::Active, ServerKind::Recall(recall)) => {
+                if recall.to_ms < recall.from_ms {
+                    let reason = "it ends before it begins".into();
+                    return Err(WireError::Malformed { what: "recall", reason });
+                }
+                AgentEvent::Recall { from_ms: recall.from_ms, to_ms: recall.to_ms }
+            }
             (_, ServerKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -249,6 +277,13 @@ impl AgentSession {
         Ok(Sent { sequence, dropped: batch.dropped })
     }
 
+    /// Queues a table of processes; what exceeds the limits is cut off. It is not acknowledged: the next one replaces it.
+    pub fn send_processes(&mut self, table: ProcessTable) {
+        if self.is_active() {
+            self.outgoing.push_back(AgentKind::Processes(table.into_message()));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         if self.is_active() {
@@ -306,7 +341,7 @@ impl State {
             Self::AwaitChallenge => "a challenge",
             Self::Prove => "the agent's signature",
             Self::AwaitWelcome => "a welcome",
-            Self::Active => "an answer to a batch, settings or a goodbye",
+            Self::Active => "an answer to a batch, settings, a recall or a goodbye",
             Self::Closed => "nothing",
         }
     }

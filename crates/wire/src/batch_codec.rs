@@ -60,6 +60,31 @@ impl BatchEncoder {
         Ok(EncodedBatch { definitions, groups: bytes, dropped })
     }
 
+    /// Appends one group, and the definitions of its new series. Series that it ends keep their numbers until they are
+    /// given to [`BatchEncoder::free`]. Samples of series without labels, or with labels over a limit, are left out.
+    pub(crate) fn append(
+        &mut self,
+        group: &Group,
+        labels_of: impl Fn(u32) -> Option<Labels>,
+        limits: &Limits,
+        definitions: &mut Vec<u8>,
+        bytes: &mut Vec<u8>,
+    ) {
+        for part in self.define_new(std::slice::from_ref(group), labels_of, limits) {
+            definitions.extend_from_slice(&part);
+        }
+        let known = |&(own, value): &(u32, f64)| Some((*self.numbers.get(&own)?, value));
+        let samples = group.samples.iter().filter_map(known).collect();
+        self.codec.encode(&Group { timestamp_ms: group.timestamp_ms, samples }, bytes);
+    }
+
+    /// These series, by the caller's numbers, have ended: their numbers are free for others.
+    pub(crate) fn free(&mut self, ended: impl Iterator<Item = u32>) {
+        for own in ended {
+            self.free.extend(self.numbers.remove(&own));
+        }
+    }
+
     fn define_new(
         &mut self,
         groups: &[Group],

@@ -62,6 +62,9 @@ mod server_session;
 
 mod record;
 
+mod configuration;
+mod processes;
+
 mod batch_codec;
 mod definitions;
 mod frame;
@@ -76,6 +79,7 @@ pub mod remote_read;
 mod remote_write;
 
 pub use agent_session::{AgentEvent, AgentSession, Sent};
+pub use configuration::Configuration;
 pub use error::WireError;
 pub use limits::{LabelLimits, Limits};
 pub use model::{
@@ -85,6 +89,7 @@ pub use model::{
 pub use otlp::{
     OtlpLabel, PointProblem, PointVisitor, decode_otlp, encode_failure, encode_response,
 };
+pub use processes::{MAX_PROCESS_ROWS, ProcessRow, ProcessTable};
 pub use protobuf::DecodeError;
 pub use record::{Record, RecordDecoder, RecordEncoder};
 pub use remote_write::{RawLabelError, RawLabels, SeriesVisitor, decode_v1, decode_v2};

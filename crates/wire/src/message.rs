@@ -3,11 +3,13 @@
 use prost::{Message, Oneof};
 
 use crate::WireError;
+use crate::configuration::ConfigurationMessage;
+use crate::processes::Processes;
 
 /// From the agent.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AgentMessage {
-    #[prost(oneof = "AgentKind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "AgentKind", tags = "1, 2, 3, 4, 5, 6")]
     pub(crate) kind: Option<AgentKind>,
 }
 
@@ -23,12 +25,14 @@ pub(crate) enum AgentKind {
     Batch(BatchMessage),
     #[prost(message, tag = "5")]
     Goodbye(Goodbye),
+    #[prost(message, tag = "6")]
+    Processes(Processes),
 }
 
 /// From the server.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ServerMessage {
-    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(crate) kind: Option<ServerKind>,
 }
 
@@ -48,6 +52,12 @@ pub(crate) enum ServerKind {
     Settings(Settings),
     #[prost(message, tag = "7")]
     Goodbye(Goodbye),
+    #[prost(message, tag = "8")]
+    Configuration(ConfigurationMessage),
+    #[prost(message, tag = "10")]
+    ProcessWatch(ProcessWatch),
+    #[prost(message, tag = "9")]
+    Recall(Recall),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -178,6 +188,20 @@ pub(crate) struct Settings {
     pub(crate) lease_ms: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ProcessWatch {
+    #[prost(int64, tag = "1")]
+    pub(crate) lease_ms: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Recall {
+    #[prost(int64, tag = "1")]
+    pub(crate) from_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) to_ms: i64,
+}
+
 impl AgentKind {
     /// What errors call it.
     pub(crate) fn name(&self) -> &'static str {
@@ -187,6 +211,7 @@ impl AgentKind {
             Self::Series(_) => "series definition",
             Self::Batch(_) => "batch",
             Self::Goodbye(_) => "goodbye",
+            Self::Processes(_) => "table of processes",
         }
     }
 
@@ -216,6 +241,9 @@ impl ServerKind {
             Self::Refused(_) => "refusal",
             Self::Settings(_) => "settings message",
             Self::Goodbye(_) => "goodbye",
+            Self::Configuration(_) => "configuration",
+            Self::ProcessWatch(_) => "request for processes",
+            Self::Recall(_) => "recall",
         }
     }
 

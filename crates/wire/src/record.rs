@@ -3,7 +3,7 @@
 //! Records build upon each other like the frames of a connection: read all of a file from its start,
 //! in order. The file is to guard each record with a checksum of its own.
 
-use muster_series::Labels;
+use muster_series::{Labels, is_stale_marker};
 
 use crate::batch_codec::{BatchDecoder, BatchEncoder};
 use crate::varint::{self, Reader};
@@ -24,6 +24,16 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub struct RecordEncoder {
     batches: BatchEncoder,
+    open: OpenRecord,
+}
+
+/// A record to which groups are still added.
+#[derive(Debug, Default)]
+struct OpenRecord {
+    definitions: Vec<u8>,
+    groups: Vec<u8>,
+    /// Series that end in it. Their numbers are free after it: all of a record is named before its samples.
+    ended: Vec<u32>,
 }
 
 impl RecordEncoder {
@@ -40,13 +50,34 @@ impl RecordEncoder {
         labels_of: impl Fn(u32) -> Option<Labels>,
     ) -> Result<Vec<u8>, WireError> {
         let batch = self.batches.encode(groups, labels_of, &Limits::default())?;
-        let definitions = batch.definitions.concat();
-        let mut payload = vec![u8::from(urgent)];
-        varint::put(&mut payload, definitions.len() as u64);
-        payload.extend_from_slice(&definitions);
-        payload.extend_from_slice(&batch.groups);
-        Ok(frame::encode(&payload))
+        Ok(frame::encode(&payload(urgent, &batch.definitions.concat(), &batch.groups)))
     }
+
+    /// Adds a group to the record that [`RecordEncoder::seal`] ends. Samples of series without labels are left out.
+    /// `labels_of` is asked once a series.
+    pub fn append(&mut self, group: &Group, labels_of: impl Fn(u32) -> Option<Labels>) {
+        let OpenRecord { definitions, groups, ended } = &mut self.open;
+        self.batches.append(group, labels_of, &Limits::default(), definitions, groups);
+        ended.extend(group.samples.iter().filter(|(_, v)| is_stale_marker(*v)).map(|(own, _)| own));
+    }
+
+    /// The record with all groups that were added since the last one.
+    pub fn seal(&mut self) -> Vec<u8> {
+        let OpenRecord { definitions, groups, ended } = &mut self.open;
+        let record = frame::encode(&payload(false, definitions, groups));
+        definitions.clear();
+        groups.clear();
+        self.batches.free(ended.drain(..));
+        record
+    }
+}
+
+fn payload(urgent: bool, definitions: &[u8], groups: &[u8]) -> Vec<u8> {
+    let mut payload = vec![u8::from(urgent)];
+    varint::put(&mut payload, definitions.len() as u64);
+    payload.extend_from_slice(definitions);
+    payload.extend_from_slice(groups);
+    payload
 }
 
 /// Reads the records of one file.
@@ -77,6 +108,7 @@ impl RecordDecoder {
 
 #[cfg(test)]
 mod tests {
+    use muster_series::stale_marker;
     use proptest::prelude::*;
 
     use super::*;
@@ -99,6 +131,28 @@ mod tests {
         assert!(second.new_series.is_empty() && !second.urgent);
         assert_eq!(second.groups[0], Group { timestamp_ms: 6, samples: vec![(0, 1.5), (1, 2.0)] });
         assert_eq!(second.groups[1].samples[0], (0, 1.0));
+    }
+
+    #[test]
+    fn groups_can_be_added_one_by_one() {
+        let (mut encoder, mut decoder) = (RecordEncoder::new(), RecordDecoder::new());
+        let group = |timestamp_ms, samples: &[(u32, f64)]| Group {
+            timestamp_ms,
+            samples: samples.to_vec(),
+        };
+        encoder.append(&group(1, &[(7, 1.0)]), labels);
+        // The number of a series that ends in a record belongs to it up to the record's end.
+        encoder.append(&group(2, &[(7, stale_marker())]), labels);
+        encoder.append(&group(3, &[(8, 5.0)]), labels);
+        let first = decoder.decode(&encoder.seal()).unwrap();
+        assert_eq!(first.new_series, [(0, labels(7).unwrap()), (1, labels(8).unwrap())]);
+        let times: Vec<i64> = first.groups.iter().map(|group| group.timestamp_ms).collect();
+        assert_eq!(times, [1, 2, 3]);
+        assert_eq!(first.groups[2].samples, [(1, 5.0)]);
+        encoder.append(&group(4, &[(8, 6.0), (9, 7.0)]), labels);
+        let second = decoder.decode(&encoder.seal()).unwrap();
+        assert_eq!(second.new_series, [(0, labels(9).unwrap())]);
+        assert_eq!(second.groups[0].samples, [(0, 7.0), (1, 6.0)]);
     }
 
     proptest! {

@@ -6,14 +6,14 @@ use muster_series::Labels;
 
 use crate::batch_codec::BatchDecoder;
 use crate::message::{
-    self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, Refused,
-    Reject, ServerKind, Settings, WelcomeMessage,
+    self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, ProcessWatch,
+    Proof, Recall, Refused, Reject, ServerKind, Settings, WelcomeMessage,
 };
 use crate::model::choose_protocol;
 use crate::{
-    Batch, ChallengeFacts, GoodbyeReason, HANDSHAKE_TIMEOUT_MS, IDLE_TIMEOUT_MS, Identity, Limits,
-    OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, RefuseReason, RejectCode, Welcome, WireError,
-    frame,
+    Batch, ChallengeFacts, Configuration, GoodbyeReason, HANDSHAKE_TIMEOUT_MS, IDLE_TIMEOUT_MS,
+    Identity, Limits, OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason,
+    RejectCode, Welcome, WireError, frame,
 };
 
 /// Longest host name, as in the domain name system.
@@ -33,6 +33,8 @@ pub enum ServerEvent {
     Series(Vec<(u32, Labels)>),
     /// Samples to store, and to acknowledge or refuse by their sequence.
     Batch(Batch),
+    /// Its processes, as [`ServerSession::watch_processes`] asked.
+    Processes(ProcessTable),
     /// It ends the session on purpose; the session is closed.
     Goodbye(GoodbyeReason),
 }
@@ -118,6 +120,9 @@ impl ServerSession {
                 Ok(Some(ServerEvent::Series(all)))
             }
             (State::Active, AgentKind::Batch(batch)) => self.batch(&batch).map(Some),
+            (State::Active, AgentKind::Processes(table)) => {
+                Ok(Some(ServerEvent::Processes(ProcessTable::from_message(table)?)))
+            }
             (State::Active, AgentKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -257,6 +262,28 @@ impl ServerSession {
         }
     }
 
+    /// Gives the agent settings, in the place of all that were given before.
+    pub fn configure(&mut self, configuration: Configuration) {
+        if matches!(self.state, State::Active) {
+            self.outgoing.push_back(ServerKind::Configuration(configuration.into()));
+        }
+    }
+
+    /// Asks for tables of processes for the next `lease_ms` milliseconds; 0 ends it now.
+    pub fn watch_processes(&mut self, lease_ms: i64) {
+        if matches!(self.state, State::Active) {
+            self.outgoing.push_back(ServerKind::ProcessWatch(ProcessWatch { lease_ms }));
+        }
+    }
+
+    /// Asks for the samples of this time, both ends included, that the agent has kept and not sent. They come as
+    /// ordinary batches. Of a time that ends before it begins nothing is asked.
+    pub fn recall(&mut self, from_ms: i64, to_ms: i64) {
+        if matches!(self.state, State::Active) && from_ms <= to_ms {
+            self.outgoing.push_back(ServerKind::Recall(Recall { from_ms, to_ms }));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         let goodbye = Goodbye { reason: reason.to_wire(), message: String::new() };
@@ -334,7 +361,7 @@ impl State {
             Self::AwaitHello => "a hello",
             Self::AwaitProof { .. } => "a proof",
             Self::Identified => "the server's decision",
-            Self::Active => "a series definition, a batch or a goodbye",
+            Self::Active => "a series definition, a batch, processes or a goodbye",
             Self::Closed => "nothing",
         }
     }

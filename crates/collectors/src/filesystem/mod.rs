@@ -15,9 +15,10 @@ use crate::file::read;
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::{Roots, Space};
+use crate::settings::{Choice, CollectorSettings};
 use crate::sink::Sink;
 
-use mounts::{Mount, is_ignored, parse};
+use mounts::{Mount, is_ignored_kind, is_ignored_point, parse};
 use survey::Answer;
 use surveyor::Surveyor;
 
@@ -51,6 +52,8 @@ pub(crate) struct Filesystem {
     tables: [PathBuf; 2],
     rootfs: PathBuf,
     surveyor: Surveyor,
+    points: Choice,
+    kinds: Choice,
 }
 
 impl Filesystem {
@@ -59,7 +62,15 @@ impl Filesystem {
             tables: ["1/mounts", "self/mounts"].map(|path| roots.proc.join(path)),
             rootfs: roots.rootfs.clone(),
             surveyor: Surveyor::new(roots.measure_space.clone()),
+            points: Choice::default(),
+            kinds: Choice::default(),
         }
+    }
+
+    /// What is ignored by default is looked at where a pattern asks for it by name.
+    fn takes(&self, mount: &Mount) -> bool {
+        self.points.takes(&mount.point, !is_ignored_point(&mount.point))
+            && self.kinds.takes(&mount.kind, !is_ignored_kind(&mount.kind))
     }
 
     fn mounts(&self) -> Result<Vec<Mount>, CollectError> {
@@ -89,9 +100,14 @@ impl Collector for Filesystem {
         vec![&SIZE, &FREE, &AVAILABLE, &FILES, &FILES_FREE, &READ_ONLY, &DEVICE_ERROR]
     }
 
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.points = settings.mount_points.clone();
+        self.kinds = settings.fs_types.clone();
+    }
+
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         let mounts: Vec<Mount> =
-            self.mounts()?.into_iter().filter(|mount| !is_ignored(mount)).collect();
+            self.mounts()?.into_iter().filter(|mount| self.takes(mount)).collect();
         let paths: Vec<PathBuf> = mounts
             .iter()
             .map(|mount| self.rootfs.join(mount.point.trim_start_matches('/')))

@@ -86,14 +86,17 @@ const IGNORED_TREES: [&str; 3] = ["/dev", "/proc", "/sys"];
 const IGNORED_BELOW: [&str; 3] =
     ["/run/credentials/", "/var/lib/docker/", "/var/lib/containers/storage/"];
 
-/// Whether `node_exporter` would leave the mount out by default (`erofs` since its later versions).
-pub(crate) fn is_ignored(mount: &Mount) -> bool {
-    let point = mount.point.as_str();
+/// Whether `node_exporter` leaves file systems of this type out by default (`erofs` since its later versions).
+pub(crate) fn is_ignored_kind(kind: &str) -> bool {
+    IGNORED_KINDS.contains(&kind)
+}
+
+/// Whether `node_exporter` leaves what is mounted there out by default.
+pub(crate) fn is_ignored_point(point: &str) -> bool {
     let within = |tree: &str| {
         point.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    IGNORED_KINDS.contains(&mount.kind.as_str())
-        || IGNORED_TREES.iter().any(|tree| within(tree))
+    IGNORED_TREES.iter().any(|tree| within(tree))
         || IGNORED_BELOW.iter().any(|tree| point.len() > tree.len() && point.starts_with(tree))
 }
 
@@ -125,9 +128,8 @@ mod tests {
 
     #[track_caller]
     fn check_ignored(point: &str, kind: &str, expected: bool) {
-        let mount =
-            Mount { device: "d".into(), point: point.into(), kind: kind.into(), read_only: false };
-        assert_eq!(is_ignored(&mount), expected, "{point} {kind}");
+        let ignored = is_ignored_kind(kind) || is_ignored_point(point);
+        assert_eq!(ignored, expected, "{point} {kind}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Frames of protocol 1, byte for byte: what agents in the field send must be read for ever.
 
-use muster_wire::{AgentSession, Group, Limits, ServerEvent, ServerSession};
+use muster_wire::{AgentEvent, AgentSession, Group, Limits, ServerEvent, ServerSession};
 
 use crate::two_sides::{TwoSides, batches, hello, series, welcome};
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     (0..text.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
@@ -21,6 +21,7 @@ const SERIES: &str = "001a300a2e0002085f5f6e616d655f5f027330036a6f62046e6f646501
 const BATCH: &str =
     "002226080110011a2080a0abfef962000100020300011e00ff0000000000000080904e01010002fa01";
 const ACK: &str = "0022030a0101";
+const RECALL: &str = "004a0e0880d095ffbc3110c09fbaffbc31";
 
 fn groups() -> [Group; 2] {
     [
@@ -49,7 +50,9 @@ fn what_this_version_sends() {
     both.up().unwrap();
     both.server.acknowledge(1);
     frames.extend(both.server.poll_transmit());
-    assert_eq!(frames, [HELLO, CHALLENGE, PROOF, WELCOME, SERIES, BATCH, ACK].map(unhex));
+    both.server.recall(1_700_000_000_000, 1_700_000_600_000);
+    frames.extend(both.server.poll_transmit());
+    assert_eq!(frames, [HELLO, CHALLENGE, PROOF, WELCOME, SERIES, BATCH, ACK, RECALL].map(unhex));
 }
 
 #[test]
@@ -75,4 +78,7 @@ fn what_protocol_1_servers_send_is_read() {
     assert!(agent.is_active());
     agent.send_batch(false, &[], |_| None).unwrap();
     agent.handle_frame(&unhex(ACK), 0).unwrap();
+    let recall = agent.handle_frame(&unhex(RECALL), 0).unwrap();
+    let expected = AgentEvent::Recall { from_ms: 1_700_000_000_000, to_ms: 1_700_000_600_000 };
+    assert_eq!(recall, Some(expected));
 }

@@ -96,12 +96,15 @@ fn answers_reach_the_agent() {
     both.server.acknowledge(3);
     both.server.refuse(2, RefuseReason::DiskFull);
     both.server.settings(1_000, 60_000);
+    both.server.recall(5, 9);
+    both.server.recall(9, 5);
     both.server.goodbye(GoodbyeReason::Replaced);
     let told = both.down().unwrap();
     let refused = AgentEvent::Refused { sequence: 2, reason: RefuseReason::DiskFull };
     let settings = AgentEvent::Settings { interval_ms: 1_000, lease_ms: 60_000 };
+    let recall = AgentEvent::Recall { from_ms: 5, to_ms: 9 };
     let goodbye = AgentEvent::Goodbye { reason: GoodbyeReason::Replaced, message: String::new() };
-    assert_eq!(told, [AgentEvent::Acknowledged(vec![1, 3]), refused, settings, goodbye]);
+    assert_eq!(told, [AgentEvent::Acknowledged(vec![1, 3]), refused, settings, recall, goodbye]);
     assert!(both.agent.is_closed());
 }
 

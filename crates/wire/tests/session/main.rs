@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
 mod golden;
+mod golden_settings;
 mod hostile;
 mod life;
 mod size;
