@@ -38,6 +38,13 @@ pub struct AgentConfig {
     pub spool_bytes: u64,
     /// Most bytes, about, that unsent batches may take in memory.
     pub memory_bytes: usize,
+    /// Most bytes, about, that the recorder may take in memory, and again on disk; 0 for no recorder.
+    pub recorder_bytes: usize,
+    /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
+    pub max_cpu_ratio: f64,
+    /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
+    /// collecting counts.
+    pub alone: bool,
 }
 
 impl AgentConfig {
@@ -56,6 +63,9 @@ impl AgentConfig {
             rootfs: "/".into(),
             spool_bytes: 512 << 20,
             memory_bytes: 4 << 20,
+            recorder_bytes: 4 << 20,
+            max_cpu_ratio: 0.02,
+            alone: true,
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Notice {
     Rejected { code: RejectCode, message: String },
     /// Another interval for a while.
     Settings { interval_ms: i64, lease_ms: i64 },
+    /// The samples of a time that were not sent, both ends included.
+    Recall { from_ms: i64, to_ms: i64 },
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -160,6 +162,8 @@ impl Exchange {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 Some(Notice::Settings { interval_ms, lease_ms })
             }
+            AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
+            AgentEvent::Configuration(_) | AgentEvent::ProcessWatch { .. } => None,
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }
@@ -239,7 +243,13 @@ impl Exchange {
         self.queue.drop_oldest(excess)
     }
 
-    /// Whether a spool file should be read now.
+    /// Groups of the recorder that the server has asked for.
+    pub(crate) fn push_recalled(&mut self, groups: Vec<Group>, now_ms: i64) {
+        let batch = QueuedBatch { urgent: false, groups, segment: None, since_ms: now_ms };
+        self.queue.push_backlog(batch);
+    }
+
+    /// Whether a spool file, or more of what the recorder was asked for, should be read now.
     pub(crate) fn wants_segment(&self, now_ms: i64) -> bool {
         let active = self.session.as_ref().is_some_and(AgentSession::is_active);
         active
@@ -276,9 +286,9 @@ impl Exchange {
         self.dropped += batches;
     }
 
-    /// Forgets series that neither a batch nor the source uses, once there are many.
-    pub(crate) fn forget_idle_series(&mut self, in_use: impl ExactSizeIterator<Item = u32>) {
-        if self.table.len() <= 2 * in_use.len() + IDLE_SERIES {
+    /// Forgets series that neither a batch nor the source uses, once there are many beside the `count` in use.
+    pub(crate) fn forget_idle_series(&mut self, count: usize, in_use: impl Iterator<Item = u32>) {
+        if self.table.len() <= 2 * count + IDLE_SERIES {
             return;
         }
         let mut used: HashSet<u32> = in_use.collect();

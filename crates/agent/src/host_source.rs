@@ -38,7 +38,7 @@ impl Source for HostSource {
             all.new_series.extend(more.new_series);
             all.samples.extend(more.samples);
         }
-        Collection { new_series: all.new_series, samples: all.samples, urgent: false }
+        Collection { new_series: all.new_series, samples: all.samples, ..Collection::default() }
     }
 
     fn watchers(&self) -> Vec<Box<dyn Watcher>> {

@@ -15,9 +15,12 @@ mod source;
 mod agent;
 mod tasks;
 
+mod governor;
+mod schedule;
+
 mod exchange;
 mod queue;
-mod schedule;
+mod recorder;
 mod series_table;
 mod spool;
 

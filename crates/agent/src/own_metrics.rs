@@ -2,6 +2,7 @@
 
 use muster_series::{Labels, METRIC_NAME};
 
+use crate::recorder::Held;
 use crate::series_table::SeriesTable;
 
 /// Counts and sizes of the agent, all since its start.
@@ -15,6 +16,13 @@ pub(crate) struct OwnFigures {
     pub(crate) sessions: u64,
     pub(crate) skipped_ticks: u64,
     pub(crate) collect_seconds: f64,
+    /// CPU time of the agent, in seconds.
+    pub(crate) cpu_seconds: f64,
+    /// From one collection to the next, and from one that is sent to the next.
+    pub(crate) intervals_ms: (i64, i64),
+    /// How much slower than configured the agent goes: 0 for not at all.
+    pub(crate) slowdown: u32,
+    pub(crate) recorder: Held,
     /// How far this host's clock is behind the server's; unknown until a session was opened.
     pub(crate) clock_offset_seconds: Option<f64>,
 }
@@ -32,6 +40,16 @@ impl OwnFigures {
             ("muster_agent_skipped_ticks_total", Some(self.skipped_ticks as f64)),
             ("muster_agent_collect_seconds", Some(self.collect_seconds)),
             ("muster_agent_clock_offset_seconds", self.clock_offset_seconds),
+            ("muster_agent_cpu_seconds_total", Some(self.cpu_seconds)),
+            ("muster_agent_collect_interval_seconds", Some(self.intervals_ms.0 as f64 / 1e3)),
+            ("muster_agent_send_interval_seconds", Some(self.intervals_ms.1 as f64 / 1e3)),
+            ("muster_agent_slowdown", Some(f64::from(self.slowdown))),
+            ("muster_agent_recorder_bytes", Some(self.recorder.bytes as f64)),
+            ("muster_agent_recorder_seconds", Some((self.recorder.span_ms / 1_000) as f64)),
+            (
+                "muster_agent_recorder_write_failures_total",
+                Some(self.recorder.write_failures as f64),
+            ),
         ];
         for (name, value) in all {
             if let (Ok(labels), Some(value)) = (Labels::from_pairs([(METRIC_NAME, name)]), value) {

@@ -104,6 +104,12 @@ impl Queue {
         }
     }
 
+    /// A batch from before, to be sent in the gaps of the live ones.
+    pub(crate) fn push_backlog(&mut self, batch: QueuedBatch) {
+        self.memory_bytes += batch.memory_bytes();
+        self.backlog.push_back(batch);
+    }
+
     /// The batch to send now, if one may go. Tell its sequence by [`Queue::sent`].
     pub(crate) fn next(&mut self, now_ms: i64) -> Option<(QueuedBatch, bool)> {
         if self.in_flight.len() >= WINDOW || now_ms < self.paused_until_ms {

@@ -1,8 +1,11 @@
-//! When to collect: pure, given both clocks.
+//! When to collect, and what of it the server gets: pure, given both clocks.
 //!
-//! Ticks stand on multiples of the interval in wall-clock time, so that hosts can be compared point by
+//! Ticks stand on multiples of their interval in wall-clock time, so that hosts can be compared point by
 //! point. A tick is due when the wall clock is in another step than at the last tick, unless hardly
 //! any time has really passed; so a clock that jumps either way costs at most one tick.
+//!
+//! Between the ticks whose samples are sent stand those that only the recorder keeps. When the agent costs too
+//! much those fall away first, then all intervals grow ([`Schedule::slow_down`]).
 
 use crate::source::Tick;
 
@@ -12,22 +15,41 @@ const PUNCTUAL_SHARE: i64 = 50;
 const MIN_INTERVAL_MS: i64 = 1_000;
 /// Longest lease that a server may ask for.
 const MAX_LEASE_MS: i64 = 3_600_000;
+/// The slowest level: eight times the configured intervals.
+pub(crate) const SLOWEST: u32 = 4;
 
 /// A collection that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) tick: Tick,
+    /// Whether the server gets it; else it is for the recorder alone.
+    pub(crate) sent: bool,
     /// The time that its samples bear.
     pub(crate) timestamp_ms: i64,
+    /// How long ago it should have been.
+    pub(crate) late_ms: i64,
 }
 
-/// The cadence of an agent.
+/// How often the parts of a host are looked at, as configured; milliseconds, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cadence {
+    /// From one fast collection that is sent to the next.
+    pub(crate) interval_ms: i64,
+    /// From one slow collection to the next.
+    pub(crate) slow_interval_ms: i64,
+    /// From one fast collection that is recorded to the next; none if there is no recorder.
+    pub(crate) record_ms: Option<i64>,
+}
+
+/// The cadence of an agent as it goes.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    interval_ms: i64,
-    slow_interval_ms: i64,
+    cadence: Cadence,
     boost: Option<Boost>,
+    level: u32,
     last: Option<Last>,
+    /// What a tick that was skipped should have brought; the next one brings it.
+    owed: Parts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,71 +58,144 @@ struct Boost {
     until_ms: i64,
 }
 
+/// When there was a tick last, one that was sent, and a slow one, by the wall clock.
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    step_ms: i64,
-    slow_step_ms: i64,
-    /// Monotonic milliseconds.
+    tick_ms: i64,
+    sent_ms: i64,
+    slow_ms: i64,
+    /// When there was one last by the monotonic clock.
     at: i64,
 }
 
+/// The intervals that hold now, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Intervals {
+    tick: i64,
+    sent: i64,
+    slow: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Parts {
+    sent: bool,
+    slow: bool,
+}
+
 impl Schedule {
-    /// A schedule whose first tick is due at once. Intervals are at least 1 ms.
-    pub(crate) fn new(interval_ms: i64, slow_interval_ms: i64) -> Self {
-        let slow_interval_ms = slow_interval_ms.max(interval_ms);
-        Self { interval_ms, slow_interval_ms, boost: None, last: None }
+    /// A schedule whose first tick, with all its parts, is due at once.
+    pub(crate) fn new(cadence: Cadence) -> Self {
+        let owed = Parts { sent: true, slow: true };
+        Self { cadence, boost: None, level: 0, last: None, owed }
     }
 
     /// Replaces the fast interval, on a word of the server.
     pub(crate) fn set_interval(&mut self, interval_ms: i64) {
-        self.interval_ms = interval_ms.max(MIN_INTERVAL_MS);
-        self.slow_interval_ms = self.slow_interval_ms.max(self.interval_ms);
+        self.cadence.interval_ms = interval_ms.max(MIN_INTERVAL_MS);
     }
 
-    /// Collects every `interval_ms` until the lease ends; a lease of 0 ends the last one.
+    /// Sends every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);
         self.boost = Some(Boost { interval_ms: interval_ms.max(MIN_INTERVAL_MS), until_ms });
     }
 
-    fn interval_ms(&self, monotonic_ms: i64) -> i64 {
-        match self.boost {
-            Some(boost) if monotonic_ms < boost.until_ms => boost.interval_ms.min(self.interval_ms),
-            _ => self.interval_ms,
+    /// Goes slower the higher the level, [`SLOWEST`] at most: at 0 as configured, at 1 nothing is collected that is not
+    /// sent, and each level from there on doubles the intervals.
+    pub(crate) fn slow_down(&mut self, level: u32) {
+        self.level = level.min(SLOWEST);
+    }
+
+    /// Milliseconds from one collection to the next, and from one that is sent to the next.
+    pub(crate) fn intervals_ms(&self, monotonic_ms: i64) -> (i64, i64) {
+        let Intervals { tick, sent, .. } = self.intervals(monotonic_ms);
+        (tick, sent)
+    }
+
+    /// How many times as often would be collected one level lower; 1 at the lowest.
+    pub(crate) fn quickening(&self, monotonic_ms: i64) -> f64 {
+        let at = |level| self.intervals_at(level, monotonic_ms).tick as f64;
+        at(self.level) / at(self.level.saturating_sub(1))
+    }
+
+    fn intervals(&self, monotonic_ms: i64) -> Intervals {
+        self.intervals_at(self.level, monotonic_ms)
+    }
+
+    fn intervals_at(&self, level: u32, monotonic_ms: i64) -> Intervals {
+        let Cadence { interval_ms, slow_interval_ms, record_ms } = self.cadence;
+        let factor = 1 << level.saturating_sub(1);
+        let own = interval_ms * factor;
+        let sent = match self.boost {
+            Some(boost) if monotonic_ms < boost.until_ms => own.min(boost.interval_ms << level),
+            _ => own,
+        };
+        // Only where the one is a multiple of the other do both stand on even steps.
+        let recorded = record_ms.filter(|record| level == 0 && sent % record == 0);
+        Intervals {
+            tick: recorded.unwrap_or(sent),
+            sent,
+            slow: (slow_interval_ms * factor).max(sent),
         }
     }
 
     /// The collection that is due now, if one is.
     pub(crate) fn poll(&mut self, wall_ms: i64, monotonic_ms: i64) -> Option<Due> {
-        let interval_ms = self.interval_ms(monotonic_ms);
-        let step_ms = step(wall_ms, interval_ms);
-        let slow_step_ms = step(wall_ms, self.slow_interval_ms);
+        let intervals = self.intervals(monotonic_ms);
+        let step_ms = step(wall_ms, intervals.tick);
+        let mut parts = self.owed;
+        let mut late_ms = 0;
         if let Some(last) = &mut self.last {
-            if step_ms == last.step_ms {
+            if step_ms == step(last.tick_ms, intervals.tick) {
                 return None;
             }
-            if monotonic_ms - last.at < interval_ms / 2 {
+            if monotonic_ms - last.at < intervals.tick / 2 {
                 // The last tick stands for this step too; the next one is on the grid again.
-                last.step_ms = step_ms;
+                last.tick_ms = wall_ms;
                 return None;
             }
+            late_ms = wall_ms - step_ms;
+            let is_new = |last_ms, interval| step(wall_ms, interval) != step(last_ms, interval);
+            parts.sent |= is_new(last.sent_ms, intervals.sent);
+            parts.slow |= is_new(last.slow_ms, intervals.slow);
         }
-        let full = self.last.is_none_or(|last| last.slow_step_ms != slow_step_ms);
-        self.last = Some(Last { step_ms, slow_step_ms, at: monotonic_ms });
+        self.owed = Parts::default();
+        parts.sent |= parts.slow;
+        let last = self.last.get_or_insert(Last {
+            tick_ms: wall_ms,
+            sent_ms: wall_ms,
+            slow_ms: wall_ms,
+            at: monotonic_ms,
+        });
+        (last.tick_ms, last.at) = (wall_ms, monotonic_ms);
+        if parts.sent {
+            last.sent_ms = wall_ms;
+        }
+        if parts.slow {
+            last.slow_ms = wall_ms;
+        }
         // A late sample keeps its true time: to call it punctual would bend every rate over it.
-        let punctual = wall_ms - step_ms <= interval_ms / PUNCTUAL_SHARE;
+        let punctual = wall_ms - step_ms <= intervals.tick / PUNCTUAL_SHARE;
         Some(Due {
-            tick: if full { Tick::Full } else { Tick::Fast },
+            tick: if parts.slow { Tick::Full } else { Tick::Fast },
+            sent: parts.sent,
             timestamp_ms: if punctual { step_ms } else { wall_ms },
+            late_ms,
         })
+    }
+
+    /// A collection that was due could not be made. The next one brings all that it should have brought.
+    pub(crate) fn skipped(&mut self, due: Due) {
+        self.owed.sent |= due.sent;
+        self.owed.slow |= due.tick == Tick::Full;
     }
 
     /// Milliseconds until [`Schedule::poll`] should be asked again.
     pub(crate) fn wait_ms(&self, wall_ms: i64, monotonic_ms: i64) -> i64 {
-        let interval_ms = self.interval_ms(monotonic_ms);
-        let to_next_step = step(wall_ms, interval_ms) + interval_ms - wall_ms;
+        let interval_ms = self.intervals(monotonic_ms).tick;
         let Some(last) = self.last else { return 0 };
-        if step(wall_ms, interval_ms) == last.step_ms { to_next_step } else { 0 }
+        let now = step(wall_ms, interval_ms);
+        if now == step(last.tick_ms, interval_ms) { now + interval_ms - wall_ms } else { 0 }
     }
 }
 
@@ -109,91 +204,4 @@ fn step(wall_ms: i64, interval_ms: i64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FAST: Option<Tick> = Some(Tick::Fast);
-    const FULL: Option<Tick> = Some(Tick::Full);
-
-    /// Wall and monotonic time in turn, and what is due then: which, with which timestamp.
-    #[track_caller]
-    fn check(schedule: &mut Schedule, steps: &[(i64, i64, Option<Tick>, i64)]) {
-        for &(wall_ms, monotonic_ms, tick, timestamp_ms) in steps {
-            let expected = tick.map(|tick| Due { tick, timestamp_ms });
-            assert_eq!(schedule.poll(wall_ms, monotonic_ms), expected, "at {wall_ms}");
-        }
-    }
-
-    #[test]
-    fn ticks_stand_on_the_steps_of_the_wall_clock() {
-        let mut schedule = Schedule::new(5_000, 30_000);
-        check(
-            &mut schedule,
-            &[
-                (103_000, 0, FULL, 103_000),
-                (104_999, 1_999, None, 0),
-                (105_002, 2_502, FAST, 105_000),
-                (105_003, 2_503, None, 0),
-                (110_000, 7_500, FAST, 110_000),
-                (120_001, 17_501, FULL, 120_000),
-                (125_000, 22_500, FAST, 125_000),
-                (139_000, 36_500, FAST, 139_000),
-            ],
-        );
-        assert_eq!(schedule.wait_ms(139_000, 36_500), 1_000);
-    }
-
-    #[test]
-    fn a_jump_of_the_clock_costs_at_most_one_tick() {
-        let mut schedule = Schedule::new(5_000, 30_000);
-        check(
-            &mut schedule,
-            &[
-                (100_000, 0, FULL, 100_000),
-                // An hour back, between two ticks.
-                (-3_497_000, 3_000, FULL, -3_497_000),
-                (-3_495_000, 5_000, None, 0),
-                (-3_490_000, 10_000, FAST, -3_490_000),
-                // A day forward.
-                (86_400_000, 12_600, FULL, 86_400_000),
-                // A few milliseconds back over the edge of a step and on again: no second tick.
-                (86_399_999, 12_650, None, 0),
-                (86_400_001, 12_652, None, 0),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_boost_ends_by_itself() {
-        let mut schedule = Schedule::new(5_000, 30_000);
-        check(&mut schedule, &[(60_000, 0, FULL, 60_000)]);
-        schedule.boost(1_000, 2_500, 0);
-        check(
-            &mut schedule,
-            &[
-                (61_000, 1_000, FAST, 61_000),
-                (62_000, 2_000, FAST, 62_000),
-                (63_000, 3_000, None, 0),
-                (65_000, 5_000, FAST, 65_000),
-            ],
-        );
-        schedule.boost(1_000, i64::MAX, 5_000);
-        check(&mut schedule, &[(66_000, 6_000, FAST, 66_000)]);
-        schedule.boost(1_000, 0, 6_000);
-        check(&mut schedule, &[(67_000, 7_000, None, 0), (70_000, 10_000, FAST, 70_000)]);
-        schedule.boost(1, 10_000, 10_000);
-        check(&mut schedule, &[(70_900, 10_900, None, 0), (71_000, 11_000, FAST, 71_000)]);
-    }
-
-    #[test]
-    fn the_wait_is_never_longer_than_an_interval() {
-        let mut schedule = Schedule::new(5_000, 30_000);
-        assert_eq!(schedule.wait_ms(1, 1), 0);
-        schedule.poll(103_000, 0);
-        for (wall_ms, monotonic_ms) in [(103_000, 0), (104_999, 1), (-77, 2), (i64::MAX / 2, 9_999)]
-        {
-            let wait = schedule.wait_ms(wall_ms, monotonic_ms);
-            assert!((0..=5_000).contains(&wait), "{wait}");
-        }
-    }
-}
+mod tests;

@@ -19,6 +19,8 @@ pub struct Collection {
     pub new_series: Vec<(u32, Labels)>,
     /// Values by the source's series number; a stale marker ends a series.
     pub samples: Vec<(u32, f64)>,
+    /// Values that are only recorded: the server gets them if it asks for what was kept, or after a crash.
+    pub recorded: Vec<(u32, f64)>,
     /// Whether the server is to evaluate the rules that read these series at once.
     pub urgent: bool,
 }

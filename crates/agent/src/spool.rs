@@ -159,6 +159,14 @@ impl Spool {
         written.map(|()| lost)
     }
 
+    /// Writes batches whose series numbers mean something only among themselves: into a segment of their own.
+    pub(crate) fn adopt(&mut self, spill: &Spill) -> Result<u64, SpoolError> {
+        self.open = None;
+        let lost = self.begin(spill);
+        self.open = None;
+        lost
+    }
+
     /// Begins a segment with these batches.
     fn begin(&mut self, spill: &Spill) -> Result<u64, SpoolError> {
         let mut encoder = RecordEncoder::new();
@@ -245,6 +253,11 @@ impl Spool {
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.values().map(|entry| entry.bytes).sum()
+    }
+
+    /// How many bytes fit before the oldest segments are removed.
+    pub(crate) fn room(&self) -> u64 {
+        self.cap_bytes.saturating_sub(self.bytes())
     }
 
     fn path(&self, number: u64) -> PathBuf {

@@ -7,11 +7,14 @@ use std::thread;
 
 use muster_collectors::{Change, Watcher};
 use muster_environment::Clock;
+use rustix::time::{ClockId, clock_gettime};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 
 use crate::link::{self, LinkEvent};
+use crate::recorder::Write;
+use crate::recorder::disk::RecorderDisk;
 use crate::schedule::Due;
 use crate::source::{Collection, Source};
 use crate::target::Target;
@@ -23,6 +26,8 @@ const COLLECTOR_STACK_BYTES: usize = 512 << 10;
 const WATCHER_STACK_BYTES: usize = 256 << 10;
 /// Sets of changes that wait for the agent's loop.
 const CHANGES_WAITING: usize = 4;
+/// What writing a file needs.
+const RECORDER_STACK_BYTES: usize = 128 << 10;
 /// Frames of the server that wait for the agent's loop.
 const EVENTS_WAITING: usize = 16;
 
@@ -32,6 +37,8 @@ pub(crate) struct Collected {
     pub(crate) due: Due,
     pub(crate) collection: Collection,
     pub(crate) took_ms: i64,
+    /// CPU time that the collector's thread has used since its start, in microseconds.
+    pub(crate) thread_cpu_us: i64,
 }
 
 /// The thread that collects. It ends when this is dropped; it is not waited for, since a file system
@@ -54,7 +61,9 @@ impl Collector {
                     let started_ms = clock.monotonic_ms();
                     let collection = source.collect(due.tick, due.timestamp_ms);
                     let took_ms = clock.monotonic_ms() - started_ms;
-                    if done.blocking_send(Collected { due, collection, took_ms }).is_err() {
+                    let thread_cpu_us = cpu_us(ClockId::ThreadCPUTime);
+                    let collected = Collected { due, collection, took_ms, thread_cpu_us };
+                    if done.blocking_send(collected).is_err() {
                         break;
                     }
                 }
@@ -106,6 +115,84 @@ impl Watching {
             Some(changes) => changes,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// CPU time that this process has used, in microseconds.
+pub(crate) fn process_cpu_us() -> i64 {
+    cpu_us(ClockId::ProcessCPUTime)
+}
+
+fn cpu_us(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// A write to the recorder's folder that was tried.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) write: Write,
+    pub(crate) result: io::Result<()>,
+}
+
+enum RecorderJob {
+    Write(Write),
+    /// Note that the run ends on purpose.
+    End(String),
+}
+
+/// The thread that writes the recorder's files. It ends when this is dropped; it is not waited for, since a disk may
+/// hang for long, and nothing else must then.
+#[derive(Debug)]
+pub(crate) struct RecorderWriter {
+    jobs: blocking::Sender<RecorderJob>,
+    written: mpsc::Receiver<Written>,
+    busy: bool,
+}
+
+impl RecorderWriter {
+    /// Starts the thread.
+    pub(crate) fn spawn(mut disk: RecorderDisk) -> io::Result<Self> {
+        let (jobs, to_do) = blocking::channel();
+        let (done, written) = mpsc::channel(1);
+        thread::Builder::new().name("recorder".into()).stack_size(RECORDER_STACK_BYTES).spawn(
+            move || {
+                for job in to_do {
+                    let tried = match job {
+                        RecorderJob::Write(write) => Written { result: disk.write(&write), write },
+                        RecorderJob::End(boot_id) => {
+                            Written { result: disk.end_cleanly(&boot_id), write: Write::default() }
+                        }
+                    };
+                    if done.blocking_send(tried).is_err() {
+                        break;
+                    }
+                }
+            },
+        )?;
+        Ok(Self { jobs, written, busy: false })
+    }
+
+    /// Whether a write is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Starts a write. Only one may be under way.
+    pub(crate) fn start(&mut self, write: Write) {
+        self.busy = self.jobs.send(RecorderJob::Write(write)).is_ok();
+    }
+
+    /// Starts to note that the run ends on purpose.
+    pub(crate) fn start_end(&mut self, boot_id: String) {
+        self.busy = self.jobs.send(RecorderJob::End(boot_id)).is_ok();
+    }
+
+    /// Waits for the write that is under way; for ever if there is none.
+    pub(crate) async fn next(&mut self) -> Option<Written> {
+        let written = self.written.recv().await;
+        self.busy = false;
+        written
     }
 }
 

@@ -25,7 +25,10 @@ pub(crate) fn run(
             }));
             let lives = news.is_ok();
             if !lives {
-                tracing::error!(watcher = name, "a watcher panicked, which is a bug in Muster; it is left out");
+                tracing::error!(
+                    watcher = name,
+                    "a watcher panicked, which is a bug in Muster; it is left out"
+                );
             }
             changes.extend(news.unwrap_or_default());
             lives

@@ -27,7 +27,7 @@ impl Source for Counting {
         self.0 += 1.0;
         let labels = Labels::from_pairs([("__name__", "counting")]).unwrap();
         let new_series = if self.0 % 1_000.0 == 1.0 { vec![(7, labels)] } else { vec![] };
-        Collection { new_series, samples: vec![(7, self.0)], urgent: false }
+        Collection { new_series, samples: vec![(7, self.0)], ..Collection::default() }
     }
 }
 

@@ -34,6 +34,7 @@ mod kernel_limits;
 mod loadavg;
 mod mdadm;
 mod meminfo;
+mod named_processes;
 mod neighbours;
 mod netclass;
 mod netdev;
@@ -127,5 +128,6 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
         Box::new(systemd::Systemd::new(roots)),
+        Box::new(named_processes::NamedProcesses::new(roots)),
     ]
 }

@@ -2,7 +2,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use muster_series::Labels;
+use muster_series::{Labels, METRIC_NAME};
+
+use crate::metric::Metric;
 
 /// Values that changed at one instant.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +32,11 @@ pub trait Watcher: Send {
 
     /// Takes the news in and tells what has changed, in the order of time. It does not wait for news.
     fn poll(&mut self, now_ms: i64, monotonic_ms: i64) -> Vec<Change>;
+}
+
+/// The labels of a series of `metric`, whose labels have these values.
+pub(crate) fn labels(metric: &Metric, values: &[&str]) -> Labels {
+    let own = metric.labels.iter().copied().zip(values.iter().copied());
+    Labels::from_pairs([(METRIC_NAME, metric.name)].into_iter().chain(own))
+        .expect("the labels of a metric have different names")
 }

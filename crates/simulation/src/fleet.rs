@@ -172,6 +172,10 @@ fn agent_config(config: &FleetConfig, host: &HostModel, state_dir: PathBuf) -> A
         ca_fingerprint: config.target.ca_fingerprint(),
         interval_ms: config.interval_ms,
         instance: Some(host.instance().to_owned()),
+        // Hundreds of them share this process and its processors.
+        recorder_bytes: 0,
+        max_cpu_ratio: f64::INFINITY,
+        alone: false,
         ..AgentConfig::new(config.target.url(), state_dir)
     }
 }

@@ -129,7 +129,7 @@ impl Pipe {
                             Answer::Silence => {}
                         }
                     }
-                    Some(ServerEvent::Goodbye(_)) | None => {}
+                    Some(ServerEvent::Goodbye(_) | ServerEvent::Processes(_)) | None => {}
                 }
             }
             while let Some(frame) = server.poll_transmit() {
@@ -281,11 +281,11 @@ fn everything_undelivered_can_be_saved_at_the_end() {
 fn series_that_nothing_uses_are_forgotten() {
     let mut pipe = Pipe::new(1 << 30);
     (0..5_000).for_each(|at| pipe.collect(at));
-    pipe.exchange.forget_idle_series([0].into_iter());
+    pipe.exchange.forget_idle_series(1, [0].into_iter());
     assert_eq!(pipe.exchange.table().len(), 5_001, "batches that wait need their names");
     pipe.connect();
     pipe.drain();
-    pipe.exchange.forget_idle_series([0].into_iter());
+    pipe.exchange.forget_idle_series(1, [0].into_iter());
     assert_eq!(pipe.exchange.table().len(), 1);
 }
 

@@ -96,7 +96,8 @@ fn message(
     member: &'static str,
     body: &Body,
 ) -> Vec<u8> {
-    let call = Call { destination: "", path: path.into(), interface, member, arguments: Vec::new() };
+    let call =
+        Call { destination: "", path: path.into(), interface, member, arguments: Vec::new() };
     let mut bytes = call.encode(1);
     let fields = |bytes: &[u8]| u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     bytes.truncate(16 + fields(&bytes));

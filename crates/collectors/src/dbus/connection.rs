@@ -53,8 +53,7 @@ impl Connection {
     /// Connects to the bus at this socket and greets it.
     pub(crate) fn open(path: &Path) -> Result<Self, DbusError> {
         let connected = UnixStream::connect(path);
-        let stream =
-            connected.map_err(|source| DbusError::Socket { path: path.into(), source })?;
+        let stream = connected.map_err(|source| DbusError::Socket { path: path.into(), source })?;
         Self::over(stream, path)
     }
 

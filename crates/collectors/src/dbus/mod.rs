@@ -13,3 +13,5 @@ pub(crate) use reader::{Reader, Value};
 
 #[cfg(test)]
 pub(crate) mod bodies;
+#[cfg(test)]
+pub(crate) use message::parse;

@@ -40,7 +40,10 @@ impl Cgroups {
         let mut groups = Vec::new();
         find(&tree, Path::new(""), DEEPEST, &mut groups);
         let read = if unified { Self::read_unified } else { Self::read_separate };
-        groups.iter().map(|(unit, group)| Usage { unit: unit.clone(), ..read(self, group) }).collect()
+        groups
+            .iter()
+            .map(|(unit, group)| Usage { unit: unit.clone(), ..read(self, group) })
+            .collect()
     }
 
     fn read_unified(&self, group: &Path) -> Usage {

@@ -3,8 +3,6 @@
 //! Names and labels are `node_exporter`'s where it has them. One departure: of a unit's states only the present one, those that it
 //! was in since the agent started, and `failed` are told; the others are 0 for ever.
 
-use muster_series::{Labels, METRIC_NAME};
-
 use crate::metric::{Metric, Unit};
 
 pub(super) static STATE: Metric = Metric::gauge(
@@ -13,12 +11,8 @@ pub(super) static STATE: Metric = Metric::gauge(
     "1 for the state that the unit is in, 0 for `failed` and other states that it was in since the agent started.",
     &["name", "state", "type"],
 );
-pub(super) static UNITS: Metric = Metric::gauge(
-    "node_systemd_units",
-    Unit::None,
-    "Number of units in a state.",
-    &["state"],
-);
+pub(super) static UNITS: Metric =
+    Metric::gauge("node_systemd_units", Unit::None, "Number of units in a state.", &["state"]);
 pub(super) static RUNNING: Metric = Metric::gauge(
     "node_systemd_system_running",
     Unit::None,
@@ -104,10 +98,3 @@ pub(super) static ALL: [&Metric; 13] = [
 
 /// Takes series of this collector: for the sink, or for a change that is told at once.
 pub(super) type Push<'a> = dyn FnMut(&'static Metric, &[&str], f64) + 'a;
-
-/// The labels of a series of `metric`, whose labels have these values.
-pub(crate) fn labels(metric: &Metric, values: &[&str]) -> Labels {
-    let own = metric.labels.iter().copied().zip(values.iter().copied());
-    Labels::from_pairs([(METRIC_NAME, metric.name)].into_iter().chain(own))
-        .expect("the labels of a metric have different names")
-}

@@ -61,7 +61,10 @@ pub(super) enum Asked {
     Version,
     SystemState,
     List,
-    Property { unit: String, property: &'static str },
+    Property {
+        unit: String,
+        property: &'static str,
+    },
 }
 
 /// The state of the conversation.
@@ -213,7 +216,7 @@ impl Session {
                     facts.take(property, value);
                     units.answered(&unit, facts, now_ms);
                 }
-                None => units.unanswered(&unit, now_ms),
+                None => units.unanswered(&unit),
             },
         }
     }
@@ -253,7 +256,7 @@ impl Session {
     ) -> Option<()> {
         if message.sender == BUS {
             if message.member == "NameOwnerChanged" {
-                self.handle_owner(&mut message.body, units, now_ms)?;
+                self.handle_owner(&mut message.body, units)?;
             }
             return Some(());
         }
@@ -287,12 +290,7 @@ impl Session {
     }
 
     /// systemd has come to the bus, or gone from it: it does both when it executes itself anew.
-    fn handle_owner(
-        &mut self,
-        body: &mut Reader<'_>,
-        units: &mut Units,
-        now_ms: i64,
-    ) -> Option<()> {
+    fn handle_owner(&mut self, body: &mut Reader<'_>, units: &mut Units) -> Option<()> {
         let (name, _old, new) = (body.string()?, body.string()?, body.string()?);
         if name != SYSTEMD {
             return Some(());
@@ -306,7 +304,7 @@ impl Session {
             // Answers to what the one before was asked do not come.
             for asked in std::mem::take(&mut self.asked).into_values() {
                 if let Asked::Property { unit, .. } = asked {
-                    units.unanswered(&unit, now_ms);
+                    units.unanswered(&unit);
                 }
             }
             self.begin();
@@ -315,7 +313,9 @@ impl Session {
     }
 
     fn go_deaf(&mut self, monotonic_ms: i64) {
-        tracing::warn!("systemd's units change too often; their states are asked for every 10 s until that ends");
+        tracing::warn!(
+            "systemd's units change too often; their states are asked for every 10 s until that ends"
+        );
         self.deaf_until_ms = Some(monotonic_ms + DEAF_MS);
         for rule in NEWS_OF_UNITS {
             self.ask(of_bus("RemoveMatch", rule), Asked::Done);
@@ -377,7 +377,13 @@ impl Session {
 
 fn of_bus(member: &'static str, argument: &str) -> Call {
     let arguments = vec![argument.to_owned()];
-    Call { destination: BUS, path: "/org/freedesktop/DBus".into(), interface: BUS, member, arguments }
+    Call {
+        destination: BUS,
+        path: "/org/freedesktop/DBus".into(),
+        interface: BUS,
+        member,
+        arguments,
+    }
 }
 
 fn of_manager(member: &'static str) -> Call {

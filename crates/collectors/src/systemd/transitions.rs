@@ -142,13 +142,7 @@ mod tests {
             &[(6_000, Activating), (7_000, Active), (8_000, Deactivating), (9_000, Inactive)],
         );
         // A start that failed, tried again and failed again.
-        check(
-            Activating,
-            Failed,
-            [9_000, 0, 9_000, 8_000, 0],
-            true,
-            &[(9_000, Failed)],
-        );
+        check(Activating, Failed, [9_000, 0, 9_000, 8_000, 0], true, &[(9_000, Failed)]);
         // Stopped and started again within a turn.
         check(
             Active,

@@ -1,5 +1,7 @@
 //! One unit: what is known of it, which units are watched at all.
 
+use muster_series::Labels;
+
 use crate::dbus::Value;
 use crate::systemd::metrics::{EXIT_CODE, EXIT_SIGNAL, LAST_TRIGGER, RESTARTS, RESULT, START_TIME};
 use crate::systemd::metrics::{Push, STATE};
@@ -122,6 +124,8 @@ pub(super) struct Unit {
     last_trigger_us: u64,
     /// States not told yet, since the type is not known.
     pub(super) waiting: Vec<(i64, State, State)>,
+    /// Its series as they were before what systemd has told ahead of the state.
+    pub(super) untold: Option<Vec<(Labels, f64)>>,
     /// Changes of its were lost in a storm, so all of it is to be told anew.
     pub(super) dirty: bool,
 }
@@ -143,6 +147,7 @@ impl Unit {
             main_status: 0,
             last_trigger_us: 0,
             waiting: Vec::new(),
+            untold: None,
             dirty: false,
         }
     }

@@ -3,14 +3,14 @@
 //! Facts come in from the session with systemd. Each change of a state becomes a sample with systemd's own time of it; two
 //! changes of one unit never bear the same millisecond, so none hides another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use muster_series::{Labels, stale_marker};
 
-use crate::systemd::metrics::{Push, RUNNING, STATE, UNITS, VERSION, labels};
+use crate::systemd::metrics::{Push, RUNNING, STATE, UNITS, VERSION};
 use crate::systemd::transitions::{State, reconstruct};
 use crate::systemd::unit::{Facts, Unit, is_service, is_watched};
-use crate::watch::Change;
+use crate::watch::{Change, labels};
 
 /// Most units watched; those beyond are left out.
 const MAX_UNITS: usize = 2_000;
@@ -54,7 +54,12 @@ pub(super) enum Unknown {
 
 impl Units {
     /// Takes in the list of all units. Calls `ask` for each, with its state and whether that is new.
-    pub(super) fn listed(&mut self, rows: &[Row], now_ms: i64, mut ask: impl FnMut(&str, State, bool)) {
+    pub(super) fn listed(
+        &mut self,
+        rows: &[Row],
+        now_ms: i64,
+        mut ask: impl FnMut(&str, State, bool),
+    ) {
         self.listed = true;
         let rows: BTreeMap<&str, State> = rows
             .iter()
@@ -80,7 +85,7 @@ impl Units {
                 None => {}
             }
         }
-        self.release_waiting(now_ms);
+        self.release_waiting();
     }
 
     /// Takes in a message about a unit. Tells what is to be asked about it.
@@ -102,9 +107,11 @@ impl Units {
         }
         let unit = self.units.get_mut(name).expect("it was just put there");
         let (to, stamps) = (facts.state, facts.stamps);
-        let before = told_facts(name, unit);
+        let before = unit.untold.take().unwrap_or_else(|| told_facts(name, unit));
         unit.learn(facts);
         let Some(to) = to else {
+            // systemd tells what is particular to a kind of units first, and then the unit's state.
+            unit.untold = Some(before);
             return unknown;
         };
         let steps = reconstruct(unit.state, to, stamps, unit.known_us, unit.has_failed());
@@ -126,23 +133,23 @@ impl Units {
         let waits = unit.service_type.is_none();
         unit.learn(facts);
         if waits {
-            self.release_waiting(now_ms);
+            self.release_waiting();
         } else {
             self.tell_facts(name, &before, now_ms);
         }
     }
 
     /// There is no answer about a unit's type.
-    pub(super) fn unanswered(&mut self, name: &str, now_ms: i64) {
+    pub(super) fn unanswered(&mut self, name: &str) {
         if let Some(unit) = self.units.get_mut(name) {
             unit.service_type.get_or_insert_default();
         }
-        self.release_waiting(now_ms);
+        self.release_waiting();
     }
 
     /// systemd has forgotten a unit. Its series end, unless it failed: then what is known of that stays to be seen.
     pub(super) fn removed(&mut self, name: &str, now_ms: i64) {
-        self.unanswered(name, now_ms);
+        self.unanswered(name);
         let Some(unit) = self.units.remove(name) else {
             return;
         };
@@ -188,27 +195,32 @@ impl Units {
 
     /// What has changed since this was last called, in the order of time. A new number of failed units is told with it.
     pub(super) fn take_changes(&mut self, now_ms: i64) -> Vec<Change> {
-        let mut changes = std::mem::take(&mut self.changes);
-        let mut lost = Vec::new();
+        if !self.has_changes() {
+            return Vec::new();
+        }
         self.lossy = false;
+        let mut lost = Vec::new();
         for (name, unit) in self.units.iter_mut().filter(|(_, unit)| unit.dirty) {
             unit.dirty = false;
-            let at_ms = now_ms.max(unit.told_ms + 1);
-            unit.told_ms = at_ms;
+            unit.told_ms = now_ms.max(unit.told_ms + 1);
             let mut samples = Vec::new();
             collect(&mut samples, |push| {
                 unit.push_states(name, push);
                 unit.push_facts(name, push);
             });
-            lost.push(Change { timestamp_ms: at_ms, samples });
+            lost.push((unit.told_ms, samples));
         }
-        changes.append(&mut lost);
+        for (at_ms, samples) in lost {
+            self.push_change(at_ms, samples);
+        }
         let failed = self.count(State::Failed);
-        if !changes.is_empty() && self.failed_told.replace(failed) != Some(failed) {
+        if self.failed_told.replace(failed) != Some(failed) {
             let samples = vec![(labels(&UNITS, &[State::Failed.name()]), failed as f64)];
-            changes.push(Change { timestamp_ms: now_ms, samples });
+            self.push_change(now_ms, samples);
         }
+        let mut changes = std::mem::take(&mut self.changes);
         changes.sort_by_key(|change| change.timestamp_ms);
+        changes.iter_mut().for_each(keep_last_values);
         changes
     }
 
@@ -260,7 +272,7 @@ impl Units {
     }
 
     /// Tells the states of units whose type has become known.
-    fn release_waiting(&mut self, now_ms: i64) {
+    fn release_waiting(&mut self) {
         let mut told = Vec::new();
         for (name, unit) in &mut self.units {
             if unit.service_type.is_none() || unit.waiting.is_empty() {
@@ -271,7 +283,7 @@ impl Units {
             }
             let mut samples = Vec::new();
             collect(&mut samples, |push| unit.push_facts(name, push));
-            told.push((now_ms.max(unit.told_ms), samples));
+            told.push((unit.told_ms, samples));
         }
         for (at_ms, samples) in told {
             self.push_change(at_ms, samples);
@@ -302,6 +314,14 @@ impl Units {
             None => self.changes.push(Change { timestamp_ms, samples }),
         }
     }
+}
+
+/// A series has one value at a time: the one that came last.
+fn keep_last_values(change: &mut Change) {
+    let mut seen = HashSet::new();
+    change.samples.reverse();
+    change.samples.retain(|(labels, _)| seen.insert(labels.clone()));
+    change.samples.reverse();
 }
 
 fn micros(ms: i64) -> u64 {

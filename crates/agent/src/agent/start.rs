@@ -1,0 +1,184 @@
+//! How an agent starts: its settings are looked at, its state folder is opened, and what the last run left is taken over.
+
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use muster_environment::{Clock, DirLock, Disk, RealDisk};
+
+use crate::backoff::Backoff;
+use crate::config::{AgentConfig, AgentError};
+use crate::enrolment::Enrolment;
+use crate::exchange::Exchange;
+use crate::governor::Governor;
+use crate::host_facts::HostFacts;
+use crate::key::AgentKey;
+use crate::recorder::Recorder;
+use crate::recorder::disk::{Left, RecorderDisk};
+use crate::schedule::{Cadence, Schedule};
+use crate::source::Source;
+use crate::spool::Spool;
+use crate::target::Target;
+use crate::tasks::{Collector, RecorderWriter, Watching, on_disk, process_cpu_us};
+
+use super::Agent;
+
+const MIN_INTERVAL_MS: i64 = 100;
+/// How often the recorder wants to know how the host is.
+const RECORD_MS: i64 = 1_000;
+
+impl Agent {
+    pub(super) async fn prepare(
+        config: AgentConfig,
+        source: Box<dyn Source>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AgentError> {
+        for interval_ms in [config.interval_ms, config.slow_interval_ms] {
+            if interval_ms < MIN_INTERVAL_MS {
+                return Err(AgentError::Interval(interval_ms));
+            }
+        }
+        let target = Arc::new(Target::parse(&config.server_url)?);
+        let tls = if target.tls {
+            let tls = crate::tls::client_config(config.ca_fingerprint);
+            Some(Arc::new(tls.map_err(AgentError::Tls)?))
+        } else {
+            None
+        };
+        let facts = HostFacts::read(&config.proc_root, &config.rootfs);
+        let instance = config.instance.clone().unwrap_or_else(|| facts.hostname.clone());
+        if instance.is_empty() {
+            let path = config.proc_root.join("sys/kernel/hostname");
+            return Err(AgentError::NoName { path });
+        }
+        let state = {
+            let (config, clock, boot_id) =
+                (config.clone(), Arc::clone(&clock), facts.boot_id.clone());
+            on_disk(move || State::open(Arc::new(RealDisk), &config, &*clock, &boot_id)).await?
+        };
+        let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
+            .map_err(|_| AgentError::CollectorGone)?;
+        let collector =
+            Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
+        let enrolled = state.enrolment.is_some();
+        let now_ms = clock.monotonic_ms();
+        let cpu_us = if config.alone { process_cpu_us() } else { 0 };
+        Ok(Self {
+            schedule: Schedule::new(cadence(&config)),
+            governor: Governor::new(config.max_cpu_ratio, now_ms, cpu_us),
+            exchange: Exchange::new(state.key, config.memory_bytes),
+            connect_at_ms: now_ms,
+            config,
+            clock,
+            disk: state.disk,
+            target,
+            tls,
+            facts,
+            instance,
+            enrolled,
+            use_token: !enrolled,
+            collector,
+            watching,
+            spool: Some(state.spool),
+            unreadable: HashMap::new(),
+            source_numbers: HashMap::new(),
+            ended: Vec::new(),
+            recorder: state.recorder,
+            recorder_writer: state.recorder_writer,
+            collector_cpu_us: 0,
+            collect_seconds: 0.0,
+            skipped_ticks: 0,
+            link: None,
+            welcomed_ms: None,
+            backoff: Backoff::default(),
+            rejected_wait_ms: None,
+            _lock: state.lock,
+        })
+    }
+}
+
+fn cadence(config: &AgentConfig) -> Cadence {
+    Cadence {
+        interval_ms: config.interval_ms,
+        slow_interval_ms: config.slow_interval_ms,
+        record_ms: (config.recorder_bytes > 0).then_some(RECORD_MS),
+    }
+}
+
+/// What the state folder holds.
+struct State {
+    disk: Arc<dyn Disk>,
+    key: AgentKey,
+    lock: Box<dyn DirLock>,
+    enrolment: Option<Enrolment>,
+    spool: Spool,
+    recorder: Option<Recorder>,
+    recorder_writer: Option<RecorderWriter>,
+}
+
+impl State {
+    fn open(
+        disk: Arc<dyn Disk>,
+        config: &AgentConfig,
+        clock: &dyn Clock,
+        boot_id: &str,
+    ) -> Result<Self, AgentError> {
+        let dir = &config.state_dir;
+        let failed = |source| AgentError::State { path: dir.clone(), source };
+        let key = AgentKey::load_or_create(dir)?;
+        let lock = disk
+            .lock(&dir.join("lock"))
+            .map_err(|source| AgentError::InUse { path: dir.clone(), source })?;
+        let enrolment = Enrolment::load(&*disk, dir).map_err(failed)?;
+        let spool_dir = dir.join("spool");
+        private_dir(&spool_dir).map_err(failed)?;
+        let mut spool =
+            Spool::open(Arc::clone(&disk), &spool_dir, config.spool_bytes).map_err(failed)?;
+        let (mut recorder, mut recorder_writer) = (None, None);
+        if config.recorder_bytes > 0 {
+            let opened = open_recorder(&disk, config, clock, boot_id, &mut spool);
+            (recorder, recorder_writer) = match opened {
+                Ok((recorder, writer)) => (Some(recorder), Some(writer)),
+                // Nothing that was promised depends upon it.
+                Err(error) => {
+                    tracing::warn!(%error, "the recorder's folder cannot be used; the last minutes are kept in memory only");
+                    (Some(Recorder::new(config.recorder_bytes, Vec::new())), None)
+                }
+            };
+        }
+        Ok(Self { disk, key, lock, enrolment, spool, recorder, recorder_writer })
+    }
+}
+
+fn open_recorder(
+    disk: &Arc<dyn Disk>,
+    config: &AgentConfig,
+    clock: &dyn Clock,
+    boot_id: &str,
+    spool: &mut Spool,
+) -> io::Result<(Recorder, RecorderWriter)> {
+    let dir = config.state_dir.join("recorder");
+    private_dir(&dir)?;
+    let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
+    let (mut folder, left, mut segments) =
+        RecorderDisk::open(Arc::clone(disk), &dir, boot_id, now_ms, monotonic_ms)?;
+    if left == Left::Abruptly {
+        let groups = folder.hand_over(&segments, spool)?;
+        segments.clear();
+        tracing::info!(
+            groups,
+            "the last run ended abruptly; what was recorded before that is sent to the server"
+        );
+    }
+    let recorder = Recorder::new(config.recorder_bytes, segments);
+    Ok((recorder, RecorderWriter::spawn(folder)?))
+}
+
+/// Makes the folder for this user alone, also if it is there with more access.
+fn private_dir(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(0o700))
+}
