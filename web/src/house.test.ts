@@ -73,6 +73,8 @@ test('each thing has one door', () => {
     'chart/Chart.svelte',
     'state/explore-run.svelte.ts',
     'state/host-charts.svelte.ts',
+    'state/host-reading.svelte.ts',
+    'state/services.svelte.ts',
   ]);
   expect(using(/\bnew EditorView\(/)).toEqual(['components/explore/promql-editor.ts']);
   expect(using(/href="\//)).toEqual([]);

@@ -19,6 +19,7 @@ export type SettingsSection = (typeof SETTINGS_SECTIONS)[number];
 export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
+  | { name: 'services' }
   | { name: 'explore' }
   | { name: 'settings'; section: SettingsSection }
   | { name: 'sign-in' }
@@ -40,9 +41,14 @@ export function fleetAddress(query: { sort?: string | null; filter?: string | nu
   return withQuery('/', query);
 }
 
-/** One host; `query` is what `domain/time-range` writes for the time shown. */
+/** One host; `query` is its tab, and what `domain/time-range` writes for the time shown. */
 export function hostAddress(instance: string, query: Query = {}): string {
   return withQuery(`/hosts/${encodeURIComponent(instance)}`, query);
+}
+
+/** All services of the fleet; their filter, grouping and period stand in `query`. */
+export function servicesAddress(query: Query = {}): string {
+  return withQuery('/services', query);
 }
 
 /** Explore; `queries` and `query` are what `domain/explore` and `domain/time-range` write. */
@@ -79,6 +85,7 @@ export function returnAddress(from: string | null): string {
 export function matchScreen(path: string): Screen {
   if (path === '/') return { name: 'fleet' };
   if (path === '/sign-in') return { name: 'sign-in' };
+  if (path === '/services') return { name: 'services' };
   if (path === '/explore') return { name: 'explore' };
   if (path === '/settings') return { name: 'settings', section: 'account' };
   const section = SETTINGS_SECTIONS.find((name) => path === `/settings/${name}`);

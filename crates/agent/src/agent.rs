@@ -4,6 +4,7 @@ mod keeping;
 mod session;
 mod spooling;
 mod start;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,21 +12,24 @@ use std::time::Duration;
 
 use muster_collectors::Change;
 use muster_environment::{Clock, DirLock, Disk};
+use muster_wire::{Configuration, ProcessTable};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
+use crate::alarm::Alarm;
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport};
 use crate::exchange::Exchange;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
 use crate::link::LinkEvent;
+use crate::process_watch::ProcessWatch;
 use crate::recorder::Recorder;
 use crate::schedule::Schedule;
-use crate::source::Source;
+use crate::source::{MakeProcessSource, Source};
 use crate::spool::Spool;
 use crate::target::Target;
-use crate::tasks::{Collected, Collector, Link, RecorderWriter, Watching, Written};
+use crate::tasks::{Collected, Collector, Link, ProcessReader, RecorderWriter, Watching, Written};
 
 /// The loop wakes at least so often: a clock that was set is noticed soon.
 const LONGEST_SLEEP_MS: i64 = 5_000;
@@ -44,10 +48,12 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
+    let mut alarm = Alarm::new().map_err(AgentError::Timer)?;
     loop {
         agent.transmit();
         agent.tend_recorder();
         agent.tend_spool().await;
+        agent.tend_processes();
         if *stop.borrow() {
             break;
         }
@@ -62,7 +68,11 @@ pub async fn run(
             changes = agent.watching.next() => Event::Changed(changes),
             collected = agent.collector.next() => Event::Collected(collected),
             written = next_written(&mut agent.recorder_writer) => Event::Recorded(written),
-            () = tokio::time::sleep(sleep) => Event::Wake,
+            table = next_table(&mut agent.process_reader) => Event::Processes(table),
+            waited = alarm.after(sleep) => {
+                waited.map_err(AgentError::Timer)?;
+                Event::Wake
+            }
         };
         agent.handle(event).await?;
     }
@@ -76,6 +86,7 @@ enum Event {
     /// Between two ticks.
     Changed(Vec<Change>),
     Recorded(Option<Written>),
+    Processes(Option<ProcessTable>),
     Wake,
 }
 
@@ -92,6 +103,14 @@ async fn next_written(writer: &mut Option<RecorderWriter>) -> Option<Written> {
     match writer {
         Some(writer) if writer.is_busy() => writer.next().await,
         _ => std::future::pending().await,
+    }
+}
+
+/// Waits for ever while nobody looks at the processes.
+async fn next_table(reader: &mut Option<ProcessReader>) -> Option<ProcessTable> {
+    match reader {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -124,6 +143,13 @@ struct Agent {
     collector_cpu_us: i64,
     collect_seconds: f64,
     skipped_ticks: u64,
+    /// The server's settings that are applied.
+    central: Configuration,
+    /// Which settings were told to be refused.
+    refused_revision: u64,
+    process_watch: ProcessWatch,
+    make_process_source: Option<MakeProcessSource>,
+    process_reader: Option<ProcessReader>,
     link: Option<Link>,
     welcomed_ms: Option<i64>,
     backoff: Backoff,
@@ -150,7 +176,8 @@ impl Agent {
         if self.link.is_none() {
             wait = wait.min(self.connect_at_ms - now_ms);
         }
-        if let Some(deadline_ms) = self.exchange.next_deadline() {
+        let deadlines = [self.exchange.next_deadline(), self.process_watch.next_deadline()];
+        for deadline_ms in deadlines.into_iter().flatten() {
             wait = wait.min(deadline_ms - now_ms);
         }
         wait.max(0)
@@ -165,6 +192,7 @@ impl Agent {
                 self.exchange.push_urgent(changes, self.clock.monotonic_ms());
             }
             Event::Recorded(written) => self.recorded(written),
+            Event::Processes(table) => self.send_processes(table),
             Event::Wake => {}
         }
         let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());

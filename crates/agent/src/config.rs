@@ -26,6 +26,12 @@ pub struct AgentConfig {
     pub interval_ms: i64,
     /// Milliseconds from one slow collection to the next.
     pub slow_interval_ms: i64,
+    /// Whether `interval_ms` was asked for on this host: then the server's settings do not change it.
+    pub interval_is_fixed: bool,
+    /// Whether settings of the server are applied.
+    pub central_settings: bool,
+    /// Whether tables of processes show programs without their arguments, whatever the server's settings say.
+    pub hide_arguments: bool,
     /// The name under which this host is to be known; by default its host name.
     pub instance: Option<String>,
     /// Version of the program, for the server's list of agents.
@@ -57,6 +63,9 @@ impl AgentConfig {
             state_dir: state_dir.into(),
             interval_ms: 5_000,
             slow_interval_ms: 30_000,
+            interval_is_fixed: false,
+            central_settings: true,
+            hide_arguments: false,
             instance: None,
             agent_version: env!("CARGO_PKG_VERSION").into(),
             proc_root: "/proc".into(),
@@ -131,6 +140,9 @@ pub enum AgentError {
     /// The random source of the system fails.
     #[error("the system gives no random numbers")]
     Random,
+    /// The system has no timer for the agent.
+    #[error("the system's timer cannot be used: {0}")]
+    Timer(io::Error),
     /// The thread that collects has ended by itself.
     #[error("the collecting thread has ended, which is a bug in Muster")]
     CollectorGone,

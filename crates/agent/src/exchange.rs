@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use muster_collectors::Change;
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, GoodbyeReason, Group, RefuseReason, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, ProcessTable,
+    RefuseReason, RejectCode, WireError,
 };
 
 use crate::key::AgentKey;
@@ -31,6 +32,10 @@ pub(crate) enum Notice {
     Settings { interval_ms: i64, lease_ms: i64 },
     /// The samples of a time that were not sent, both ends included.
     Recall { from_ms: i64, to_ms: i64 },
+    /// Settings to apply and to keep.
+    Configuration(Box<Configuration>),
+    /// Somebody looks at the processes for so long.
+    ProcessWatch { lease_ms: i64 },
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -102,6 +107,13 @@ impl Exchange {
         self.session = Some(AgentSession::new(hello, now_ms));
     }
 
+    /// Sends a table of processes, if there is a session.
+    pub(crate) fn send_processes(&mut self, table: ProcessTable) {
+        if let Some(session) = &mut self.session {
+            session.send_processes(table);
+        }
+    }
+
     /// The connection is gone. What was not acknowledged will be sent again.
     pub(crate) fn disconnected(&mut self) {
         self.session = None;
@@ -163,7 +175,8 @@ impl Exchange {
                 Some(Notice::Settings { interval_ms, lease_ms })
             }
             AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
-            AgentEvent::Configuration(_) | AgentEvent::ProcessWatch { .. } => None,
+            AgentEvent::Configuration(configuration) => Some(Notice::Configuration(configuration)),
+            AgentEvent::ProcessWatch { lease_ms } => Some(Notice::ProcessWatch { lease_ms }),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, Registry, Roots, Watcher};
+use muster_collectors::{Cadence, CollectorSettings, Registry, Roots, Watcher};
 use muster_environment::Clock;
 
 use crate::source::{Collection, Source, Tick};
+use crate::textfile;
 
 /// How often the collectors of medium cadence run, on the grid of the wall clock.
 const MEDIUM_INTERVAL_MS: i64 = 10_000;
@@ -22,7 +23,8 @@ pub struct HostSource {
 impl HostSource {
     /// All collectors, reading below `roots`.
     pub fn new(roots: &Roots, clock: Arc<dyn Clock>) -> Self {
-        Self { registry: Registry::new(roots), clock, medium_step: None }
+        let roots = Roots { parse_text: Some(textfile::parser()), ..roots.clone() };
+        Self { registry: Registry::new(&roots), clock, medium_step: None }
     }
 }
 
@@ -43,6 +45,10 @@ impl Source for HostSource {
 
     fn watchers(&self) -> Vec<Box<dyn Watcher>> {
         self.registry.watchers()
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.registry.configure(settings);
     }
 }
 

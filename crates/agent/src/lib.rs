@@ -11,6 +11,7 @@
 mod config;
 mod host_source;
 mod source;
+mod textfile;
 
 mod agent;
 mod tasks;
@@ -18,12 +19,15 @@ mod tasks;
 mod governor;
 mod schedule;
 
+mod central_settings;
 mod exchange;
+mod process_watch;
 mod queue;
 mod recorder;
 mod series_table;
 mod spool;
 
+mod alarm;
 mod backoff;
 mod enrolment;
 mod host_facts;
@@ -39,6 +43,6 @@ pub use config::{AgentConfig, AgentError, AgentReport};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
 pub use muster_collectors::{Change, Watcher};
-pub use source::{Collection, Source, Tick};
+pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};

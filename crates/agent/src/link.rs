@@ -22,8 +22,11 @@ use crate::target::Target;
 
 /// For all of TCP, TLS and the WebSocket's handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the connection is tried; a server counts an agent as gone after 12 s without a word.
-const PING_INTERVAL: Duration = Duration::from_secs(4);
+/// How often it is looked whether the connection is idle.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(4);
+/// A connection on which nothing went, or came, for so long is tried with a ping. A server counts an
+/// agent as gone after 12 s without a word, and this and one look later are 9.5 s.
+const IDLE_LIMIT: Duration = Duration::from_millis(5_500);
 /// How long a connection may be silent, pongs included.
 const SILENCE_LIMIT: Duration = Duration::from_secs(15);
 /// For one frame to leave, and for the last ones at the end.
@@ -143,9 +146,9 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
     events: &Sender<LinkEvent>,
     mut outgoing: UnboundedReceiver<Vec<u8>>,
 ) -> Result<(), LinkError> {
-    let mut pings = interval(PING_INTERVAL);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Instant::now();
+    let mut looks = interval(IDLE_CHECK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut heard, mut sent) = (Instant::now(), Instant::now());
     loop {
         tokio::select! {
             frame = outgoing.recv() => {
@@ -154,6 +157,7 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
                     return Ok(());
                 };
                 send(&mut socket, Message::Binary(frame.into())).await?;
+                sent = Instant::now();
             }
             message = socket.next() => {
                 heard = Instant::now();
@@ -169,11 +173,14 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
                     Some(Err(error)) => return Err(LinkError::WebSocket(Box::new(error))),
                 }
             }
-            _ = pings.tick() => {
+            _ = looks.tick() => {
                 if heard.elapsed() > SILENCE_LIMIT {
                     return Err(LinkError::Timeout(SILENCE_LIMIT));
                 }
-                send(&mut socket, Message::Ping(Bytes::new())).await?;
+                if heard.min(sent).elapsed() > IDLE_LIMIT {
+                    send(&mut socket, Message::Ping(Bytes::new())).await?;
+                    sent = Instant::now();
+                }
             }
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct OwnFigures {
     pub(crate) recorder: Held,
     /// How far this host's clock is behind the server's; unknown until a session was opened.
     pub(crate) clock_offset_seconds: Option<f64>,
+    /// Which of the server's settings are applied; none before any were given.
+    pub(crate) settings_revision: Option<u64>,
 }
 
 impl OwnFigures {
@@ -49,6 +51,10 @@ impl OwnFigures {
             (
                 "muster_agent_recorder_write_failures_total",
                 Some(self.recorder.write_failures as f64),
+            ),
+            (
+                "muster_agent_settings_revision",
+                self.settings_revision.map(|revision| revision as f64),
             ),
         ];
         for (name, value) in all {

@@ -1,7 +1,10 @@
 //! Where samples come from: the host's collectors, or a simulated host.
 
-use muster_collectors::Watcher;
+use std::sync::Arc;
+
+use muster_collectors::{CollectorSettings, Watcher};
 use muster_series::Labels;
+use muster_wire::ProcessTable;
 
 /// Which collectors are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,4 +37,21 @@ pub trait Source: Send {
     fn watchers(&self) -> Vec<Box<dyn Watcher>> {
         Vec::new()
     }
+
+    /// Takes over settings; they hold from the next collection on.
+    fn configure(&mut self, _settings: &CollectorSettings) {}
+
+    /// What makes a reader of this host's processes, if it has any to show.
+    fn processes(&self) -> Option<MakeProcessSource> {
+        None
+    }
+}
+
+/// Makes a reader of processes each time somebody begins to look; it is dropped when nobody does any more.
+pub type MakeProcessSource = Arc<dyn Fn() -> Box<dyn ProcessSource> + Send + Sync>;
+
+/// Reads the processes of a host. It runs on a thread of its own and may block there.
+pub trait ProcessSource: Send {
+    /// All processes now, the most important first. Rates are those since the last table.
+    fn read(&mut self, now_ms: i64, monotonic_ms: i64) -> ProcessTable;
 }

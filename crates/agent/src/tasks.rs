@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 
-use muster_collectors::{Change, Watcher};
+use muster_collectors::{Change, CollectorSettings, Watcher};
 use muster_environment::Clock;
+use muster_wire::ProcessTable;
 use rustix::time::{ClockId, clock_gettime};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::link::{self, LinkEvent};
 use crate::recorder::Write;
 use crate::recorder::disk::RecorderDisk;
 use crate::schedule::Due;
-use crate::source::{Collection, Source};
+use crate::source::{Collection, ProcessSource, Source};
 use crate::target::Target;
 use crate::watching;
 
@@ -41,11 +42,18 @@ pub(crate) struct Collected {
     pub(crate) thread_cpu_us: i64,
 }
 
+/// What the collecting thread is asked.
+#[derive(Debug)]
+enum Request {
+    Collect(Due),
+    Configure(Box<CollectorSettings>),
+}
+
 /// The thread that collects. It ends when this is dropped; it is not waited for, since a file system
 /// that hangs may hold it for ever.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    requests: blocking::Sender<Due>,
+    requests: blocking::Sender<Request>,
     collected: mpsc::Receiver<Collected>,
     busy: bool,
 }
@@ -53,11 +61,18 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts the thread.
     pub(crate) fn spawn(mut source: Box<dyn Source>, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let (requests, to_do) = blocking::channel::<Due>();
+        let (requests, to_do) = blocking::channel::<Request>();
         let (done, collected) = mpsc::channel(1);
         thread::Builder::new().name("collector".into()).stack_size(COLLECTOR_STACK_BYTES).spawn(
             move || {
-                for due in to_do {
+                for request in to_do {
+                    let due = match request {
+                        Request::Collect(due) => due,
+                        Request::Configure(settings) => {
+                            source.configure(&settings);
+                            continue;
+                        }
+                    };
                     let started_ms = clock.monotonic_ms();
                     let collection = source.collect(due.tick, due.timestamp_ms);
                     let took_ms = clock.monotonic_ms() - started_ms;
@@ -74,11 +89,16 @@ impl Collector {
 
     /// Asks for a collection, unless the last one still runs: then this one is skipped, and false returned.
     pub(crate) fn request(&mut self, due: Due) -> bool {
-        if self.busy || self.requests.send(due).is_err() {
+        if self.busy || self.requests.send(Request::Collect(due)).is_err() {
             return false;
         }
         self.busy = true;
         true
+    }
+
+    /// Gives the source settings, which it takes over between two collections. A thread that has ended needs none.
+    pub(crate) fn configure(&self, settings: CollectorSettings) {
+        let _ = self.requests.send(Request::Configure(Box::new(settings)));
     }
 
     /// Waits for the collection asked for; none means that the thread has ended.
@@ -193,6 +213,51 @@ impl RecorderWriter {
         let written = self.written.recv().await;
         self.busy = false;
         written
+    }
+}
+
+/// The thread that reads the processes while somebody looks. It ends when this is dropped, and is not waited for.
+#[derive(Debug)]
+pub(crate) struct ProcessReader {
+    requests: blocking::Sender<()>,
+    tables: mpsc::Receiver<ProcessTable>,
+    busy: bool,
+}
+
+impl ProcessReader {
+    /// Starts the thread.
+    pub(crate) fn spawn(
+        mut source: Box<dyn ProcessSource>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let (requests, to_do) = blocking::channel();
+        let (done, tables) = mpsc::channel(1);
+        thread::Builder::new().name("processes".into()).stack_size(COLLECTOR_STACK_BYTES).spawn(
+            move || {
+                for () in to_do {
+                    let table = source.read(clock.now_ms(), clock.monotonic_ms());
+                    if done.blocking_send(table).is_err() {
+                        break;
+                    }
+                }
+            },
+        )?;
+        Ok(Self { requests, tables, busy: false })
+    }
+
+    /// Asks for a table, unless the last one is still being read. A thread that has ended shows by [`ProcessReader::next`].
+    pub(crate) fn request(&mut self) {
+        if !self.busy {
+            self.busy = true;
+            let _ = self.requests.send(());
+        }
+    }
+
+    /// Waits for the table asked for; none means that the thread has ended.
+    pub(crate) async fn next(&mut self) -> Option<ProcessTable> {
+        let table = self.tables.recv().await?;
+        self.busy = false;
+        Some(table)
     }
 }
 

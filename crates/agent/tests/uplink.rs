@@ -1,17 +1,25 @@
 //! A whole agent against a server made of a WebSocket and the server's side of a session.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
+mod recording;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use futures_util::{SinkExt, StreamExt};
-use muster_agent::{AgentConfig, AgentError, AgentReport, Collection, Source, Tick, run};
+use muster_agent::{
+    AgentConfig, AgentError, AgentReport, Collection, MakeProcessSource, ProcessSource, Source,
+    Tick, run,
+};
+use muster_collectors::CollectorSettings;
 use muster_environment::SystemClock;
 use muster_series::Labels;
-use muster_wire::{Identity, Limits, RejectCode, ServerEvent, ServerSession, Welcome};
+use muster_wire::{
+    Configuration, Identity, Limits, ProcessTable, RejectCode, ServerEvent, ServerSession, Welcome,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -45,8 +53,11 @@ impl Running {
             instance: Some("web-1".into()),
             ..AgentConfig::new(url, state)
         };
+        Self::with(config, Box::new(Counting(first - 1.0)))
+    }
+
+    fn with(config: AgentConfig, source: Box<dyn Source>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let source = Box::new(Counting(first - 1.0));
         let agent = tokio::spawn(run(config, source, Arc::new(SystemClock::new()), stopped));
         Self { stop, agent }
     }
@@ -205,4 +216,176 @@ async fn two_agents_do_not_share_a_state_folder() {
     let error = tokio::time::timeout(PATIENCE, second.agent).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, AgentError::InUse { .. }), "{error}");
     first.stop().await;
+}
+
+/// Remembers its settings, and shows tables whose times count.
+#[derive(Default, Clone)]
+struct Told {
+    off: Arc<Mutex<Vec<String>>>,
+    readers: Arc<Mutex<usize>>,
+}
+
+impl Source for Told {
+    fn collect(&mut self, _tick: Tick, _now_ms: i64) -> Collection {
+        Collection::default()
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        *self.off.lock().unwrap() = settings.off.iter().cloned().collect();
+    }
+
+    fn processes(&self) -> Option<MakeProcessSource> {
+        let readers = Arc::clone(&self.readers);
+        Some(Arc::new(move || Box::new(Tables::open(&readers))))
+    }
+}
+
+struct Tables {
+    truncated: u64,
+    readers: Arc<Mutex<usize>>,
+}
+
+impl Tables {
+    fn open(readers: &Arc<Mutex<usize>>) -> Self {
+        *readers.lock().unwrap() += 1;
+        Self { truncated: 0, readers: Arc::clone(readers) }
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        *self.readers.lock().unwrap() -= 1;
+    }
+}
+
+impl ProcessSource for Tables {
+    fn read(&mut self, now_ms: i64, _monotonic_ms: i64) -> ProcessTable {
+        self.truncated += 1;
+        ProcessTable { timestamp_ms: now_ms, rows: Vec::new(), truncated: self.truncated }
+    }
+}
+
+fn told_agent(
+    listener: &TcpListener,
+    state: &Path,
+    told: &Told,
+    central_settings: bool,
+) -> Running {
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let config = AgentConfig {
+        interval_ms: 100,
+        instance: Some("web-1".into()),
+        central_settings,
+        ..AgentConfig::new(url, state)
+    };
+    let (stop, stopped) = watch::channel(false);
+    let agent =
+        tokio::spawn(run(config, Box::new(told.clone()), Arc::new(SystemClock::new()), stopped));
+    Running { stop, agent }
+}
+
+impl Served {
+    /// The value of a series of the agent's own, as soon as it has one; a batch without it says that it has none.
+    async fn own_figure(&mut self, name: &str) -> Option<f64> {
+        loop {
+            match self.next().await {
+                ServerEvent::Series(all) => {
+                    self.names.extend(all.into_iter().map(|(number, l)| (number, l.to_string())));
+                }
+                ServerEvent::Batch(batch) => {
+                    self.session.acknowledge(batch.sequence);
+                    self.flush().await;
+                    let samples = &batch.groups[0].samples;
+                    return samples.iter().find(|(n, _)| self.names[n] == name).map(|(_, v)| *v);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+const REVISION: &str = "muster_agent_settings_revision";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_are_applied_told_and_kept_over_a_restart_without_a_server() {
+    let state = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let told = Told::default();
+    let running = told_agent(&listener, state.path(), &told, true);
+    let (mut served, _) = Served::accept(&listener).await;
+    served.welcome().await;
+    assert_eq!(served.own_figure(REVISION).await, None);
+    served.session.configure(Configuration {
+        revision: 42,
+        collectors_off: vec!["hwmon".into()],
+        ..Configuration::default()
+    });
+    served.flush().await;
+    while served.own_figure(REVISION).await != Some(42.0) {}
+    assert_eq!(*told.off.lock().unwrap(), ["hwmon"]);
+    running.stop().await;
+
+    let anew = Told::default();
+    let running = told_agent(&listener, state.path(), &anew, true);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while *anew.off.lock().unwrap() != ["hwmon"] {
+        assert!(tokio::time::Instant::now() < deadline, "the settings were not kept");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_forbids_it_takes_no_settings() {
+    let state = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let told = Told::default();
+    let running = told_agent(&listener, state.path(), &told, false);
+    let (mut served, _) = Served::accept(&listener).await;
+    served.welcome().await;
+    let off = vec!["hwmon".into()];
+    served.session.configure(Configuration {
+        revision: 42,
+        collectors_off: off,
+        ..Default::default()
+    });
+    served.flush().await;
+    for _ in 0..10 {
+        assert_eq!(served.own_figure(REVISION).await, None);
+    }
+    assert!(told.off.lock().unwrap().is_empty());
+    running.stop().await;
+    assert!(!state.path().join("central-settings").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_processes_come_while_somebody_looks_and_the_reader_goes_afterwards() {
+    let state = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let told = Told::default();
+    let running = told_agent(&listener, state.path(), &told, true);
+    let (mut served, _) = Served::accept(&listener).await;
+    served.welcome().await;
+    served.own_figure(REVISION).await;
+    assert_eq!(*told.readers.lock().unwrap(), 0, "nobody looks");
+    served.session.watch_processes(30_000);
+    served.flush().await;
+    let mut tables = Vec::new();
+    while tables.len() < 2 {
+        match served.next().await {
+            ServerEvent::Processes(table) => tables.push(table.truncated),
+            ServerEvent::Batch(batch) => served.session.acknowledge(batch.sequence),
+            ServerEvent::Series(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(tables, [1, 2], "one reader made both");
+    served.session.watch_processes(0);
+    served.flush().await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while *told.readers.lock().unwrap() > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the reader stays");
+        served.next().await;
+    }
+    running.stop().await;
 }

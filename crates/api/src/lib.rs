@@ -18,6 +18,7 @@ mod hosts;
 mod live;
 mod people;
 mod processes;
+mod services;
 mod settings;
 mod tokens;
 
@@ -35,6 +36,7 @@ pub use hosts::{Disk, Host, HostList, HostState};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
 pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};
+pub use services::{Service, ServiceCounts, ServiceGroup, ServiceHealth, ServiceKind, ServiceList};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
 pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 

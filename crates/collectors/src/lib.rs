@@ -8,6 +8,7 @@
 mod documentation;
 mod error;
 mod file;
+mod lane;
 mod metric;
 mod registry;
 mod roots;
@@ -22,6 +23,7 @@ mod bonding;
 mod btrfs;
 mod conntrack;
 mod cpufreq;
+mod disk_health;
 mod disk_info;
 mod diskstats;
 mod edac;
@@ -53,6 +55,7 @@ mod system_info;
 mod systemd;
 mod tapestats;
 mod tcpstat;
+mod textfile;
 mod thermal;
 mod time;
 mod timex;
@@ -60,6 +63,9 @@ mod vmstat;
 mod xfs;
 mod zfs;
 
+mod containers;
+mod gpu;
+mod oom;
 mod processes;
 
 #[cfg(test)]
@@ -68,9 +74,9 @@ mod hostile;
 pub use documentation::{documentation, metric_of};
 pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
-pub use processes::{ProcessRow, ProcessTable};
+pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
-pub use roots::{MeasureSpace, Roots, Space};
+pub use roots::{MeasureSpace, ParseText, Roots, Space};
 pub use settings::{
     Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
 };
@@ -124,10 +130,17 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(power_supply::PowerSupply::new(roots)),
         Box::new(rapl::Rapl::new(roots)),
         Box::new(selinux::Selinux::new(roots)),
+        Box::new(textfile::Textfile::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
         Box::new(systemd::Systemd::new(roots)),
         Box::new(named_processes::NamedProcesses::new(roots)),
+        Box::new(processes::Programs::new(roots)),
+        Box::new(processes::Processes::new(roots)),
+        Box::new(disk_health::DiskHealth::new(roots)),
+        Box::new(containers::Containers::new(roots)),
+        Box::new(gpu::Nvidia::new(roots)),
+        Box::new(oom::Oom::new(roots)),
     ]
 }

@@ -50,14 +50,16 @@ impl Collector for Meminfo {
         self.file.read(|text| {
             for line in text.lines() {
                 let field = parse_line(line)?;
-                // `Active(anon)` becomes `Active_anon`.
-                name.clear();
-                name.extend(field.name.chars().filter(|c| *c != ')').map(|c| match c {
-                    '(' => '_',
-                    c => c,
-                }));
                 let metric = if field.bytes { &BYTES } else { &COUNT };
-                sink.push_part(metric, &name, &[], field.value);
+                let mut part = field.name;
+                // `Active(anon)` becomes `Active_anon`.
+                if let Some((kind, of)) = part.split_once('(') {
+                    name.clear();
+                    name.extend([kind, "_"]);
+                    name.extend(of.chars().filter(|c| *c != ')'));
+                    part = &name;
+                }
+                sink.push_part(metric, part, &[], field.value);
             }
             Ok(())
         })?;

@@ -4,9 +4,12 @@
 //! and everything that hardly ever changes with the slow ones.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::fs::Dir;
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{HotAttribute, attribute, names_in, number, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -85,16 +88,79 @@ fn devices(folder: &Path, chosen: &Choice) -> impl Iterator<Item = (String, Path
         .filter(|(_, path)| path.is_dir())
 }
 
+/// Handles that are kept for so many devices, two for each; a host of containers may have thousands of devices, and a
+/// process some thousand handles.
+const KEPT_DEVICES: usize = 64;
+
 /// Collects the state of the links.
 #[derive(Debug)]
 pub(crate) struct Links {
     folder: PathBuf,
     chosen: Choice,
+    listing: Option<Dir>,
+    /// Sorted by name.
+    devices: Vec<Link>,
+}
+
+/// What is read of one device. A plain file among them, such as `bonding_masters`, has no attributes.
+#[derive(Debug)]
+struct Link {
+    name: String,
+    chosen: bool,
+    listed: bool,
+    state: HotAttribute,
+    carrier: HotAttribute,
 }
 
 impl Links {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { folder: roots.sys.join("class/net"), chosen: Choice::default() }
+        let folder = roots.sys.join("class/net");
+        Self { folder, chosen: Choice::default(), listing: None, devices: Vec::new() }
+    }
+
+    /// Brings the devices up to date with the folder.
+    fn list(&mut self) {
+        for device in &mut self.devices {
+            device.listed = false;
+        }
+        match &mut self.listing {
+            Some(listing) => listing.rewind(),
+            None => self.listing = fs::File::open(&self.folder).and_then(open_listing).ok(),
+        }
+        let listing = self.listing.as_mut().into_iter().flatten();
+        // What cannot be read to its end, or was removed, is opened anew the next time.
+        let mut whole = false;
+        for entry in listing {
+            whole = entry.is_ok();
+            let Ok(entry) = entry else { break };
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name.starts_with('.') {
+                continue;
+            }
+            match self.devices.binary_search_by(|device| device.name.as_str().cmp(name)) {
+                Ok(at) => self.devices[at].listed = true,
+                Err(at) => {
+                    let chosen = self.chosen.takes(name, true);
+                    self.devices.insert(at, Link::new(&self.folder, name, chosen));
+                }
+            }
+        }
+        if !whole {
+            self.listing = None;
+        }
+        self.devices.retain(|device| device.listed);
+    }
+}
+
+fn open_listing(folder: fs::File) -> io::Result<Dir> {
+    Ok(Dir::new(folder)?)
+}
+
+impl Link {
+    fn new(folder: &Path, name: &str, chosen: bool) -> Self {
+        let attribute = |file| HotAttribute::new(folder.join(name).join(file));
+        let (state, carrier) = (attribute("operstate"), attribute("carrier"));
+        Self { name: name.into(), chosen, listed: true, state, carrier }
     }
 }
 
@@ -113,17 +179,21 @@ impl Collector for Links {
 
     fn configure(&mut self, settings: &CollectorSettings) {
         self.chosen = settings.network_devices.clone();
+        self.devices.clear();
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        for (device, path) in devices(&self.folder, &self.chosen) {
-            let Some(state) = attribute(&path.join("operstate")) else {
+        self.list();
+        let chosen = self.devices.iter_mut().filter(|device| device.chosen);
+        for (at, Link { name, state, carrier, .. }) in chosen.enumerate() {
+            let keep = at < KEPT_DEVICES;
+            let Some(up) = state.read(keep, |state| state == "up") else {
                 continue;
             };
-            sink.push(&UP, &[&device], if state == "up" { 1.0 } else { 0.0 });
+            sink.push(&UP, &[name.as_str()], if up { 1.0 } else { 0.0 });
             // A device that is switched off refuses to say whether it has a carrier.
-            if let Some(carrier) = number_attribute(&path.join("carrier")) {
-                sink.push(&CARRIER, &[&device], carrier);
+            if let Some(carrier) = carrier.read(keep, number).flatten() {
+                sink.push(&CARRIER, &[name.as_str()], carrier);
             }
         }
         Ok(())
@@ -177,5 +247,58 @@ impl Collector for Netclass {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_environment::ManualClock;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    /// The state and carrier of each device, as the folder has them.
+    fn write(folder: &Path, devices: &[(&str, &str, &str)]) {
+        let net = folder.join("class/net");
+        for old in fs::read_dir(&net).into_iter().flatten() {
+            let old = old.unwrap();
+            if devices.iter().all(|device| old.file_name() != device.0) {
+                fs::remove_dir_all(old.path()).unwrap();
+            }
+        }
+        for (name, state, carrier) in devices {
+            fs::create_dir_all(net.join(name)).unwrap();
+            fs::write(net.join(name).join("operstate"), state).unwrap();
+            if !carrier.is_empty() {
+                fs::write(net.join(name).join("carrier"), carrier).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn links_come_change_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots::new(folder.path(), folder.path(), folder.path());
+        let mut registry = Registry::with(vec![Box::new(Links::new(&roots))]);
+        let mut names = std::collections::HashMap::new();
+        let mut check = |devices: &[(&str, &str, &str)], expected: &[(&str, f64)]| {
+            write(folder.path(), devices);
+            let out = registry.collect(Cadence::Fast, &ManualClock::at(0));
+            let new = out.new_series.iter().map(|(number, l)| (*number, l.to_string()));
+            names.extend(new);
+            let live = out.samples.iter().filter(|(_, v)| !muster_series::is_stale_marker(*v));
+            let of_links =
+                live.map(|(n, v)| (names[n].as_str(), *v)).filter(|(n, _)| n.contains("network"));
+            assert_eq!(of_links.collect::<Vec<_>>(), expected);
+        };
+        let up = r#"node_network_up{device="a"}"#;
+        let carrier = r#"node_network_carrier{device="a"}"#;
+        let other = r#"node_network_up{device="b"}"#;
+        check(&[], &[]);
+        check(&[("a", "up\n", "1\n")], &[(up, 1.0), (carrier, 1.0)]);
+        let both = [("b", "unknown\n", ""), ("a", "down\n", "0\n")];
+        check(&both, &[(up, 0.0), (carrier, 0.0), (other, 0.0)]);
+        check(&[("b", "up\n", "")], &[(other, 1.0)]);
+        check(&[], &[]);
     }
 }

@@ -13,15 +13,17 @@ static FIELD: Metric = Metric::untyped("node_netstat_*", "Statistic of a network
 /// Collects the protocols' statistics.
 #[derive(Debug)]
 pub(crate) struct Netstat {
-    /// Files in which a line of names is followed by a line of values.
-    paired: [HotFile; 2],
+    /// Files in which a line of names is followed by a line of values, and where in each line those are
+    /// that are wanted.
+    paired: [(HotFile, Headings); 2],
     snmp6: HotFile,
 }
 
 impl Netstat {
     pub(crate) fn new(roots: &Roots) -> Self {
         let hot = |name: &str| HotFile::new(roots.proc.join("net").join(name));
-        Self { paired: [hot("netstat"), hot("snmp")], snmp6: hot("snmp6") }
+        let paired = ["netstat", "snmp"].map(|name| (hot(name), Headings::default()));
+        Self { paired, snmp6: hot("snmp6") }
     }
 }
 
@@ -39,20 +41,18 @@ impl Collector for Netstat {
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
-        let mut name = String::new();
-        let mut push = |(protocol, field, value): (&str, &str, f64)| {
-            name.clear();
-            name.extend([protocol, "_", field]);
-            sink.push_part(&FIELD, &name, &[], value);
-        };
-        for file in &mut self.paired {
+        for (file, headings) in &mut self.paired {
             file.read(|text| {
-                parse_paired(text)?.into_iter().for_each(&mut push);
-                Ok(())
+                headings.parse(text, |name, value| sink.push_part(&FIELD, name, &[], value))
             })?;
         }
+        let mut name = String::new();
         self.snmp6.read(|text| {
-            parse_snmp6(text)?.into_iter().for_each(&mut push);
+            for (protocol, field, value) in parse_snmp6(text)? {
+                name.clear();
+                name.extend([protocol, "_", field]);
+                sink.push_part(&FIELD, &name, &[], value);
+            }
             Ok(())
         })?;
         Ok(())
@@ -81,27 +81,64 @@ fn is_wanted(protocol: &str, field: &str) -> bool {
     }
 }
 
-type Field<'a> = (&'a str, &'a str, f64);
-
-/// The wanted fields of a file of line pairs: `Tcp: A B` and then `Tcp: 1 2`.
-fn parse_paired(text: &str) -> Result<Vec<Field<'_>>, Malformed> {
-    let mut fields = Vec::new();
-    let mut lines = text.lines();
-    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-        let malformed = || Malformed::at(names);
-        let (protocol, names) = names.split_once(':').ok_or_else(malformed)?;
-        let (same, values) = values.split_once(':').ok_or_else(malformed)?;
-        if same != protocol {
-            return Err(malformed());
-        }
-        for (name, value) in names.split_ascii_whitespace().zip(values.split_ascii_whitespace()) {
-            if is_wanted(protocol, name) {
-                fields.push((protocol, name, number(value).ok_or_else(malformed)?));
-            }
-        }
-    }
-    Ok(fields)
+/// Which columns of a file of line pairs are wanted. The names hardly ever change, and there are hundreds
+/// of them, so what was found out about a line stands as long as the line does.
+#[derive(Debug, Default)]
+struct Headings {
+    lines: Vec<Heading>,
 }
+
+/// A line of names.
+#[derive(Debug)]
+struct Heading {
+    line: String,
+    protocol: String,
+    /// Which of the names, from 0, and what the field is called in the metric's name.
+    wanted: Vec<(usize, String)>,
+}
+
+impl Headings {
+    /// Hands over the wanted fields of a file of line pairs, `Tcp: A B` and then `Tcp: 1 2`.
+    fn parse(&mut self, text: &str, mut push: impl FnMut(&str, f64)) -> Result<(), Malformed> {
+        let mut lines = text.lines();
+        let mut at = 0;
+        while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+            let malformed = || Malformed::at(names);
+            if self.lines.get(at).is_none_or(|heading| heading.line != names) {
+                self.lines.truncate(at);
+                self.lines.push(Heading::of(names).ok_or_else(malformed)?);
+            }
+            let heading = &self.lines[at];
+            let values = values.strip_prefix(&*heading.protocol).ok_or_else(malformed)?;
+            let mut values =
+                values.strip_prefix(':').ok_or_else(malformed)?.split_ascii_whitespace();
+            let mut passed = 0;
+            for (column, name) in &heading.wanted {
+                // There may be fewer values than names.
+                let Some(value) = values.nth(column - passed) else { break };
+                passed = column + 1;
+                push(name, number(value).ok_or_else(malformed)?);
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Heading {
+    fn of(line: &str) -> Option<Self> {
+        let (protocol, names) = line.split_once(':')?;
+        let wanted = names
+            .split_ascii_whitespace()
+            .enumerate()
+            .filter(|(_, name)| is_wanted(protocol, name))
+            .map(|(at, name)| (at, format!("{protocol}_{name}")));
+        let wanted = wanted.collect();
+        Some(Self { line: line.into(), protocol: protocol.into(), wanted })
+    }
+}
+
+type Field<'a> = (&'a str, &'a str, f64);
 
 /// The wanted fields of `snmp6`, whose names hold protocol and field in one: `Udp6InErrors 1`.
 fn parse_snmp6(text: &str) -> Result<Vec<Field<'_>>, Malformed> {
@@ -123,18 +160,52 @@ fn parse_snmp6(text: &str) -> Result<Vec<Field<'_>>, Malformed> {
 mod tests {
     use super::*;
 
+    fn parse_with(headings: &mut Headings, text: &str) -> Result<Vec<(String, f64)>, Malformed> {
+        let mut fields = Vec::new();
+        headings.parse(text, |name, value| fields.push((name.to_owned(), value)))?;
+        Ok(fields)
+    }
+
+    #[track_caller]
+    fn check_pairs(headings: &mut Headings, text: &str, expected: &[(&str, f64)]) {
+        let expected: Vec<_> = expected.iter().map(|(name, v)| ((*name).to_owned(), *v)).collect();
+        assert_eq!(parse_with(headings, text), Ok(expected.clone()), "with what was known");
+        assert_eq!(parse_with(&mut Headings::default(), text), Ok(expected), "afresh");
+    }
+
     #[test]
     fn pairs_of_lines() {
-        let text =
-            "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: RtoMin InErrs MaxConn\nTcp: 200 7 -1\n";
-        let expected = [("Ip", "Forwarding", 2.0), ("Tcp", "InErrs", 7.0)];
-        assert_eq!(parse_paired(text).unwrap(), expected);
+        let headings = &mut Headings::default();
+        let ip = "Ip: Forwarding DefaultTTL\nIp: 2 64\n";
+        let tcp = "Tcp: RtoMin InErrs MaxConn OutRsts\nTcp: 200 7 -1 9\n";
+        let both = format!("{ip}{tcp}");
+        let (forwarding, errors) = (("Ip_Forwarding", 2.0), ("Tcp_InErrs", 7.0));
+        check_pairs(headings, &both, &[forwarding, errors, ("Tcp_OutRsts", 9.0)]);
+        check_pairs(headings, tcp, &[errors, ("Tcp_OutRsts", 9.0)]);
+        check_pairs(headings, &both.replace("200 7 -1 9", "200 7"), &[forwarding, errors]);
+        check_pairs(
+            headings,
+            &both.replace("InErrs ", "A InErrs "),
+            &[forwarding, ("Tcp_InErrs", -1.0)],
+        );
+        check_pairs(headings, "", &[]);
+        check_pairs(
+            headings,
+            &both.replace("2 64", "1 64"),
+            &[("Ip_Forwarding", 1.0), errors, ("Tcp_OutRsts", 9.0)],
+        );
+    }
+
+    #[track_caller]
+    fn check_not_pairs(text: &str, line: &str) {
+        assert_eq!(parse_with(&mut Headings::default(), text), Err(Malformed::at(line)));
     }
 
     #[test]
     fn lines_that_do_not_pair_are_refused() {
-        assert_eq!(parse_paired("Ip: A\nTcp: 1\n"), Err(Malformed::at("Ip: A")));
-        assert_eq!(parse_paired("Ip: Forwarding\nIp: x\n"), Err(Malformed::at("Ip: Forwarding")));
+        check_not_pairs("Ip: A\nTcp: 1\n", "Ip: A");
+        check_not_pairs("Ip: A\nIpExt: 1\n", "Ip: A");
+        check_not_pairs("Ip: Forwarding\nIp: x\n", "Ip: Forwarding");
     }
 
     #[test]

@@ -7,6 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use muster_series::Labels;
+
+use crate::settings::NamedPattern;
+
 /// The size of a mounted file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
@@ -27,6 +31,16 @@ pub struct Space {
 /// Asks for the space of the file system mounted at a path. It may block for ever.
 pub type MeasureSpace = Arc<dyn Fn(&Path) -> io::Result<Space> + Send + Sync>;
 
+/// Reads series out of a text that another program wrote; the error is a sentence for people.
+pub type ParseText = Arc<dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + Send + Sync>;
+
+/// Folders in which other programs leave files `*.prom`, as distributions and `node_exporter`'s documentation have them.
+const TEXTFILE_FOLDERS: [&str; 3] = [
+    "var/lib/muster-agent/textfile",
+    "var/lib/prometheus/node-exporter",
+    "var/lib/node_exporter/textfile_collector",
+];
+
 /// Where the host's files are.
 #[derive(Clone)]
 pub struct Roots {
@@ -38,6 +52,12 @@ pub struct Roots {
     pub rootfs: PathBuf,
     /// How the space of a mount is asked for.
     pub measure_space: MeasureSpace,
+    /// Where other programs leave files `*.prom`.
+    pub textfile_folders: Vec<PathBuf>,
+    /// How those are read; they are not, where nobody said.
+    pub parse_text: Option<ParseText>,
+    /// Processes that this host's own configuration looks for.
+    pub named_processes: Vec<NamedPattern>,
 }
 
 impl Roots {
@@ -48,6 +68,9 @@ impl Roots {
             sys: sys.into(),
             rootfs: rootfs.into(),
             measure_space: Arc::new(statvfs),
+            textfile_folders: TEXTFILE_FOLDERS.iter().map(|path| rootfs.join(path)).collect(),
+            parse_text: None,
+            named_processes: Vec::new(),
         }
     }
 }
@@ -61,11 +84,13 @@ impl Default for Roots {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { proc, sys, rootfs, measure_space: _ } = self;
+        let Self { proc, sys, rootfs, textfile_folders, named_processes, .. } = self;
         f.debug_struct("Roots")
             .field("proc", proc)
             .field("sys", sys)
             .field("rootfs", rootfs)
+            .field("textfile_folders", textfile_folders)
+            .field("named_processes", named_processes)
             .finish_non_exhaustive()
     }
 }

@@ -37,7 +37,8 @@ pub(crate) struct Schedstat {
 
 impl Schedstat {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { file: HotFile::new(roots.proc.join("schedstat")) }
+        // The lines of a CPU's domains hold a mask of all CPUs each.
+        Self { file: HotFile::with_long_records(roots.proc.join("schedstat")) }
     }
 }
 

@@ -115,8 +115,6 @@ pub struct CollectorSettings {
     pub network_devices: Choice,
     /// Processes that are looked for.
     pub named_processes: Vec<NamedPattern>,
-    /// Whether tables of processes leave arguments out.
-    pub hide_arguments: bool,
 }
 
 /// The names of all collectors, sorted: what may be switched off.

@@ -1,8 +1,8 @@
 //! Where collectors put their values: series get small numbers, and are named once.
 //!
 //! A collector pushes its series in nearly the same order every time. So the cache keeps them in
-//! that order with a cursor: a series found at the cursor costs one comparison of its key, and
-//! nothing is allocated. Others are looked up by hash.
+//! that order with a cursor: a series found at the cursor costs one comparison of its texts, and
+//! nothing is allocated or hashed. Others are looked up by their key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Collection {
     pub samples: Vec<(u32, f64)>,
 }
 
+/// Stands for the metrics of series that another program has named.
+static FOREIGN: Metric = Metric::untyped("*", "What another program told.");
+
 /// The series of one collector.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
@@ -34,6 +37,8 @@ pub(crate) struct SeriesCache {
 
 #[derive(Debug)]
 struct Entry {
+    metric: &'static Metric,
+    /// The metric's name, the part and the labels' values, parted by zero bytes.
     key: Arc<str>,
     series: u32,
     round: u64,
@@ -77,14 +82,42 @@ impl SeriesCache {
         }
     }
 
-    /// The place of the series whose key is in `self.key`, if it is known.
-    fn find(&mut self) -> Option<usize> {
+    /// The place of a series, if it is known; else its key is in `self.key` afterwards.
+    fn find(&mut self, metric: &'static Metric, part: &str, labels: &[&str]) -> Option<usize> {
         let at = match self.entries.get(self.cursor) {
-            Some(entry) if *entry.key == *self.key => self.cursor,
-            _ => *self.by_key.get(self.key.as_str())?,
+            Some(entry) if entry.is(metric, part, labels) => self.cursor,
+            _ => {
+                self.key.clear();
+                // The kernel's texts are C strings, so a zero byte parts them.
+                for (at, text) in [metric.name, part].iter().chain(labels).enumerate() {
+                    if at > 0 {
+                        self.key.push('\0');
+                    }
+                    self.key.push_str(text);
+                }
+                *self.by_key.get(self.key.as_str())?
+            }
         };
         self.cursor = at + 1;
         Some(at)
+    }
+}
+
+impl Entry {
+    /// Whether it is the entry of this series. A metric is known by its place: two of one name would be
+    /// told apart by their keys.
+    fn is(&self, metric: &'static Metric, part: &str, labels: &[&str]) -> bool {
+        if !std::ptr::eq(self.metric, metric) {
+            return false;
+        }
+        let mut rest = self.key[metric.name.len()..].as_bytes();
+        for text in [part].iter().chain(labels) {
+            let after =
+                rest.strip_prefix(b"\0").and_then(|rest| rest.strip_prefix(text.as_bytes()));
+            let Some(after) = after else { return false };
+            rest = after;
+        }
+        rest.is_empty()
     }
 }
 
@@ -118,16 +151,23 @@ impl Sink<'_> {
     /// A value of a metric whose name has a `*`, which `part` replaces.
     pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{} has other labels", metric.name);
-        let key = &mut self.cache.key;
-        key.clear();
-        // The kernel's texts are C strings, so a zero byte parts them.
-        for (at, text) in [metric.name, part].iter().chain(labels).enumerate() {
-            if at > 0 {
-                key.push('\0');
-            }
-            key.push_str(text);
-        }
-        if let Some(at) = self.cache.find() {
+        self.push_series(metric, part, labels, value, || labels_of(metric, part, labels));
+    }
+
+    /// A value of a series that another program has named.
+    pub(crate) fn push_labels(&mut self, labels: &Labels, value: f64) {
+        self.push_series(&FOREIGN, &labels.to_string(), &[], value, || labels.clone());
+    }
+
+    fn push_series(
+        &mut self,
+        metric: &'static Metric,
+        part: &str,
+        labels: &[&str],
+        value: f64,
+        named: impl FnOnce() -> Labels,
+    ) {
+        if let Some(at) = self.cache.find(metric, part, labels) {
             let entry = &mut self.cache.entries[at];
             if entry.round != self.cache.round {
                 entry.round = self.cache.round;
@@ -140,8 +180,8 @@ impl Sink<'_> {
         *self.next_series = series.wrapping_add(1);
         let key: Arc<str> = Arc::from(self.cache.key.as_str());
         self.cache.by_key.insert(Arc::clone(&key), self.cache.entries.len());
-        self.cache.entries.push(Entry { key, series, round: self.cache.round });
-        self.out.new_series.push((series, labels_of(metric, part, labels)));
+        self.cache.entries.push(Entry { metric, key, series, round: self.cache.round });
+        self.out.new_series.push((series, named()));
         self.out.samples.push((series, value));
     }
 }

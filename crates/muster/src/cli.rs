@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use muster_collectors::{NamedPattern, Pattern};
 
 pub(crate) use people::{
     EnrollTokenArgs, TokenArgs, TokenCommand, UserArgs, UserCommand, UserTarget,
@@ -154,6 +155,30 @@ pub(crate) struct AgentArgs {
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
     pub(crate) instance: Option<String>,
+    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often
+    #[arg(long, env = "MUSTER_MAX_CPU", default_value = "2%", value_name = "PERCENT", value_parser = percent)]
+    pub(crate) max_cpu: f64,
+    /// Count processes under a name, and tell their ends at once: those whose program or command line matches a regular expression, such as `web=^nginx`
+    #[arg(long = "watch-process", value_name = "NAME=PATTERN", value_parser = named_pattern)]
+    pub(crate) watch_processes: Vec<NamedPattern>,
+}
+
+/// Processes to look for, such as `web=^nginx`.
+fn named_pattern(text: &str) -> Result<NamedPattern, String> {
+    let Some((name, pattern)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("give a name and a regular expression, such as web=^nginx".into());
+    };
+    let pattern = Pattern::anywhere(pattern).map_err(|error| error.to_string())?;
+    Ok(NamedPattern { name: name.into(), pattern })
+}
+
+/// A share in percent, such as `2%` or `0.5`, as a ratio.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(percent / 100.0),
+        _ => Err("give a percentage of one core, such as 2% or 0.5%".into()),
+    }
 }
 
 /// How to reach a server: over HTTP, or, without `--server`, the one on this machine by its data folder.

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use rustix::fs::Mode;
+use tokio::runtime::Builder;
 
 use cli::{Cli, Command};
 
@@ -42,11 +43,7 @@ fn main() -> ExitCode {
     // Keys, tokens and samples are for this user alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     logging::init(&cli.log, cli.log_json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads(&cli.command))
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime_of(&cli.command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start threads")),
     };
@@ -77,14 +74,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// An agent needs one thread; a server one for each core.
-fn worker_threads(command: &Command) -> usize {
-    match command {
+/// An agent works in the process's first thread, so that nothing is handed from thread to thread each second; a server
+/// has a thread for each core.
+fn runtime_of(command: &Command) -> Builder {
+    let threads = match command {
+        Command::Agent(_) => return Builder::new_current_thread(),
         Command::Up(_) | Command::Server(_) => {
             std::thread::available_parallelism().map_or(2, usize::from).max(2)
         }
         _ => 1,
-    }
+    };
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads);
+    builder
 }
 
 #[expect(clippy::print_stderr, reason = "this is where the command line says what went wrong")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
-use muster_collectors::Roots;
+use muster_collectors::{NamedPattern, Roots};
 use muster_environment::{Clock, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
@@ -55,10 +55,11 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
     config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
+    config.max_cpu_ratio = args.max_cpu;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
     let mut signals = Signals::listen()?;
-    let mut running = spawn(config, clock, stopped);
+    let mut running = spawn(config, args.watch_processes, clock, stopped);
     if known.as_ref() != Some(&remembered) {
         remember(&state_dir, &remembered);
     }
@@ -94,10 +95,12 @@ fn remember(state_dir: &Path, remembered: &Remembered) {
 
 fn spawn(
     config: AgentConfig,
+    named_processes: Vec<NamedPattern>,
     clock: Arc<dyn Clock>,
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<Result<AgentReport, AgentError>> {
-    let source = Box::new(HostSource::new(&Roots::default(), Arc::clone(&clock)));
+    let roots = Roots { named_processes, ..Roots::default() };
+    let source = Box::new(HostSource::new(&roots, Arc::clone(&clock)));
     tokio::spawn(run(config, source, clock, stopped))
 }
 
@@ -129,8 +132,10 @@ impl LocalAgent {
         let mut config = AgentConfig::new(self.server_url, self.state_dir);
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
+        // The server is in this process too.
+        config.alone = false;
         let (stop, stopped) = watch::channel(false);
-        RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
+        RunningAgent { stop, task: Some(spawn(config, Vec::new(), clock, stopped)) }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ingest::push::Push;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
+use crate::services::Services;
 use crate::shares::Shares;
 use crate::store::MetricStore;
 use crate::throttle::{PerMinute, Throttle};
@@ -53,6 +54,7 @@ pub(crate) struct App {
     pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
     pub(crate) fleet: Fleet,
+    pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
     pub(crate) audited_refusals: Mutex<PerMinute>,
@@ -105,6 +107,7 @@ impl App {
             bearers: Bearers::new(),
             roster: Roster::default(),
             fleet: Fleet::default(),
+            services: Services::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),
             refusals: Refusals::default(),

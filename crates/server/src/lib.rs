@@ -42,6 +42,7 @@ mod oidc;
 mod own_names;
 mod refusals;
 mod roster;
+mod services;
 mod shares;
 mod tasks;
 mod throttle;

@@ -48,6 +48,15 @@ pub(crate) struct Entry {
     budget: Mutex<SeriesBudget>,
     newest_ms: watch::Sender<i64>,
     viewers: watch::Sender<usize>,
+    /// The time of which the host is asked for all that its recorder holds, until its session has taken it.
+    recall: watch::Sender<Option<RecallRange>>,
+}
+
+/// A time, both ends included, in milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecallRange {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
 }
 
 impl Entry {
@@ -63,6 +72,33 @@ impl Entry {
     /// How many people look at the host now.
     pub(crate) fn viewers(&self) -> watch::Receiver<usize> {
         self.viewers.subscribe()
+    }
+
+    /// Asks the host for every second from `from_ms` to `to_ms` that its recorder still holds and that it has not sent.
+    /// What is asked before the last was passed on to the agent is asked together. A host that is not connected is
+    /// asked when it comes back.
+    pub(crate) fn recall(&self, from_ms: i64, to_ms: i64) {
+        self.recall.send_modify(|asked| {
+            let asked_before = asked.map_or((from_ms, to_ms), |a| (a.from_ms, a.to_ms));
+            let (from_ms, to_ms) = (from_ms.min(asked_before.0), to_ms.max(asked_before.1));
+            *asked = Some(RecallRange { from_ms, to_ms });
+        });
+    }
+
+    /// Wakes when a recall is asked for.
+    pub(crate) fn recalls(&self) -> watch::Receiver<Option<RecallRange>> {
+        self.recall.subscribe()
+    }
+
+    /// What is asked for, to be passed on to the agent; the next call has only what is asked for after this one.
+    pub(crate) fn take_recall(&self) -> Option<RecallRange> {
+        let mut taken = None;
+        // Nobody waits for a recall to be taken.
+        self.recall.send_if_modified(|asked| {
+            taken = asked.take();
+            false
+        });
+        taken
     }
 
     /// Tells those who look that samples up to `timestamp_ms` are there. Backfill does not wake them.
@@ -208,6 +244,7 @@ impl Roster {
             budget: Mutex::new(SeriesBudget::default()),
             newest_ms: watch::Sender::new(0),
             viewers: watch::Sender::new(0),
+            recall: watch::Sender::new(None),
         });
         entries.insert(name, Arc::clone(&entry));
         entry
@@ -311,6 +348,21 @@ mod tests {
         assert_eq!(*newest.borrow_and_update(), 100);
         hold.entry.arrived(50);
         assert!(!newest.has_changed().unwrap());
+    }
+
+    #[test]
+    fn recalls_wait_for_the_session_and_are_taken_once() {
+        let roster = Roster::default();
+        roster.add_silent("web-1", 0, 0);
+        let entry = roster.get("web-1").unwrap();
+        let mut recalls = entry.recalls();
+        entry.recall(50, 60);
+        entry.recall(10, 55);
+        assert!(recalls.has_changed().unwrap());
+        recalls.mark_unchanged();
+        assert_eq!(entry.take_recall(), Some(RecallRange { from_ms: 10, to_ms: 60 }));
+        assert_eq!(entry.take_recall(), None);
+        assert!(!recalls.has_changed().unwrap(), "to take it is no news");
     }
 
     #[test]

@@ -47,11 +47,13 @@ impl BatchEncoder {
         let mut dropped = 0;
         let mut bytes = Vec::new();
         for group in groups {
-            let known: Vec<(u32, f64)> = group
-                .samples
-                .iter()
-                .filter_map(|&(own, value)| Some((*self.numbers.get(&own)?, value)))
-                .collect();
+            let mut known = Vec::with_capacity(group.samples.len());
+            known.extend(
+                group
+                    .samples
+                    .iter()
+                    .filter_map(|&(own, value)| Some((*self.numbers.get(&own)?, value))),
+            );
             dropped += group.samples.len() - known.len();
             self.codec
                 .encode(&Group { timestamp_ms: group.timestamp_ms, samples: known }, &mut bytes);

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use zstd::bulk::Decompressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::WireError;
 
@@ -11,8 +11,12 @@ const FLAG_ZSTD: u8 = 1;
 /// Below this size compression costs more than it saves.
 const COMPRESS_FROM_BYTES: usize = 192;
 const LEVEL: i32 = 1;
+/// Larger payloads are packed with a compressor of their own, as a kept one keeps the memory of its largest work.
+const KEPT_COMPRESSOR_BYTES: usize = 16 << 10;
 
 thread_local! {
+    /// Making one costs more than packing a small frame with it.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     /// Making one costs more than unpacking a frame with it.
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
@@ -20,12 +24,25 @@ thread_local! {
 /// The frame that carries `payload`.
 pub(crate) fn encode(payload: &[u8]) -> Vec<u8> {
     if payload.len() >= COMPRESS_FROM_BYTES
-        && let Ok(compressed) = zstd::bulk::compress(payload, LEVEL)
+        && let Ok(compressed) = pack(payload)
         && compressed.len() < payload.len()
     {
         return with_flags(FLAG_ZSTD, &compressed);
     }
     with_flags(0, payload)
+}
+
+fn pack(payload: &[u8]) -> std::io::Result<Vec<u8>> {
+    if payload.len() > KEPT_COMPRESSOR_BYTES {
+        return zstd::bulk::compress(payload, LEVEL);
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(LEVEL)?),
+        };
+        compressor.compress(payload)
+    })
 }
 
 fn with_flags(flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -85,6 +102,15 @@ mod tests {
             assert_eq!(decode(&frame, LIMIT), Ok(payload));
         }
         assert!(encode(&[7; 5_000]).len() < 50);
+    }
+
+    #[test]
+    fn a_kept_compressor_packs_like_a_new_one() {
+        let noise = |len: u32| (0..len).map(|at| (at.wrapping_mul(at) >> 5) as u8 & 0x1f).collect();
+        for len in [300, 16 << 10, 200, 40_000, 5_000, 193] {
+            let payload: Vec<u8> = noise(len);
+            assert_eq!(pack(&payload).unwrap(), zstd::bulk::compress(&payload, LEVEL).unwrap());
+        }
     }
 
     #[test]

@@ -435,6 +435,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists services, worst first: a page of those that match, or of their groups. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/session": {
         parameters: {
             query?: never;
@@ -1118,6 +1135,125 @@ export interface components {
             secret: string;
             /** @description The same as an address `otpauth://…`, to be shown as a QR code. */
             uri: string;
+        };
+        /** @description One service of one host. */
+        Service: {
+            /**
+             * Format: double
+             * @description CPU that it takes, in percent of one CPU.
+             */
+            cpu_percent?: number | null;
+            /**
+             * Format: double
+             * @description The exit status of its main process, if that is not 0.
+             */
+            exit_code?: number | null;
+            /**
+             * Format: double
+             * @description The signal that ended its main process.
+             */
+            exit_signal?: number | null;
+            /** @description How much it needs somebody. */
+            health: components["schemas"]["ServiceHealth"];
+            /** @description The host. */
+            instance: string;
+            /** @description What it is. */
+            kind: components["schemas"]["ServiceKind"];
+            /**
+             * Format: double
+             * @description Memory that it takes, in bytes.
+             */
+            memory_bytes?: number | null;
+            /** @description Its name, such as `nginx.service`. */
+            name: string;
+            /**
+             * Format: double
+             * @description How often it was restarted, or exited, within the last hour.
+             */
+            restarts: number;
+            /** @description Systemd's word for how it ended the last time, such as `oom-kill`; absent if nothing went wrong. */
+            result?: string | null;
+            /**
+             * Format: int64
+             * @description When its present state began; absent where that was longer ago than a day, and is not told otherwise.
+             */
+            since_ms?: number | null;
+            /** @description Systemd's word for its state, such as `active`; of a process `active` or `missing`. */
+            state: string;
+        };
+        /** @description How many services there are of each health. */
+        ServiceCounts: {
+            /**
+             * Format: int64
+             * @description See [`ServiceHealth::Active`].
+             */
+            active: number;
+            /**
+             * Format: int64
+             * @description See [`ServiceHealth::Changing`].
+             */
+            changing: number;
+            /**
+             * Format: int64
+             * @description See [`ServiceHealth::Failed`].
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description See [`ServiceHealth::Flapping`].
+             */
+            flapping: number;
+            /**
+             * Format: int64
+             * @description See [`ServiceHealth::Inactive`].
+             */
+            inactive: number;
+        };
+        /** @description All services that share a name or a host. */
+        ServiceGroup: {
+            /** @description How many they are, by health. */
+            counts: components["schemas"]["ServiceCounts"];
+            /** @description The name or the host. */
+            key: string;
+            /**
+             * Format: double
+             * @description How often they were restarted within the last hour, all together.
+             */
+            restarts: number;
+        };
+        /**
+         * @description How much a service needs somebody, worst first.
+         * @enum {string}
+         */
+        ServiceHealth: "failed" | "flapping" | "changing" | "inactive" | "active";
+        /**
+         * @description What a service is.
+         * @enum {string}
+         */
+        ServiceKind: "unit" | "process";
+        /** @description A part of the services, worst first. */
+        ServiceList: {
+            /** @description All services of the fleet, or of the host that was asked for. */
+            counts: components["schemas"]["ServiceCounts"];
+            /** @description The part that was asked for, where groups were. */
+            groups: components["schemas"]["ServiceGroup"][];
+            /**
+             * Format: int64
+             * @description How many hosts they are on.
+             */
+            hosts: number;
+            /**
+             * Format: int64
+             * @description How many services, or groups, match what was asked for.
+             */
+            matching: number;
+            /**
+             * Format: int64
+             * @description The server's time.
+             */
+            now_ms: number;
+            /** @description The part that was asked for; empty where groups were. */
+            services: components["schemas"]["Service"][];
         };
         /** @description Who is signed in. */
         Session: {
@@ -2445,6 +2581,59 @@ export interface operations {
             };
             /** @description No such session of that account */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description Words that all occur in the name, the host or the result */
+                q?: string;
+                /** @description Only services of this host */
+                instance?: string;
+                /** @description Only services of this name */
+                name?: string;
+                /** @description Only services of this health; may be given several times */
+                health?: string[];
+                /** @description Groups instead of services: `name` or `host` */
+                group?: string;
+                /** @description How many to leave out at the begin */
+                offset?: number;
+                /** @description How many, up to 500; 100 if absent */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of services or groups */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceList"];
+                };
+            };
+            /** @description A parameter is unknown or cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -44,6 +44,21 @@ export type AuditPage = Schemas['AuditPage'];
 export type Settings = Schemas['Settings'];
 export type About = Schemas['About'];
 
+export type Service = Told<Schemas['Service']>;
+export type ServiceHealth = Schemas['ServiceHealth'];
+export type ServiceGroup = Schemas['ServiceGroup'];
+export type ServiceCounts = Schemas['ServiceCounts'];
+
+/** A page of services, or of their groups. */
+export interface ServiceList {
+  now_ms: number;
+  counts: ServiceCounts;
+  hosts: number;
+  matching: number;
+  services: Service[];
+  groups: ServiceGroup[];
+}
+
 /** A series of `/api/v1/query_range`: Prometheus writes seconds, and values as text. */
 export interface MatrixSeries {
   metric: Record<string, string>;

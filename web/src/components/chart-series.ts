@@ -14,22 +14,31 @@ export function chartSeries(definition: ChartDefinition, lines: readonly Line[])
   return lines.flatMap((line) => {
     const query = definition.queries[line.query];
     if (query === undefined) return [];
-    const labelled = 'label' in query.name;
-    const name =
-      'label' in query.name ? (line.labels[query.name.label] ?? '') : t(query.name.message);
-    const identity = labelled ? name : String(line.query);
+    const several = 'label' in query.name;
+    const name = 'label' in query.name ? labelled(query.name.label, line) : t(query.name.message);
+    const identity = several ? name : String(line.query);
     const color = places.get(identity) ?? places.size;
     places.set(identity, color);
-    const direction = query.mirrored === true ? ` ${t('network.out')}` : ` ${t('network.in')}`;
+    const suffix = 'suffix' in query.name ? query.name.suffix : undefined;
+    const direction = t(suffix ?? (query.mirrored === true ? 'network.out' : 'network.in'));
     return [
       {
         key: line.key,
-        name: labelled && directions ? name + direction : name,
-        color: labelled ? color : (query.color ?? line.query),
+        name: several && (directions || suffix !== undefined) ? `${name} ${direction}` : name,
+        color: several ? color : (query.color ?? line.query),
         mirrored: query.mirrored ?? false,
         times_ms: line.times_ms,
         values: line.values,
       },
     ];
   });
+}
+
+/** The values of the labels that name a line, as one text. */
+function labelled(names: string | string[], line: Line): string {
+  const all = typeof names === 'string' ? [names] : names;
+  return all
+    .map((name) => line.labels[name] ?? '')
+    .join(' ')
+    .trim();
 }

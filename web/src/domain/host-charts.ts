@@ -12,14 +12,19 @@ export interface Detail {
   host: string;
   /** Increase per second of a counter. */
   rate: (selector: string) => string;
+  /** The same for a counter that is read twice a minute, which a short window would miss. */
+  slowRate: (selector: string) => string;
   /** A gauge; between two points of a coarse chart its highest value, so that no spike is lost. */
   peak: (selector: string) => string;
 }
 
 export interface ChartQuery {
   promql: (detail: Detail) => string;
-  /** A line is named by a message, or by the value of a label where a query gives several. */
-  name: { message: MessageKey } | { label: string };
+  /**
+   * A line is named by a message, or by the values of labels where a query gives several; `suffix` tells
+   * the lines of several queries of a chart apart.
+   */
+  name: { message: MessageKey } | { label: string | string[]; suffix?: MessageKey };
   /** A place in the palette other than the query's own, from 0. */
   color?: number;
   /** Drawn below the axis, for the other direction of a flow. */
@@ -38,13 +43,17 @@ export interface ChartDefinition {
   limits?: { warning: number; critical: number };
   /** Draws the number of processors as a line of reference. */
   against_cpus?: boolean;
+  /** Not there at all where it has no lines: what a machine lacks is absent. */
+  if_any?: boolean;
 }
 
 /** The palette's grey, for what is only the rest. */
-const QUIET = 4;
+export const QUIET = 4;
 const RATE_POINTS = 4;
 const SHORTEST_WINDOW_S = 20;
 const AGENT_STEP_S = 5;
+/** Slow collectors run every half minute: four of their samples. */
+const SLOW_WINDOW_S = 120;
 
 /** The detail of a chart whose points stand `step_s` seconds apart, or of a live one. */
 export function detailFor(instance: string, step_s: number, live: boolean): Detail {
@@ -54,6 +63,7 @@ export function detailFor(instance: string, step_s: number, live: boolean): Deta
     host,
     rate: (selector) =>
       live ? `irate(${selector}[${SHORTEST_WINDOW_S}s])` : `rate(${selector}[${window_s}s])`,
+    slowRate: (selector) => `rate(${selector}[${Math.max(window_s, SLOW_WINDOW_S)}s])`,
     peak: (selector) =>
       live || step_s <= AGENT_STEP_S ? selector : `max_over_time(${selector}[${step_s}s])`,
   };
@@ -65,12 +75,13 @@ export function dataStart(instance: string, span_s: number): string {
   return `min(ts_of_first_over_time(${selector}[${Math.max(1, Math.ceil(span_s))}s]))`;
 }
 
-const VIRTUAL_DISKS = 'device!~"loop.*|ram.*|zram.*|sr.*|fd.*|dm-.*|md.*"';
-const VIRTUAL_LINKS =
+export const VIRTUAL_DISKS = 'device!~"loop.*|ram.*|zram.*|sr.*|fd.*|dm-.*|md.*"';
+export const VIRTUAL_LINKS =
   'device!~"lo|veth.*|docker.*|br-.*|virbr.*|cni.*|flannel.*|cali.*|tap.*|ifb.*|dummy.*"';
-const PSEUDO_SYSTEMS =
+export const PSEUDO_SYSTEMS =
   'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|overlay|iso9660|efivarfs|fuse[.].*|nsfs"';
 
+/** A mode of all CPUs, in percent of them. */
 function mode(message: MessageKey, modes: string): ChartQuery {
   return {
     name: { message },
@@ -79,7 +90,8 @@ function mode(message: MessageKey, modes: string): ChartQuery {
   };
 }
 
-function pressure(message: MessageKey, metric: string): ChartQuery {
+/** The share of time that some work waited for a resource. */
+export function pressure(message: MessageKey, metric: string): ChartQuery {
   return {
     name: { message },
     promql: ({ host, rate }) =>

@@ -19,6 +19,11 @@ export type Unit =
   | 'seconds'
   | 'per_second'
   | 'celsius'
+  | 'hertz'
+  | 'rpm'
+  | 'volt'
+  | 'watt'
+  | 'count'
   | 'plain';
 
 /** A number split so that its unit can be set apart; `unit` may be empty. */
@@ -33,6 +38,7 @@ export const ABSENT = '–';
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 const DECIMAL = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
 const COUNTS = ['', 'k', 'M', 'G', 'T'] as const;
+const HERTZ = ['Hz', 'kHz', 'MHz', 'GHz'] as const;
 const LOCALES: Record<Language, string> = { en: 'en-GB', zh: 'zh-CN' };
 
 const LENGTHS = [
@@ -101,6 +107,16 @@ export function figure(value: number | null, unit: Unit): Figure {
       return scaled(value, 1000, COUNTS, '/s');
     case 'celsius':
       return { number: significant(value), unit: '°C' };
+    case 'hertz':
+      return scaled(value, 1000, HERTZ, '');
+    case 'rpm':
+      return { number: value.toFixed(0), unit: 'rpm' };
+    case 'volt':
+      return { number: significant(value), unit: 'V' };
+    case 'watt':
+      return { number: significant(value), unit: 'W' };
+    case 'count':
+      return { number: value.toFixed(0), unit: '' };
     case 'plain':
       return { number: plainNumber(value), unit: '' };
   }

@@ -8,7 +8,7 @@ import { ApiError } from '../api/client.ts';
 import { liveQueryStream } from '../api/hosts.ts';
 import { queryNumber, queryRange } from '../api/prometheus.ts';
 import type { LivePoints } from '../api/types.ts';
-import { dataStart, detailFor, HOST_CHARTS } from '../domain/host-charts.ts';
+import { dataStart, detailFor, type ChartDefinition } from '../domain/host-charts.ts';
 import { drawnOn, joinedAt, linesFrom, since, type Line } from '../domain/lines.ts';
 import {
   gridOf,
@@ -41,9 +41,9 @@ interface Slot {
   expression: string;
 }
 
-function slots(instance: string, step_ms: number, live: boolean): Slot[] {
+function slots({ instance, charts }: Wanted, step_ms: number, live: boolean): Slot[] {
   const detail = detailFor(instance, step_ms / 1000, live);
-  return HOST_CHARTS.flatMap((definition, chart) =>
+  return charts.flatMap((definition, chart) =>
     definition.queries.map((query, index) => ({
       chart,
       query: index,
@@ -53,23 +53,23 @@ function slots(instance: string, step_ms: number, live: boolean): Slot[] {
 }
 
 interface View {
+  definitions: readonly ChartDefinition[];
+  /** One for each definition. */
   charts: ChartLines[];
   /** What the charts' time axes span. */
   period: Period;
 }
 
-/** Which host, and when. */
+/** Which charts, of which host, and when. */
 export interface Wanted {
   instance: string;
   range: TimeRange;
+  charts: readonly ChartDefinition[];
 }
 
 export class HostCharts {
   /** What is drawn; it stands still while somebody points at it. */
-  view = $state.raw<View>({
-    charts: HOST_CHARTS.map(() => ({ status: 'loading', lines: [], error: '' })),
-    period: { from_ms: 0, to_ms: 1 },
-  });
+  view = $state.raw<View>({ definitions: [], charts: [], period: { from_ms: 0, to_ms: 1 } });
   /** The distance of points in the answer drawn now, by which gaps are told. */
   step_ms = $state(5_000);
   stream = $state.raw<LiveStream | null>(null);
@@ -86,19 +86,19 @@ export class HostCharts {
   constructor(wanted: () => Wanted) {
     this.#wanted = wanted;
     $effect(() => {
-      const { instance, range } = wanted();
-      untrack(() => this.#show(instance, range));
+      const now = wanted();
+      untrack(() => this.#show(now));
       return () => this.#end();
     });
   }
 
   /** Asks for everything anew, after a failure. */
   again(): void {
-    const { instance, range } = this.#wanted();
-    this.#show(instance, range);
+    this.#show(this.#wanted());
   }
 
-  #show(instance: string, range: TimeRange): void {
+  #show(wanted: Wanted): void {
+    const { instance, range, charts: definitions } = wanted;
     this.#end();
     const stop = new AbortController();
     this.#stop = stop;
@@ -106,17 +106,18 @@ export class HostCharts {
     this.#grid = null;
     this.#start_ms = null;
     this.paused = false;
-    // Another period may begin with the old lines, another host must not.
-    const kept = instance === this.#instance;
-    const charts = this.#latest.charts.map(({ lines }): ChartLines => ({
+    // Another period may begin with the old lines; another host, or other charts, must not.
+    const kept = instance === this.#instance && definitions === this.#latest.definitions;
+    const charts = definitions.map((_, index): ChartLines => ({
       status: 'loading',
-      lines: kept ? lines : [],
+      lines: kept ? (this.#latest.charts[index]?.lines ?? []) : [],
       error: '',
     }));
     this.#instance = instance;
-    this.#tell({ charts });
-    if (range.kind === 'live') this.#listen(instance, range, stop.signal);
-    else void this.#follow(instance, range, stop.signal);
+    this.#tell({ definitions, charts, period: periodOf(range, clock.exact()) });
+    if (definitions.length === 0) void this.#walk(range, stop.signal);
+    else if (range.kind === 'live') this.#listen(wanted, stop.signal);
+    else void this.#follow(wanted, stop.signal);
   }
 
   /** Ends all requests; the lines stay as they are. */
@@ -138,9 +139,18 @@ export class HostCharts {
     if (!this.paused) this.view = this.#latest;
   }
 
-  #listen(instance: string, range: TimeRange, signal: AbortSignal): void {
-    const all = slots(instance, this.step_ms, true);
-    let told: Line[][] = HOST_CHARTS.map(() => []);
+  /** Moves the period on where there are no charts to move it. */
+  async #walk(range: TimeRange, signal: AbortSignal): Promise<void> {
+    while (range.kind !== 'absolute' && !signal.aborted) {
+      await pauseInSight(REFRESH_MS, signal);
+      if (!signal.aborted) this.#tell({ period: periodOf(range, clock.exact()) });
+    }
+  }
+
+  #listen(wanted: Wanted, signal: AbortSignal): void {
+    const { instance, range, charts } = wanted;
+    const all = slots(wanted, this.step_ms, true);
+    let told: Line[][] = charts.map(() => []);
     let filling = new AbortController();
     this.stream = new LiveStream({
       path: liveQueryStream(
@@ -148,11 +158,11 @@ export class HostCharts {
         all.map((slot) => slot.expression),
       ),
       attempt: () => {
-        told = HOST_CHARTS.map(() => []);
+        told = charts.map(() => []);
         filling.abort();
         filling = new AbortController();
         const until = AbortSignal.any([signal, filling.signal]);
-        void this.#fillOnce(instance, range, until, () => told);
+        void this.#fillOnce(wanted, until, () => told);
       },
       event: ({ name, data }) => {
         if (name !== 'points') return false;
@@ -169,7 +179,7 @@ export class HostCharts {
   #take(all: Slot[], points: LivePoints, told: Line[][], range: TimeRange): Line[][] {
     const time_ms = points.timestamp_ms;
     const from_ms = time_ms - spanMs(range);
-    const byChart = HOST_CHARTS.map((_, chart) =>
+    const byChart = this.#latest.definitions.map((_, chart) =>
       points.results.flatMap((result) => {
         const slot = all[result.query];
         if (slot?.chart !== chart) return [];
@@ -187,9 +197,10 @@ export class HostCharts {
     );
   }
 
-  async #follow(instance: string, range: TimeRange, signal: AbortSignal): Promise<void> {
+  async #follow(wanted: Wanted, signal: AbortSignal): Promise<void> {
+    const { range } = wanted;
     while (!signal.aborted) {
-      const filled = await this.#fill(instance, range, signal, () => []);
+      const filled = await this.#fill(wanted, signal, () => []);
       if (filled && range.kind === 'absolute') return;
       // A host that has only just joined has its first points within seconds.
       const settled = filled && this.#start_ms !== null;
@@ -199,13 +210,8 @@ export class HostCharts {
   }
 
   /** Fills what the stream does not tell; asks until there is an answer. */
-  async #fillOnce(
-    instance: string,
-    range: TimeRange,
-    signal: AbortSignal,
-    told: () => Line[][],
-  ): Promise<void> {
-    while (!signal.aborted && !(await this.#fill(instance, range, signal, told))) {
+  async #fillOnce(wanted: Wanted, signal: AbortSignal, told: () => Line[][]): Promise<void> {
+    while (!signal.aborted && !(await this.#fill(wanted, signal, told))) {
       await pauseInSight(RETRY_MS, signal);
     }
   }
@@ -224,12 +230,8 @@ export class HostCharts {
   }
 
   /** Reads all charts; false where the server was not there to answer. */
-  async #fill(
-    instance: string,
-    range: TimeRange,
-    signal: AbortSignal,
-    told: () => Line[][],
-  ): Promise<boolean> {
+  async #fill(wanted: Wanted, signal: AbortSignal, told: () => Line[][]): Promise<boolean> {
+    const { instance, range, charts } = wanted;
     const shown = periodOf(range, clock.exact());
     const live = range.kind === 'live';
     const start_ms = live ? null : await this.#begin(instance, shown, signal);
@@ -238,11 +240,11 @@ export class HostCharts {
     const grid = gridOf(shown, start_ms, this.#grid);
     this.#grid = grid;
     this.step_ms = grid.step_ms;
-    const all = slots(instance, grid.step_ms, live);
+    const all = slots(wanted, grid.step_ms, live);
     const answered = await Promise.all(
-      HOST_CHARTS.map(async (_, chart) => {
-        const wanted = all.filter((slot) => slot.chart === chart);
-        const next = await this.#read(wanted, grid, signal);
+      charts.map(async (_, chart) => {
+        const asked = all.filter((slot) => slot.chart === chart);
+        const next = await this.#read(asked, grid, signal);
         if (signal.aborted || next === null) return false;
         const lines = joinedAt(next.lines, told()[chart] ?? []);
         this.#tell({ charts: this.#latest.charts.with(chart, { ...next, lines }) });
@@ -255,10 +257,10 @@ export class HostCharts {
   }
 
   /** One chart's lines; null where no answer came, so that what is drawn stays. */
-  async #read(wanted: Slot[], grid: Grid, signal: AbortSignal): Promise<ChartLines | null> {
+  async #read(asked: Slot[], grid: Grid, signal: AbortSignal): Promise<ChartLines | null> {
     try {
       const answers = await Promise.all(
-        wanted.map(async (slot) =>
+        asked.map(async (slot) =>
           linesFrom(slot.query, await queryRange(slot.expression, grid, grid.step_ms, signal)),
         ),
       );

@@ -76,6 +76,8 @@ impl Agent {
                     recorder.recall(from_ms, to_ms);
                 }
             }
+            Notice::Configuration(configuration) => self.configure(*configuration).await,
+            Notice::ProcessWatch { lease_ms } => self.watch_processes(lease_ms),
             Notice::Goodbye { reason: GoodbyeReason::Replaced, message } => {
                 tracing::warn!(
                     %message,
@@ -143,6 +145,7 @@ impl Agent {
             return;
         }
         self.exchange.disconnected();
+        self.process_watch.end();
         let now_ms = self.clock.monotonic_ms();
         if let Some(welcomed_ms) = self.welcomed_ms.take() {
             self.backoff.session_ended(now_ms - welcomed_ms);

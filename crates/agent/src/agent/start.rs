@@ -8,14 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use muster_environment::{Clock, DirLock, Disk, RealDisk};
+use muster_wire::Configuration;
 
 use crate::backoff::Backoff;
+use crate::central_settings;
 use crate::config::{AgentConfig, AgentError};
 use crate::enrolment::Enrolment;
 use crate::exchange::Exchange;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
 use crate::key::AgentKey;
+use crate::process_watch::ProcessWatch;
 use crate::recorder::Recorder;
 use crate::recorder::disk::{Left, RecorderDisk};
 use crate::schedule::{Cadence, Schedule};
@@ -61,12 +64,13 @@ impl Agent {
         };
         let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
             .map_err(|_| AgentError::CollectorGone)?;
+        let make_process_source = source.processes();
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
         let enrolled = state.enrolment.is_some();
         let now_ms = clock.monotonic_ms();
         let cpu_us = if config.alone { process_cpu_us() } else { 0 };
-        Ok(Self {
+        let mut agent = Self {
             schedule: Schedule::new(cadence(&config)),
             governor: Governor::new(config.max_cpu_ratio, now_ms, cpu_us),
             exchange: Exchange::new(state.key, config.memory_bytes),
@@ -91,12 +95,21 @@ impl Agent {
             collector_cpu_us: 0,
             collect_seconds: 0.0,
             skipped_ticks: 0,
+            central: Configuration::default(),
+            refused_revision: 0,
+            process_watch: ProcessWatch::default(),
+            make_process_source,
+            process_reader: None,
             link: None,
             welcomed_ms: None,
             backoff: Backoff::default(),
             rejected_wait_ms: None,
             _lock: state.lock,
-        })
+        };
+        if agent.config.central_settings {
+            agent.apply(state.central);
+        }
+        Ok(agent)
     }
 }
 
@@ -114,6 +127,7 @@ struct State {
     key: AgentKey,
     lock: Box<dyn DirLock>,
     enrolment: Option<Enrolment>,
+    central: Configuration,
     spool: Spool,
     recorder: Option<Recorder>,
     recorder_writer: Option<RecorderWriter>,
@@ -133,6 +147,7 @@ impl State {
             .lock(&dir.join("lock"))
             .map_err(|source| AgentError::InUse { path: dir.clone(), source })?;
         let enrolment = Enrolment::load(&*disk, dir).map_err(failed)?;
+        let central = central_settings::load(&*disk, dir).map_err(failed)?;
         let spool_dir = dir.join("spool");
         private_dir(&spool_dir).map_err(failed)?;
         let mut spool =
@@ -149,7 +164,7 @@ impl State {
                 }
             };
         }
-        Ok(Self { disk, key, lock, enrolment, spool, recorder, recorder_writer })
+        Ok(Self { disk, key, lock, enrolment, central, spool, recorder, recorder_writer })
     }
 }
 

@@ -231,3 +231,12 @@ proptest! {
         prop_assert!(late.windows(2).all(|two| two[1] - two[0] == 5_000), "{sent:?}");
     }
 }
+
+#[test]
+fn other_intervals_hold_from_the_next_tick_on() {
+    let mut schedule = plain(5_000, 30_000);
+    check(&mut schedule, &[(60_000, 0, FULL, 60_000)]);
+    schedule.set_intervals(2_000, 1_000);
+    let steps = [(62_000, 2_000, FULL, 62_000), (64_000, 4_000, FULL, 64_000)];
+    check(&mut schedule, &steps);
+}

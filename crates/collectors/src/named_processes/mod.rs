@@ -13,7 +13,7 @@ use crate::metric::{Metric, Unit};
 use crate::named_processes::table::SharedTable;
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
-use crate::settings::CollectorSettings;
+use crate::settings::{CollectorSettings, NamedPattern};
 use crate::sink::Sink;
 use crate::watch::Watcher;
 
@@ -40,12 +40,16 @@ static EXITS: Metric = Metric::counter(
 #[derive(Debug)]
 pub(crate) struct NamedProcesses {
     table: SharedTable,
+    /// Those of this host's own configuration.
+    own: Vec<NamedPattern>,
     proc: PathBuf,
 }
 
 impl NamedProcesses {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { table: SharedTable::default(), proc: roots.proc.clone() }
+        let table = SharedTable::default();
+        table.lock().set_patterns(&roots.named_processes);
+        Self { table, own: roots.named_processes.clone(), proc: roots.proc.clone() }
     }
 }
 
@@ -64,8 +68,12 @@ impl Collector for NamedProcesses {
 
     fn configure(&mut self, settings: &CollectorSettings) {
         let off = settings.off.contains(self.name());
-        let patterns = if off { &[] } else { settings.named_processes.as_slice() };
-        self.table.lock().set_patterns(patterns);
+        let patterns = if off {
+            Vec::new()
+        } else {
+            self.own.iter().chain(&settings.named_processes).cloned().collect()
+        };
+        self.table.lock().set_patterns(&patterns);
     }
 
     fn watcher(&self) -> Option<Box<dyn Watcher>> {

@@ -48,7 +48,7 @@ const SIGNALS: (i64, i64) = (2_000, 10);
 /// How long nothing is listened to in a storm, in milliseconds.
 const DEAF_MS: i64 = 10_000;
 /// Batches told at once, and milliseconds for each more.
-const BATCHES: (i64, i64) = (10, 500);
+const BATCHES: (i64, i64) = (20, 250);
 /// How long answers about units are waited for before what is known is told, in milliseconds.
 const ANSWERS_MS: i64 = 300;
 
@@ -260,11 +260,11 @@ impl Session {
             }
             return Some(());
         }
-        if self.owner.as_deref() != Some(message.sender) || self.deaf_until_ms.is_some() {
+        if self.owner.as_deref() != Some(message.sender) {
             return Some(());
         }
         match (message.interface, message.member) {
-            (PROPERTIES, "PropertiesChanged") => {
+            (PROPERTIES, "PropertiesChanged") if self.deaf_until_ms.is_none() => {
                 if !self.signals.take(monotonic_ms) {
                     self.go_deaf(monotonic_ms);
                     return Some(());

@@ -66,7 +66,10 @@ impl Units {
             .filter(|row| is_watched(&row.name))
             .map(|row| (row.name.as_str(), row.state))
             .collect();
-        self.units.retain(|name, _| rows.contains_key(name.as_str()));
+        let gone = self.units.keys().filter(|name| !rows.contains_key(name.as_str()));
+        for name in gone.cloned().collect::<Vec<String>>() {
+            self.removed(&name, now_ms);
+        }
         for (name, state) in rows {
             let known = self.units.get(name).map(|unit| (unit.state, unit.dirty));
             match known {

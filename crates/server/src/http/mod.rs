@@ -36,6 +36,7 @@ mod remote_read;
 mod routes;
 mod second_factor;
 mod self_metrics;
+mod services;
 mod sessions;
 mod settings;
 mod sign_in;
@@ -119,6 +120,7 @@ fn answers() -> Routes {
         .get("/api/muster/v1/about", Reader, health::about)
         .get("/api/muster/v1/settings", Reader, settings::show)
         .get("/api/muster/v1/hosts", Reader, hosts::list)
+        .get("/api/muster/v1/services", Reader, services::list)
         .merge(account_routes())
         .merge(administration_routes())
 }

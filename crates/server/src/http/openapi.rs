@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     account, agents, audit, enroll_tokens, health, hosts, live, people, provider_sign_in,
-    second_factor, sessions, settings, tokens,
+    second_factor, services, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use super::{
         health::about,
         settings::show,
         hosts::list,
+        services::list,
         live::hosts,
         live::query,
         people::list,

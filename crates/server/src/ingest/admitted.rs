@@ -5,13 +5,18 @@ use muster_tsdb::SeriesId;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::roster::{Entry, Hold};
+use crate::roster::{Entry, Hold, RecallRange};
 
 /// A session after the agent was let in.
 pub(super) struct Admitted {
     pub(super) hold: Hold,
     pub(super) agent_id: String,
     pub(super) viewers: watch::Receiver<usize>,
+    pub(super) recalls: watch::Receiver<Option<RecallRange>>,
+    /// Whether somebody looked at the host when the agent was told last.
+    pub(super) watched: bool,
+    /// When the agent was asked last for what it has recorded, by the clock that never jumps.
+    pub(super) recalled_ms: Option<i64>,
     /// Whether the database knows that the agent is here.
     pub(super) noted: bool,
     /// Each series, by the session's number.
@@ -32,8 +37,19 @@ enum Slot {
 
 impl Admitted {
     pub(super) fn new(hold: Hold, agent_id: String) -> Self {
-        let viewers = hold.entry.viewers();
-        Self { hold, agent_id, viewers, noted: false, series: Vec::new(), refused_series: 0 }
+        let mut recalls = hold.entry.recalls();
+        recalls.mark_changed();
+        Self {
+            viewers: hold.entry.viewers(),
+            recalls,
+            watched: false,
+            recalled_ms: None,
+            hold,
+            agent_id,
+            noted: false,
+            series: Vec::new(),
+            refused_series: 0,
+        }
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.

@@ -200,6 +200,36 @@ async fn nothing_that_an_agent_has_opens_any_route() {
 }
 
 #[tokio::test]
+async fn who_looks_at_a_host_gets_the_ten_minutes_before() {
+    let server = Server::start().await;
+    let admin = server.signed_in("admin", PASSWORD, None).await;
+    let token = enroll_token(&server, &admin).await;
+    let key = Ed25519KeyPair::generate().unwrap();
+    let (mut link, _) = Link::open(&server, "web-1", (&key, &key), Some(&token)).await;
+    let path = "/api/muster/v1/live/query?instance=web-1&q=up";
+    let first = server.get(path, &admin).send().await.unwrap();
+    let second = server.get(path, &admin).send().await.unwrap();
+    let mut told = Vec::new();
+    while !told.iter().any(|event| matches!(event, AgentEvent::Recall { .. })) {
+        told.push(link.next().await);
+    }
+    let boost = AgentEvent::Settings { interval_ms: 1_000, lease_ms: 30_000 };
+    assert!(told.contains(&boost), "{told:?}");
+    let recall = AgentEvent::Recall { from_ms: NOW_MS - 600_000, to_ms: NOW_MS + 60_000 };
+    assert_eq!(told.last(), Some(&recall));
+    drop((first, second));
+    // The end of the boost is the first word after the last one has gone; no second recall comes before it.
+    loop {
+        match link.next().await {
+            AgentEvent::Settings { lease_ms: 0, .. } => break,
+            AgentEvent::Recall { .. } => panic!("one look asks once"),
+            _ => {}
+        }
+    }
+    server.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_revoked_agent_is_out_at_once_and_stays_out() {
     let server = Server::start().await;
     let admin = server.signed_in("admin", PASSWORD, None).await;

@@ -224,6 +224,7 @@ fn a_list_mends_what_no_signal_told() {
     assert_eq!(asked, [("a.socket".into(), true), ("c.socket".into(), true)]);
     let told = units.take_changes(NOW);
     assert_eq!(told[0].samples.len(), 5, "{told:?}");
+    assert!(told[1].samples.iter().all(|(_, value)| is_stale_marker(*value)), "{told:?}");
     assert!(!units.units.contains_key("b.socket"));
 }
 
