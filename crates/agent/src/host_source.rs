@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use muster_collectors::{Cadence, CollectorSettings, ProcessReader, Registry, Roots};
+use muster_collectors::{Cadence, CollectorSettings, ProcessReader, Registry, Roots, Watcher};
 use muster_environment::Clock;
 use muster_wire::{ProcessRow, ProcessTable};
 
@@ -47,6 +47,10 @@ impl Source for HostSource {
             recorded: all.recorded,
             urgent: false,
         }
+    }
+
+    fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        self.registry.watchers()
     }
 
     fn configure(&mut self, settings: &CollectorSettings) {

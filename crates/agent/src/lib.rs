@@ -42,6 +42,7 @@ mod link;
 mod own_metrics;
 mod target;
 mod tls;
+mod watching;
 
 pub use agent::run;
 pub use central_settings::stored_settings;
@@ -49,6 +50,7 @@ pub use config::{AgentConfig, AgentError, AgentReport};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
 pub use metrics_listener::serve_metrics;
+pub use muster_collectors::{Change, Watcher};
 pub use scrape::Scraper;
 pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use muster_collectors::{NamedPattern, Pattern};
 
 pub(crate) use people::{
     EnrollTokenArgs, TokenArgs, TokenCommand, UserArgs, UserCommand, UserTarget,
@@ -190,6 +191,18 @@ pub(crate) struct AgentArgs {
     /// Over how long a fleet spreads the download of a release
     #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
     pub(crate) update_spread: String,
+    /// Count processes under a name, and tell their ends at once: those whose program or command line matches a regular expression, such as `web=^nginx`
+    #[arg(long = "watch-process", value_name = "NAME=PATTERN", value_parser = named_pattern)]
+    pub(crate) watch_processes: Vec<NamedPattern>,
+}
+
+/// Processes to look for, such as `web=^nginx`.
+fn named_pattern(text: &str) -> Result<NamedPattern, String> {
+    let Some((name, pattern)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("give a name and a regular expression, such as web=^nginx".into());
+    };
+    let pattern = Pattern::anywhere(pattern).map_err(|error| error.to_string())?;
+    Ok(NamedPattern { name: name.into(), pattern })
 }
 
 /// A share in percent, such as `2%` or `0.5`, as a ratio.

@@ -8,7 +8,7 @@ use muster_agent::{
     AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
     launch, parse_fingerprint, relaunch, run,
 };
-use muster_collectors::Roots;
+use muster_collectors::{NamedPattern, Roots};
 use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ async fn report(
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
-    let mut running = spawn(config, clock, stopped);
+    let mut running = spawn(config, args.watch_processes, clock, stopped);
     if known.as_ref() != Some(&remembered) {
         remember(&state_dir, &remembered);
     }
@@ -165,10 +165,12 @@ fn remember(state_dir: &Path, remembered: &Remembered) {
 
 fn spawn(
     config: AgentConfig,
+    named_processes: Vec<NamedPattern>,
     clock: Arc<dyn Clock>,
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<Result<AgentReport, AgentError>> {
-    let source = Box::new(HostSource::new(&Roots::default(), Arc::clone(&clock)));
+    let roots = Roots { named_processes, ..Roots::default() };
+    let source = Box::new(HostSource::new(&roots, Arc::clone(&clock)));
     tokio::spawn(run(config, source, clock, stopped))
 }
 
@@ -203,7 +205,7 @@ impl LocalAgent {
         // The server is in this process too.
         config.alone = false;
         let (stop, stopped) = watch::channel(false);
-        RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
+        RunningAgent { stop, task: Some(spawn(config, Vec::new(), clock, stopped)) }
     }
 }
 

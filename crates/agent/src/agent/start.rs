@@ -26,7 +26,7 @@ use crate::source::Source;
 use crate::spool::Spool;
 use crate::supervision::Supervision;
 use crate::target::Target;
-use crate::tasks::{Collector, RecorderWriter, on_disk, process_cpu_us};
+use crate::tasks::{Collector, RecorderWriter, Watching, on_disk, process_cpu_us};
 use crate::update::Updater;
 
 use super::Agent;
@@ -65,6 +65,8 @@ impl Agent {
             on_disk(move || State::open(Arc::new(RealDisk), &config, &*clock, &boot_id)).await?
         };
         config.token = config.token.or(state.token);
+        let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
+            .map_err(|_| AgentError::CollectorGone)?;
         let make_process_source = source.processes();
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
@@ -94,6 +96,7 @@ impl Agent {
             enrolled,
             use_token: !enrolled,
             collector,
+            watching,
             spool: Some(state.spool),
             unreadable: HashMap::new(),
             source_numbers: HashMap::new(),
