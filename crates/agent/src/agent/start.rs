@@ -33,7 +33,7 @@ use super::Agent;
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// How often the recorder wants to know how the host is.
-const RECORD_MS: i64 = 1_000;
+pub(super) const RECORD_MS: i64 = 1_000;
 
 impl Agent {
     pub(super) async fn prepare(
@@ -115,7 +115,7 @@ impl Agent {
             _lock: state.lock,
         };
         if agent.config.central_settings {
-            agent.apply(state.central);
+            agent.apply(state.central).await;
         }
         Ok(agent)
     }
