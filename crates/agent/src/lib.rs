@@ -3,7 +3,8 @@
 //!
 //! A batch is kept until the server says that it is durable: in memory, then in a bounded spool on
 //! disk. After an outage live batches go first and the backlog follows, with its original timestamps.
-//! The agent has no code that executes anything on a word of the server.
+//! The agent has no code that executes anything on a word of the server; what it may become is a release of its own program
+//! (`update`), signed with a key that the server does not have.
 //!
 //! Decisions are made by parts without I/O (`schedule`, `queue`, `exchange`); the loop in `agent`
 //! feeds them and does what they say.
@@ -29,6 +30,8 @@ mod spool;
 
 mod metrics_listener;
 mod scrape;
+mod supervision;
+mod update;
 
 mod alarm;
 mod backoff;
@@ -50,3 +53,6 @@ pub use scrape::Scraper;
 pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};
+pub use update::{
+    LAUNCHED_VERSION, ReleaseKey, ReleaseKeyError, UpdatePolicy, built_in_key, launch, relaunch,
+};

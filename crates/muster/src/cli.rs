@@ -181,6 +181,15 @@ pub(crate) struct AgentArgs {
     /// With --once: print JSON
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
+    /// Take releases from the server that are newer and signed by a key that this host trusts
+    #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
+    pub(crate) allow_updates: bool,
+    /// A key that releases may be signed with, beside the one that this program was built with
+    #[arg(long, env = "MUSTER_TRUSTED_RELEASE_KEY", value_name = "HEX")]
+    pub(crate) release_key: Option<String>,
+    /// Over how long a fleet spreads the download of a release
+    #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
+    pub(crate) update_spread: String,
 }
 
 /// A share in percent, such as `2%` or `0.5`, as a ratio.

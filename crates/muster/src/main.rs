@@ -15,6 +15,7 @@ mod client;
 mod doctor_command;
 mod host_doctor;
 mod hosts_command;
+mod install_command;
 mod oidc_settings;
 mod place;
 mod query_command;
@@ -28,6 +29,7 @@ mod csv;
 mod logging;
 mod signals;
 mod size;
+mod supervision;
 mod table;
 
 use std::process::ExitCode;

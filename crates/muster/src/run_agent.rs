@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
+use muster_agent::{
+    AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
+    launch, parse_fingerprint, relaunch, run,
+};
 use muster_collectors::Roots;
-use muster_environment::{Clock, SystemClock, replace_private_file};
+use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -34,11 +37,13 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     if args.once {
         return agent_modes::once(settings, args.json).await;
     }
+    let updates = update_policy(&args)?;
+    launch(&state_dir, &updates, SystemClock::new().now_ms());
     let metrics = match &args.listen_metrics {
         Some(text) => Some(MetricsListener::start(text, &settings).await?),
         None => None,
     };
-    let result = report(args, state_dir, metrics.is_some()).await;
+    let result = report(args, state_dir, updates, metrics.is_some()).await;
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }
@@ -46,7 +51,12 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
 }
 
 /// Reports to a server; without one it only waits for the end, if the agent has something else to do.
-async fn report(args: AgentArgs, state_dir: PathBuf, is_exporter: bool) -> anyhow::Result<()> {
+async fn report(
+    args: AgentArgs,
+    state_dir: PathBuf,
+    updates: UpdatePolicy,
+    is_exporter: bool,
+) -> anyhow::Result<()> {
     let known = match recall(&state_dir) {
         // What was remembered is not needed where the server is given.
         Err(error) if args.server.is_some() => {
@@ -77,6 +87,12 @@ async fn report(args: AgentArgs, state_dir: PathBuf, is_exporter: bool) -> anyho
     config.ca_fingerprint =
         remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
+    config.updates = updates;
+    if let Ok(version) = std::env::var(LAUNCHED_VERSION) {
+        config.launched = true;
+        config.agent_version = version;
+    }
+    config.service_manager = ServiceManager::from_environment().map(Arc::new);
     if let Some(interval) = &args.interval {
         config.interval_ms = parse_duration_ms(interval).context("in --interval")?;
         config.interval_is_fixed = true;
@@ -95,7 +111,9 @@ async fn report(args: AgentArgs, state_dir: PathBuf, is_exporter: bool) -> anyho
     }
     tokio::select! {
         ended = &mut running => {
-            ended??;
+            if ended??.relaunch {
+                return Err(anyhow::Error::new(relaunch()).context("cannot start the installed program anew"));
+            }
         }
         () = signals.stop() => {
             stop.send_replace(true);
@@ -109,6 +127,22 @@ async fn report(args: AgentArgs, state_dir: PathBuf, is_exporter: bool) -> anyho
 pub(crate) fn joined_with(state_dir: &Path) -> anyhow::Result<(Option<String>, Option<String>)> {
     let Remembered { server, ca_fingerprint, .. } = recall(state_dir)?;
     Ok((server, ca_fingerprint))
+}
+
+/// What the host's administrator allows, and who may sign releases for it.
+fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
+    let built_in = built_in_key().transpose().context("this program was built with a bad key")?;
+    let given = args.release_key.as_deref().map(str::parse).transpose();
+    let given = given.context("in --release-key")?;
+    let keys: Vec<_> = built_in.into_iter().chain(given).collect();
+    if args.allow_updates && keys.is_empty() {
+        tracing::warn!(
+            "updates are off: this program was built without a key for releases; give one with --release-key, \
+             or renew the agent by installing it again"
+        );
+    }
+    let spread_ms = parse_duration_ms(&args.update_spread).context("in --update-spread")?;
+    Ok(UpdatePolicy { allowed: args.allow_updates, keys, spread_ms })
 }
 
 fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::agent_settings::CentralSettings;
 use crate::bearers::Bearers;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, data_paths};
+use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
 use crate::oidc::Provider;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) roster: Roster,
     /// What agents are told.
     pub(crate) central: CentralSettings,
+    /// What hosts get from here.
+    pub(crate) downloads: Downloads,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
@@ -100,6 +103,7 @@ impl App {
         Self {
             started_ms: parts.clock.now_ms(),
             clock: parts.clock,
+            downloads: Downloads::new(data_paths::downloads(&parts.config.data_dir)),
             config: parts.config,
             certificate: parts.certificate,
             ca_fingerprint: parts.ca_fingerprint,

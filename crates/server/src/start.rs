@@ -141,6 +141,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
+    tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
     if let Some(keeper) = keeper {
         tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));

@@ -95,7 +95,10 @@ mod tests {
     fn what_is_wrong_is_told_with_what_would_be_right() {
         let none = AgentSettings::default();
         assert_eq!(check(&none), Ok(()));
-        check_error(&AgentSettings { fast_interval_ms: Some(10), ..none.clone() }, "1000 to 300000");
+        check_error(
+            &AgentSettings { fast_interval_ms: Some(10), ..none.clone() },
+            "1000 to 300000",
+        );
         check_error(&AgentSettings { cpu_limit_percent: Some(0.0), ..none.clone() }, "1 to 100");
         let off = Some(vec!["filesytem".into()]);
         check_error(&AgentSettings { collectors_off: off, ..none.clone() }, "\"filesystem\"");

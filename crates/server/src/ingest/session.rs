@@ -9,7 +9,7 @@ use axum::extract::ws::{Message, WebSocket};
 use muster_tsdb::{Appended, TsdbError, WriteBatch};
 use muster_wire::{
     Batch, GoodbyeReason, Identity, Limits, RefuseReason, RejectCode, ServerEvent, ServerSession,
-    Welcome,
+    UpdateReport, Welcome,
 };
 use tokio::sync::mpsc;
 
@@ -175,6 +175,7 @@ impl Session {
                 self.settings(false);
                 self.watch_processes(false);
                 self.recall(now_ms);
+                self.offer();
             }
             Event::End(reason) => {
                 self.wire.goodbye(reason);
@@ -207,6 +208,7 @@ impl Session {
                     admitted.hold.entry.processes_arrived(table);
                 }
             }
+            Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
             }
@@ -251,6 +253,23 @@ impl Session {
         self.configure();
         self.settings(false);
         self.watch_processes(false);
+        self.offer();
+    }
+
+    /// Tells the agent of a release that it does not have and was not told of in this session.
+    fn offer(&mut self) {
+        let Some(admitted) = &mut self.admitted else { return };
+        if let Some(offer) = admitted.next_offer(&self.app) {
+            self.wire.offer(&offer);
+        }
+    }
+
+    fn update_report(&mut self, report: UpdateReport) {
+        let Some(admitted) = &self.admitted else { return };
+        let UpdateReport { version, outcome, message } = &report;
+        let instance = &*admitted.hold.entry.instance;
+        tracing::info!(instance, version, ?outcome, message, "an agent reports of an update");
+        admitted.hold.entry.set_update(report);
     }
 
     fn send_away(&mut self, asked_for: &str, code: RejectCode, message: &str) {
