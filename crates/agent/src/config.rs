@@ -2,15 +2,18 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use muster_environment::LockError;
+use muster_environment::{LockError, ServiceManager};
 use muster_wire::RejectCode;
 
 use crate::key::KeyError;
 use crate::target::TargetError;
+use crate::update::UpdatePolicy;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct AgentConfig {
     /// `http://host:port` or `https://host:port` of the server.
     pub server_url: String,
@@ -36,6 +39,12 @@ pub struct AgentConfig {
     pub instance: Option<String>,
     /// Version of the program, for the server's list of agents.
     pub agent_version: String,
+    /// Whether that program is a release that the launcher has become.
+    pub launched: bool,
+    /// Which releases may take its place.
+    pub updates: UpdatePolicy,
+    /// Who is told that the agent works and lives.
+    pub service_manager: Option<Arc<ServiceManager>>,
     /// `/proc`, or where the host's is mounted.
     pub proc_root: PathBuf,
     /// `/`, or where the host's is mounted.
@@ -48,6 +57,8 @@ pub struct AgentConfig {
     pub recorder_bytes: usize,
     /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
     pub max_cpu_ratio: f64,
+    /// Whether `max_cpu_ratio` was asked for on this host: then the server's settings do not change it.
+    pub max_cpu_is_fixed: bool,
     /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
     /// collecting counts.
     pub alone: bool,
@@ -68,12 +79,16 @@ impl AgentConfig {
             hide_arguments: false,
             instance: None,
             agent_version: env!("CARGO_PKG_VERSION").into(),
+            launched: false,
+            updates: UpdatePolicy::default(),
+            service_manager: None,
             proc_root: "/proc".into(),
             rootfs: "/".into(),
             spool_bytes: 512 << 20,
             memory_bytes: 4 << 20,
             recorder_bytes: 4 << 20,
             max_cpu_ratio: 0.02,
+            max_cpu_is_fixed: false,
             alone: true,
         }
     }
@@ -90,6 +105,8 @@ pub struct AgentReport {
     pub sessions: u64,
     /// Bytes left on disk for the next start.
     pub spooled_bytes: u64,
+    /// Whether the agent ended so that another program takes its place: see [`crate::relaunch`].
+    pub relaunch: bool,
 }
 
 /// Why an agent cannot run.

@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, ProcessTable,
-    RefuseReason, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, Offer, ProcessTable,
+    RefuseReason, RejectCode, UpdateReport, WireError,
 };
 
 use crate::key::AgentKey;
@@ -35,6 +35,8 @@ pub(crate) enum Notice {
     Configuration(Box<Configuration>),
     /// Somebody looks at the processes for so long.
     ProcessWatch { lease_ms: i64 },
+    /// The server has a release.
+    Release(Box<Offer>),
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -109,6 +111,13 @@ impl Exchange {
         self.queue.connection_lost();
     }
 
+    /// Tells the server what became of a release, if there is a session.
+    pub(crate) fn report_update(&mut self, report: &UpdateReport) {
+        if let Some(session) = &mut self.session {
+            session.report_update(report);
+        }
+    }
+
     /// Says goodbye; what [`Exchange::poll_transmit`] still has should be sent.
     pub(crate) fn goodbye(&mut self) {
         if let Some(session) = &mut self.session {
@@ -166,6 +175,7 @@ impl Exchange {
             AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
             AgentEvent::Configuration(configuration) => Some(Notice::Configuration(configuration)),
             AgentEvent::ProcessWatch { lease_ms } => Some(Notice::ProcessWatch { lease_ms }),
+            AgentEvent::Release(offer) => Some(Notice::Release(offer)),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }

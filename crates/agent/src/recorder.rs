@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 use muster_series::Labels;
 use muster_wire::Group;
 
-pub(crate) use segment::{Mark, SegmentReader};
-use segment::{Segment, SegmentWriter};
+use segment::SegmentWriter;
+pub(crate) use segment::{Mark, Segment, SegmentReader};
 
 use crate::series_table::SeriesTable;
 

@@ -32,6 +32,7 @@ pub(crate) struct Due {
 
 /// How often the parts of a host are looked at, as configured; milliseconds, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "their unit is part of their names")]
 pub(crate) struct Cadence {
     /// From one fast collection that is sent to the next.
     pub(crate) interval_ms: i64,
@@ -98,6 +99,11 @@ impl Schedule {
     pub(crate) fn set_intervals(&mut self, interval_ms: i64, slow_interval_ms: i64) {
         self.cadence.interval_ms = interval_ms;
         self.cadence.slow_interval_ms = slow_interval_ms.max(interval_ms);
+    }
+
+    /// Replaces the interval of what is only recorded; none ends that.
+    pub(crate) fn set_record_interval(&mut self, record_ms: Option<i64>) {
+        self.cadence.record_ms = record_ms;
     }
 
     /// Sends every `interval_ms` until the lease ends; a lease of 0 ends the last one.

@@ -1,6 +1,8 @@
 //! A whole agent against a server made of a WebSocket and the server's side of a session.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test, in its parts too")]
 
+mod recording;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -51,8 +53,11 @@ impl Running {
             instance: Some("web-1".into()),
             ..AgentConfig::new(url, state)
         };
+        Self::with(config, Box::new(Counting(first - 1.0)))
+    }
+
+    fn with(config: AgentConfig, source: Box<dyn Source>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let source = Box::new(Counting(first - 1.0));
         let agent = tokio::spawn(run(config, source, Arc::new(SystemClock::new()), stopped));
         Self { stop, agent }
     }

@@ -8,6 +8,7 @@
 mod documentation;
 mod error;
 mod file;
+mod lane;
 mod metric;
 mod registry;
 mod roots;
@@ -19,6 +20,7 @@ mod bonding;
 mod btrfs;
 mod conntrack;
 mod cpufreq;
+mod disk_health;
 mod disk_info;
 mod diskstats;
 mod edac;
@@ -48,6 +50,7 @@ mod stat;
 mod system_info;
 mod tapestats;
 mod tcpstat;
+mod textfile;
 mod thermal;
 mod time;
 mod timex;
@@ -56,6 +59,7 @@ mod xfs;
 mod zfs;
 
 mod containers;
+mod gpu;
 mod oom;
 mod processes;
 
@@ -67,7 +71,7 @@ pub use error::CollectError;
 pub use metric::{Kind, Metric, Unit};
 pub use processes::{ProcessReader, ProcessRow, ProcessTable};
 pub use registry::{Cadence, Collector, Registry};
-pub use roots::{MeasureSpace, Roots, Space};
+pub use roots::{MeasureSpace, ParseText, Roots, Space};
 pub use settings::{
     Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
 };
@@ -120,12 +124,15 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(power_supply::PowerSupply::new(roots)),
         Box::new(rapl::Rapl::new(roots)),
         Box::new(selinux::Selinux::new(roots)),
+        Box::new(textfile::Textfile::new(roots)),
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
         Box::new(processes::Programs::new(roots)),
         Box::new(processes::Processes::new(roots)),
+        Box::new(disk_health::DiskHealth::new(roots)),
         Box::new(containers::Containers::new(roots)),
+        Box::new(gpu::Nvidia::new(roots)),
         Box::new(oom::Oom::new(roots)),
     ]
 }

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use muster_series::Labels;
+
 /// The size of a mounted file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
@@ -20,12 +22,20 @@ pub struct Space {
     pub files: u64,
     /// Free inodes.
     pub files_free: u64,
-    /// Whether the kernel lets nobody write.
-    pub read_only: bool,
 }
 
 /// Asks for the space of the file system mounted at a path. It may block for ever.
 pub type MeasureSpace = Arc<dyn Fn(&Path) -> io::Result<Space> + Send + Sync>;
+
+/// Reads series out of a text that another program wrote; the error is a sentence for people.
+pub type ParseText = Arc<dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + Send + Sync>;
+
+/// Folders in which other programs leave files `*.prom`, as distributions and `node_exporter`'s documentation have them.
+const TEXTFILE_FOLDERS: [&str; 3] = [
+    "var/lib/muster-agent/textfile",
+    "var/lib/prometheus/node-exporter",
+    "var/lib/node_exporter/textfile_collector",
+];
 
 /// Where the host's files are.
 #[derive(Clone)]
@@ -38,6 +48,10 @@ pub struct Roots {
     pub rootfs: PathBuf,
     /// How the space of a mount is asked for.
     pub measure_space: MeasureSpace,
+    /// Where other programs leave files `*.prom`.
+    pub textfile_folders: Vec<PathBuf>,
+    /// How those are read; they are not, where nobody said.
+    pub parse_text: Option<ParseText>,
 }
 
 impl Roots {
@@ -48,6 +62,8 @@ impl Roots {
             sys: sys.into(),
             rootfs: rootfs.into(),
             measure_space: Arc::new(statvfs),
+            textfile_folders: TEXTFILE_FOLDERS.iter().map(|path| rootfs.join(path)).collect(),
+            parse_text: None,
         }
     }
 }
@@ -61,11 +77,12 @@ impl Default for Roots {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { proc, sys, rootfs, measure_space: _ } = self;
+        let Self { proc, sys, rootfs, textfile_folders, measure_space: _, parse_text: _ } = self;
         f.debug_struct("Roots")
             .field("proc", proc)
             .field("sys", sys)
             .field("rootfs", rootfs)
+            .field("textfile_folders", textfile_folders)
             .finish_non_exhaustive()
     }
 }
@@ -79,6 +96,5 @@ fn statvfs(path: &Path) -> io::Result<Space> {
         available: bytes(stat.f_bavail),
         files: stat.f_files,
         files_free: stat.f_ffree,
-        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
     })
 }

@@ -21,7 +21,25 @@ pub struct Collection {
     /// Values by series number, each number at most once. A stale marker ends a series, and its
     /// number is not used again.
     pub samples: Vec<(u32, f64)>,
+    /// Values, and ends, of series that are only to be kept on the host until somebody asks for them.
+    pub recorded: Vec<(u32, f64)>,
 }
+
+impl Collection {
+    fn list(&mut self, is_recorded: bool) -> &mut Vec<(u32, f64)> {
+        if is_recorded { &mut self.recorded } else { &mut self.samples }
+    }
+
+    /// Adds what another collection with numbers of the same kind brought.
+    pub fn extend(&mut self, more: Self) {
+        self.new_series.extend(more.new_series);
+        self.samples.extend(more.samples);
+        self.recorded.extend(more.recorded);
+    }
+}
+
+/// Stands for the metrics of series that another program has named.
+static FOREIGN: Metric = Metric::untyped("*", "What another program told.");
 
 /// The series of one collector.
 #[derive(Debug, Default)]
@@ -43,6 +61,7 @@ struct Entry {
     tail: Range<usize>,
     series: u32,
     round: u64,
+    is_recorded: bool,
 }
 
 impl SeriesCache {
@@ -72,7 +91,7 @@ impl SeriesCache {
         self.entries.retain(|entry| {
             let seen = entry.round == round;
             if !seen {
-                out.samples.push((entry.series, stale_marker()));
+                out.list(entry.is_recorded).push((entry.series, stale_marker()));
             }
             seen
         });
@@ -95,12 +114,12 @@ impl SeriesCache {
     }
 
     /// Takes a series in whose key is in `self.key`.
-    fn add(&mut self, metric: &'static Metric, series: u32) {
+    fn add(&mut self, metric: &'static Metric, series: u32, is_recorded: bool) {
         let start = self.tails.len();
         self.tails.push_str(&self.key[metric.name.len()..]);
         self.by_key.insert(Arc::from(self.key.as_str()), self.entries.len());
         let tail = start..self.tails.len();
-        self.entries.push(Entry { metric, tail, series, round: self.round });
+        self.entries.push(Entry { metric, tail, series, round: self.round, is_recorded });
     }
 
     /// The place of a series, if it is known; else its key is in `self.key` afterwards.
@@ -170,20 +189,42 @@ impl Sink<'_> {
     /// A value of a metric whose name has a `*`, which `part` replaces.
     pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{} has other labels", metric.name);
+        self.push_series(metric, part, labels, (value, false), || labels_of(metric, part, labels));
+    }
+
+    /// A value that is only to be recorded: of a series with so many or so short-lived labels that a server
+    /// should get it for the minutes alone that somebody asks about.
+    pub(crate) fn push_recorded(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        self.push_series(metric, "", labels, (value, true), || labels_of(metric, "", labels));
+    }
+
+    /// A value of a series that another program has named.
+    pub(crate) fn push_labels(&mut self, labels: &Labels, value: f64) {
+        self.push_series(&FOREIGN, &labels.to_string(), &[], (value, false), || labels.clone());
+    }
+
+    fn push_series(
+        &mut self,
+        metric: &'static Metric,
+        part: &str,
+        labels: &[&str],
+        (value, is_recorded): (f64, bool),
+        named: impl FnOnce() -> Labels,
+    ) {
         if let Some(at) = self.cache.find(metric, part, labels) {
             let entry = &mut self.cache.entries[at];
             if entry.round != self.cache.round {
                 entry.round = self.cache.round;
-                self.out.samples.push((entry.series, value));
+                self.out.list(is_recorded).push((entry.series, value));
             }
             return;
         }
         // Four thousand million series are more than a host has between two restarts of its agent.
         let series = *self.next_series;
         *self.next_series = series.wrapping_add(1);
-        self.cache.add(metric, series);
-        self.out.new_series.push((series, labels_of(metric, part, labels)));
-        self.out.samples.push((series, value));
+        self.cache.add(metric, series, is_recorded);
+        self.out.new_series.push((series, named()));
+        self.out.list(is_recorded).push((series, value));
     }
 }
 
@@ -310,5 +351,25 @@ mod tests {
         let out = cache.round(&["sda"]);
         assert_eq!(out.new_series[0].0, 7);
         assert_eq!(out.new_series[0].1.to_string(), r#"m{device="sda"}"#);
+    }
+
+    #[test]
+    fn what_is_only_recorded_stays_apart_from_its_name_to_its_end() {
+        let mut cache = Cache { cache: SeriesCache::default(), next: 0 };
+        let mut round = |devices: &[&str]| {
+            let mut out = Collection::default();
+            let mut sink = cache.cache.begin(&mut out, &mut cache.next, 0, 0);
+            sink.push(&METRIC, &["sent"], 1.0);
+            devices.iter().for_each(|device| sink.push_recorded(&METRIC, &[device], 2.0));
+            cache.cache.end(&mut out);
+            out
+        };
+        let first = round(&["a", "b"]);
+        assert_eq!((first.new_series.len(), first.samples), (3, vec![(0, 1.0)]));
+        assert_eq!(first.recorded, [(1, 2.0), (2, 2.0)]);
+        let second = round(&["b"]);
+        assert_eq!((second.new_series.len(), second.samples), (0, vec![(0, 1.0)]));
+        assert_eq!(second.recorded[0], (2, 2.0));
+        assert!(second.recorded[1].0 == 1 && is_stale_marker(second.recorded[1].1));
     }
 }

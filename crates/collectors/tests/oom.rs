@@ -10,7 +10,7 @@ use muster_collectors::{Cadence, Registry, Roots};
 use muster_environment::SystemClock;
 
 /// How long a busy machine may take for the kill and its line in the log.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LIMIT_BYTES: &str = "16777216";
 
 /// A cgroup of its own for one process, removed with the test.

@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
+use muster_agent::{
+    AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
+    launch, parse_fingerprint, relaunch, run,
+};
 use muster_collectors::Roots;
-use muster_environment::{Clock, SystemClock, replace_private_file};
+use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::agent_modes::{self, MetricsListener};
 use crate::cli::AgentArgs;
 use crate::settings::state_dir;
 use crate::signals::Signals;
@@ -29,6 +33,30 @@ const REMEMBERED_FILE: &str = "agent.json";
 /// Runs the agent of this host until it is told to stop.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     let state_dir = args.state_dir.clone().unwrap_or_else(|| state_dir("muster-agent"));
+    let settings = agent_modes::settings(&state_dir, !args.no_central_settings);
+    if args.once {
+        return agent_modes::once(settings, args.json).await;
+    }
+    let updates = update_policy(&args)?;
+    launch(&state_dir, &updates, SystemClock::new().now_ms());
+    let metrics = match &args.listen_metrics {
+        Some(text) => Some(MetricsListener::start(text, &settings).await?),
+        None => None,
+    };
+    let result = report(args, state_dir, updates, metrics.is_some()).await;
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
+    result
+}
+
+/// Reports to a server; without one it only waits for the end, if the agent has something else to do.
+async fn report(
+    args: AgentArgs,
+    state_dir: PathBuf,
+    updates: UpdatePolicy,
+    is_exporter: bool,
+) -> anyhow::Result<()> {
     let known = match recall(&state_dir) {
         // What was remembered is not needed where the server is given.
         Err(error) if args.server.is_some() => {
@@ -43,7 +71,12 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         ca_fingerprint: args.ca_fingerprint.or(ca_fingerprint),
         instance: args.instance.or(instance),
     };
+    let mut signals = Signals::listen()?;
     let Some(server) = remembered.server.clone() else {
+        if is_exporter {
+            signals.stop().await;
+            return Ok(());
+        }
         bail!(
             "this agent has not joined a server yet: make a token with `muster enroll-token` on the server, \
              then start the agent with --server, --token and, if it was printed, --ca-fingerprint"
@@ -54,17 +87,33 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     config.ca_fingerprint =
         remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
-    config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
+    config.updates = updates;
+    if let Ok(version) = std::env::var(LAUNCHED_VERSION) {
+        config.launched = true;
+        config.agent_version = version;
+    }
+    config.service_manager = ServiceManager::from_environment().map(Arc::new);
+    if let Some(interval) = &args.interval {
+        config.interval_ms = parse_duration_ms(interval).context("in --interval")?;
+        config.interval_is_fixed = true;
+    }
+    config.central_settings = !args.no_central_settings;
+    config.hide_arguments = args.hide_process_arguments;
+    if let Some(ratio) = args.max_cpu {
+        config.max_cpu_ratio = ratio;
+        config.max_cpu_is_fixed = true;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
-    let mut signals = Signals::listen()?;
     let mut running = spawn(config, clock, stopped);
     if known.as_ref() != Some(&remembered) {
         remember(&state_dir, &remembered);
     }
     tokio::select! {
         ended = &mut running => {
-            ended??;
+            if ended??.relaunch {
+                return Err(anyhow::Error::new(relaunch()).context("cannot start the installed program anew"));
+            }
         }
         () = signals.stop() => {
             stop.send_replace(true);
@@ -72,6 +121,28 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the host's administrator allows, and who may sign releases for it.
+fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
+    let built_in = built_in_key().transpose().context("this program was built with a bad key")?;
+    let given = args.release_key.as_deref().map(str::parse).transpose();
+    let given = given.context("in --release-key")?;
+    let keys: Vec<_> = built_in.into_iter().chain(given).collect();
+    if args.allow_updates && keys.is_empty() {
+        tracing::warn!(
+            "updates are off: this program was built without a key for releases; give one with --release-key, \
+             or renew the agent by installing it again"
+        );
+    }
+    let spread_ms = parse_duration_ms(&args.update_spread).context("in --update-spread")?;
+    Ok(UpdatePolicy { allowed: args.allow_updates, keys, spread_ms })
+}
+
+/// The server with which the agent of this state folder has joined, and the fingerprint of its CA.
+pub(crate) fn joined_with(state_dir: &Path) -> anyhow::Result<(Option<String>, Option<String>)> {
+    let Remembered { server, ca_fingerprint, .. } = recall(state_dir)?;
+    Ok((server, ca_fingerprint))
 }
 
 fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
@@ -129,6 +200,8 @@ impl LocalAgent {
         let mut config = AgentConfig::new(self.server_url, self.state_dir);
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
+        // The server is in this process too.
+        config.alone = false;
         let (stop, stopped) = watch::channel(false);
         RunningAgent { stop, task: Some(spawn(config, clock, stopped)) }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_wire::{GoodbyeReason, OsFacts};
+use muster_wire::{GoodbyeReason, OsFacts, ProcessTable, UpdateReport};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -46,13 +46,36 @@ pub(crate) struct Entry {
     /// The session that holds the host now; told to end when another takes over or the agent is revoked.
     holder: Mutex<Option<Holder>>,
     budget: Mutex<SeriesBudget>,
+    /// What its agent last said of an update, since this server started.
+    update: Mutex<Option<UpdateReport>>,
     newest_ms: watch::Sender<i64>,
     viewers: watch::Sender<usize>,
+    process_viewers: watch::Sender<usize>,
+    processes: watch::Sender<Option<Arc<ProcessTable>>>,
+    /// The time of which the host is asked for all that its recorder holds, until its session has taken it.
+    recall: watch::Sender<Option<RecallRange>>,
+}
+
+/// A time, both ends included, in milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecallRange {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
 }
 
 impl Entry {
     pub(crate) fn presence(&self) -> Presence {
         self.presence.lock().clone()
+    }
+
+    /// What its agent last said of an update.
+    pub(crate) fn update(&self) -> Option<UpdateReport> {
+        self.update.lock().clone()
+    }
+
+    /// Keeps what the agent says of an update.
+    pub(crate) fn set_update(&self, report: UpdateReport) {
+        *self.update.lock() = Some(report);
     }
 
     /// The timestamp of the newest stored sample, 0 if there is none yet; changes wake the receiver.
@@ -63,6 +86,33 @@ impl Entry {
     /// How many people look at the host now.
     pub(crate) fn viewers(&self) -> watch::Receiver<usize> {
         self.viewers.subscribe()
+    }
+
+    /// Asks the host for every second from `from_ms` to `to_ms` that its recorder still holds and that it has not sent.
+    /// What is asked before the last was passed on to the agent is asked together. A host that is not connected is
+    /// asked when it comes back.
+    pub(crate) fn recall(&self, from_ms: i64, to_ms: i64) {
+        self.recall.send_modify(|asked| {
+            let asked_before = asked.map_or((from_ms, to_ms), |a| (a.from_ms, a.to_ms));
+            let (from_ms, to_ms) = (from_ms.min(asked_before.0), to_ms.max(asked_before.1));
+            *asked = Some(RecallRange { from_ms, to_ms });
+        });
+    }
+
+    /// Wakes when a recall is asked for.
+    pub(crate) fn recalls(&self) -> watch::Receiver<Option<RecallRange>> {
+        self.recall.subscribe()
+    }
+
+    /// What is asked for, to be passed on to the agent; the next call has only what is asked for after this one.
+    pub(crate) fn take_recall(&self) -> Option<RecallRange> {
+        let mut taken = None;
+        // Nobody waits for a recall to be taken.
+        self.recall.send_if_modified(|asked| {
+            taken = asked.take();
+            false
+        });
+        taken
     }
 
     /// Tells those who look that samples up to `timestamp_ms` are there. Backfill does not wake them.
@@ -79,10 +129,46 @@ impl Entry {
         self.budget.lock().take(bytes, now_ms)
     }
 
+    /// How many people look at the host's processes now.
+    pub(crate) fn process_viewers(&self) -> watch::Receiver<usize> {
+        self.process_viewers.subscribe()
+    }
+
+    /// The newest table of processes, while somebody looks.
+    pub(crate) fn processes(&self) -> watch::Receiver<Option<Arc<ProcessTable>>> {
+        self.processes.subscribe()
+    }
+
+    /// A table of processes has come. One that nobody looks at is let go of.
+    pub(crate) fn processes_arrived(&self, table: ProcessTable) {
+        if *self.process_viewers.borrow() > 0 {
+            self.processes.send_replace(Some(Arc::new(table)));
+        }
+    }
+
+    /// Counts the caller as looking at the host's processes until the guard is dropped; all who look share one watch.
+    pub(crate) fn look_at_processes(self: &Arc<Self>) -> ProcessLook {
+        self.process_viewers.send_modify(|viewers| *viewers += 1);
+        ProcessLook(Arc::clone(self))
+    }
+
     /// Counts the caller as looking at the host until the guard is dropped.
     pub(crate) fn look(self: &Arc<Self>) -> Look {
         self.viewers.send_modify(|viewers| *viewers += 1);
         Look(Arc::clone(self))
+    }
+}
+
+/// See [`Entry::look_at_processes`].
+pub(crate) struct ProcessLook(Arc<Entry>);
+
+impl Drop for ProcessLook {
+    fn drop(&mut self) {
+        self.0.process_viewers.send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+        if *self.0.process_viewers.borrow() == 0 {
+            // Who looks next must not see what is old by then.
+            self.0.processes.send_replace(None);
+        }
     }
 }
 
@@ -206,8 +292,12 @@ impl Roster {
             presence: Mutex::new(presence),
             holder: Mutex::new(None),
             budget: Mutex::new(SeriesBudget::default()),
+            update: Mutex::new(None),
             newest_ms: watch::Sender::new(0),
             viewers: watch::Sender::new(0),
+            process_viewers: watch::Sender::new(0),
+            processes: watch::Sender::new(None),
+            recall: watch::Sender::new(None),
         });
         entries.insert(name, Arc::clone(&entry));
         entry
@@ -311,6 +401,37 @@ mod tests {
         assert_eq!(*newest.borrow_and_update(), 100);
         hold.entry.arrived(50);
         assert!(!newest.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_table_of_processes_is_kept_only_while_somebody_looks() {
+        let roster = Roster::default();
+        roster.add_silent("web-1", 0, 0);
+        let entry = roster.get("web-1").unwrap();
+        entry.processes_arrived(ProcessTable::default());
+        assert!(entry.processes().borrow().is_none(), "nobody looks");
+        let looks = (entry.look_at_processes(), entry.look_at_processes());
+        entry.processes_arrived(ProcessTable::default());
+        drop(looks.0);
+        assert!(entry.processes().borrow().is_some(), "another still looks");
+        drop(looks.1);
+        assert!(entry.processes().borrow().is_none());
+        assert_eq!(*entry.process_viewers().borrow(), 0);
+    }
+
+    #[test]
+    fn recalls_wait_for_the_session_and_are_taken_once() {
+        let roster = Roster::default();
+        roster.add_silent("web-1", 0, 0);
+        let entry = roster.get("web-1").unwrap();
+        let mut recalls = entry.recalls();
+        entry.recall(50, 60);
+        entry.recall(10, 55);
+        assert!(recalls.has_changed().unwrap());
+        recalls.mark_unchanged();
+        assert_eq!(entry.take_recall(), Some(RecallRange { from_ms: 10, to_ms: 60 }));
+        assert_eq!(entry.take_recall(), None);
+        assert!(!recalls.has_changed().unwrap(), "to take it is no news");
     }
 
     #[test]

@@ -58,8 +58,11 @@ impl Agent {
         if sent {
             self.figures(now_ms).append(self.exchange.table(), &mut numbered);
         } else {
+            let goes_on = |number| {
+                numbered.iter().any(|(other, value)| *other == number && !is_stale_marker(*value))
+            };
             let ended = numbered.iter().filter(|(_, value)| is_stale_marker(*value));
-            self.ended.extend(ended.map(|(number, _)| number));
+            self.ended.extend(ended.map(|(number, _)| *number).filter(|number| !goes_on(*number)));
         }
         let group = Group { timestamp_ms: due.timestamp_ms, samples: numbered };
         self.record(&group, sent, now_ms);
@@ -201,6 +204,7 @@ impl Agent {
             collect_seconds: self.collect_seconds,
             clock_offset_seconds: self.exchange.clock_offset_ms().map(|ms| ms as f64 / 1_000.0),
             settings_revision: Some(self.central.revision).filter(|&revision| revision > 0),
+            update_set_aside: self.updater.set_aside(),
             cpu_seconds: self.cpu_us() as f64 / 1e6,
             intervals_ms: self.schedule.intervals_ms(now_ms),
             slowdown: self.governor.level(),

@@ -13,7 +13,7 @@ use muster_wire::Configuration;
 use crate::backoff::Backoff;
 use crate::central_settings;
 use crate::config::{AgentConfig, AgentError};
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Enrolment, left_token};
 use crate::exchange::Exchange;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
@@ -24,18 +24,20 @@ use crate::recorder::disk::{Left, RecorderDisk};
 use crate::schedule::{Cadence, Schedule};
 use crate::source::Source;
 use crate::spool::Spool;
+use crate::supervision::Supervision;
 use crate::target::Target;
 use crate::tasks::{Collector, RecorderWriter, on_disk, process_cpu_us};
+use crate::update::Updater;
 
 use super::Agent;
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// How often the recorder wants to know how the host is.
-const RECORD_MS: i64 = 1_000;
+pub(super) const RECORD_MS: i64 = 1_000;
 
 impl Agent {
     pub(super) async fn prepare(
-        config: AgentConfig,
+        mut config: AgentConfig,
         source: Box<dyn Source>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AgentError> {
@@ -62,6 +64,7 @@ impl Agent {
                 (config.clone(), Arc::clone(&clock), facts.boot_id.clone());
             on_disk(move || State::open(Arc::new(RealDisk), &config, &*clock, &boot_id)).await?
         };
+        config.token = config.token.or(state.token);
         let make_process_source = source.processes();
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
@@ -73,6 +76,14 @@ impl Agent {
             governor: Governor::new(config.max_cpu_ratio, now_ms, cpu_us),
             exchange: Exchange::new(state.key, config.memory_bytes),
             connect_at_ms: now_ms,
+            supervision: Supervision::new(config.service_manager.clone()),
+            updater: Updater::new(
+                config.updates.clone(),
+                &config.state_dir,
+                &config.agent_version,
+                config.launched,
+                now_ms,
+            ),
             config,
             clock,
             disk: state.disk,
@@ -104,7 +115,7 @@ impl Agent {
             _lock: state.lock,
         };
         if agent.config.central_settings {
-            agent.apply(state.central);
+            agent.apply(state.central).await;
         }
         Ok(agent)
     }
@@ -125,6 +136,7 @@ struct State {
     lock: Box<dyn DirLock>,
     enrolment: Option<Enrolment>,
     central: Configuration,
+    token: Option<String>,
     spool: Spool,
     recorder: Option<Recorder>,
     recorder_writer: Option<RecorderWriter>,
@@ -145,6 +157,7 @@ impl State {
             .map_err(|source| AgentError::InUse { path: dir.clone(), source })?;
         let enrolment = Enrolment::load(&*disk, dir).map_err(failed)?;
         let central = central_settings::load(&*disk, dir).map_err(failed)?;
+        let token = left_token(dir).map_err(failed)?;
         let spool_dir = dir.join("spool");
         private_dir(&spool_dir).map_err(failed)?;
         let mut spool =
@@ -161,7 +174,7 @@ impl State {
                 }
             };
         }
-        Ok(Self { disk, key, lock, enrolment, central, spool, recorder, recorder_writer })
+        Ok(Self { disk, key, lock, enrolment, central, token, spool, recorder, recorder_writer })
     }
 }
 

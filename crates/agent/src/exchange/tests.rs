@@ -1,16 +1,22 @@
 //! The agent's side against the server's, over a pipe that loses connections.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
+use muster_environment::MemoryDisk;
 use muster_series::Labels;
 use muster_wire::{Limits, OsFacts, RefuseReason, ServerEvent, ServerSession, Welcome};
 
 use super::*;
 use crate::spool::Spool;
 
+mod outage;
+
 /// An exchange, its spool on a disk in memory, and a server that remembers what it got.
 struct Pipe {
     exchange: Exchange,
+    disk: MemoryDisk,
     spool: Spool,
     server: Option<ServerSession>,
     names: Vec<Labels>,
@@ -18,6 +24,7 @@ struct Pipe {
     /// Timestamps in the order of arrival.
     arrived: Vec<i64>,
     acknowledged: BTreeSet<i64>,
+    batches: usize,
     _state: tempfile::TempDir,
 }
 
@@ -25,15 +32,17 @@ impl Pipe {
     fn new(memory_limit: usize) -> Self {
         let state = tempfile::tempdir().unwrap();
         let key = AgentKey::load_or_create(state.path()).unwrap();
-        let disk = std::sync::Arc::new(muster_environment::MemoryDisk::new());
+        let disk = MemoryDisk::new();
         Self {
             exchange: Exchange::new(key, memory_limit),
-            spool: Spool::open(disk, std::path::Path::new("/spool"), 1 << 20).unwrap(),
+            spool: open_spool(&disk),
+            disk,
             server: None,
             names: Vec::new(),
             now_ms: 0,
             arrived: Vec::new(),
             acknowledged: BTreeSet::new(),
+            batches: 0,
             _state: state,
         }
     }
@@ -117,19 +126,27 @@ impl Pipe {
                         }
                     }
                     Some(ServerEvent::Batch(batch)) => {
-                        let group = &batch.groups[0];
-                        check_named(group, &self.names);
-                        self.arrived.push(group.timestamp_ms);
-                        match answer(group.timestamp_ms) {
+                        self.batches += 1;
+                        for group in &batch.groups {
+                            check_named(group, &self.names);
+                            self.arrived.push(group.timestamp_ms);
+                        }
+                        match answer(batch.groups[0].timestamp_ms) {
                             Answer::Acknowledge => {
-                                self.acknowledged.insert(group.timestamp_ms);
+                                let times = batch.groups.iter().map(|group| group.timestamp_ms);
+                                self.acknowledged.extend(times);
                                 server.acknowledge(batch.sequence);
                             }
                             Answer::Refuse(reason) => server.refuse(batch.sequence, reason),
                             Answer::Silence => {}
                         }
                     }
-                    Some(ServerEvent::Goodbye(_) | ServerEvent::Processes(_)) | None => {}
+                    Some(
+                        ServerEvent::UpdateReport(_)
+                        | ServerEvent::Goodbye(_)
+                        | ServerEvent::Processes(_),
+                    )
+                    | None => {}
                 }
             }
             while let Some(frame) = server.poll_transmit() {
@@ -150,6 +167,10 @@ impl Pipe {
         }
         panic!("{} batches never left", self.exchange.queued());
     }
+}
+
+fn open_spool(disk: &MemoryDisk) -> Spool {
+    Spool::open(Arc::new(disk.clone()), Path::new("/spool"), 64 << 20).unwrap()
 }
 
 #[derive(Clone, Copy)]

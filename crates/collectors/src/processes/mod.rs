@@ -20,5 +20,6 @@ mod users;
 pub use reader::ProcessReader;
 pub use table::{ProcessRow, ProcessTable};
 
+pub(crate) use program::program_of;
 pub(crate) use programs::Programs;
 pub(crate) use states::Processes;

@@ -4,6 +4,9 @@
 //! runs (`python3:manage.py`, `java:app.jar`), a name of 15 bytes is cut off and completed from the
 //! command line, and what a process adds behind a colon (`gunicorn: worker`) tells of one process only.
 
+use std::fs;
+use std::path::Path;
+
 /// Longest name of a program, in bytes.
 const MAX_BYTES: usize = 64;
 /// The kernel keeps this much of a name, in bytes.
@@ -60,6 +63,17 @@ const MAIN_THREADS: [&str; 2] = ["MainThread", "node-MainThread"];
 pub(crate) fn needs_command_line(comm: &[u8]) -> bool {
     let text = String::from_utf8_lossy(comm);
     comm.len() >= COMM_BYTES || MAIN_THREADS.contains(&&*text) || interpreter(&text).is_some()
+}
+
+/// The name of the program that a single process runs; `?` where it has ended.
+pub(crate) fn program_of(proc: &Path, pid: u32) -> String {
+    let folder = proc.join(pid.to_string());
+    let comm = fs::read(folder.join("comm")).unwrap_or_default();
+    let comm = comm.trim_ascii_end();
+    let is_needed = needs_command_line(comm);
+    let command_line = is_needed.then(|| fs::read(folder.join("cmdline")).ok()).flatten();
+    let command_line = command_line.unwrap_or_default();
+    program_name(comm, &command_line)
 }
 
 /// The name of a program, never empty; `command_line` holds the arguments, each with a zero byte behind.

@@ -1,22 +1,40 @@
 //! What a session knows once its agent was let in: whose it is, and what its series' numbers mean.
 
+use std::sync::Arc;
+
 use muster_series::Labels;
 use muster_tsdb::SeriesId;
+use muster_wire::{Configuration, Offer, Version};
 use tokio::sync::watch;
 
+use crate::agent_settings::Central;
+use crate::agent_settings::layers::configuration;
 use crate::app::App;
-use crate::roster::{Entry, Hold};
+use crate::roster::{Entry, Hold, RecallRange};
 
 /// A session after the agent was let in.
 pub(super) struct Admitted {
     pub(super) hold: Hold,
     pub(super) agent_id: String,
+    /// Its groups when it was let in.
+    groups: Vec<String>,
     pub(super) viewers: watch::Receiver<usize>,
+    pub(super) process_viewers: watch::Receiver<usize>,
+    pub(super) central: watch::Receiver<Arc<Central>>,
+    /// Which settings the agent was given in this session.
+    given_revision: Option<u64>,
+    pub(super) recalls: watch::Receiver<Option<RecallRange>>,
+    /// Whether somebody looked at the host when the agent was told last.
+    pub(super) watched: bool,
+    /// When the agent was asked last for what it has recorded, by the clock that never jumps.
+    pub(super) recalled_ms: Option<i64>,
     /// Whether the database knows that the agent is here.
     pub(super) noted: bool,
     /// Each series, by the session's number.
     series: Vec<Slot>,
     refused_series: u64,
+    /// The release that the agent was told of last.
+    offered: Option<Arc<Offer>>,
 }
 
 /// What a number of the session stands for.
@@ -31,9 +49,48 @@ enum Slot {
 }
 
 impl Admitted {
-    pub(super) fn new(hold: Hold, agent_id: String) -> Self {
-        let viewers = hold.entry.viewers();
-        Self { hold, agent_id, viewers, noted: false, series: Vec::new(), refused_series: 0 }
+    pub(super) fn new(app: &App, hold: Hold, agent_id: String, groups: Vec<String>) -> Self {
+        let mut recalls = hold.entry.recalls();
+        recalls.mark_changed();
+        Self {
+            viewers: hold.entry.viewers(),
+            process_viewers: hold.entry.process_viewers(),
+            central: app.central.subscribe(),
+            given_revision: None,
+            recalls,
+            watched: false,
+            recalled_ms: None,
+            hold,
+            agent_id,
+            groups,
+            noted: false,
+            series: Vec::new(),
+            refused_series: 0,
+            offered: None,
+        }
+    }
+
+    /// A release for the agent's machine that is newer than its program and that it was not told of yet.
+    pub(super) fn next_offer(&mut self, app: &App) -> Option<Arc<Offer>> {
+        let facts = self.hold.entry.presence().facts?;
+        let offer = app.downloads.offer(&facts.os.arch)?;
+        if self.offered.as_ref() == Some(&offer) {
+            return None;
+        }
+        let running: Version = facts.agent_version.parse().ok()?;
+        let newer = offer.signed.release.version > running;
+        self.offered = Some(Arc::clone(&offer));
+        newer.then_some(offer)
+    }
+
+    /// The settings that the agent is to be given, if those that it was given in this session are others. The first ones are
+    /// given even where nothing is set: the agent may have kept some from before.
+    pub(super) fn settings_to_give(&mut self) -> Option<Configuration> {
+        let central = Arc::clone(&self.central.borrow_and_update());
+        let groups = central.groups_of(&self.agent_id, &self.groups);
+        let configuration = configuration(central.layers.resolve(&self.agent_id, groups));
+        let given = self.given_revision.replace(configuration.revision);
+        (given != Some(configuration.revision)).then_some(configuration)
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.

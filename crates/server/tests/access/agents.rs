@@ -17,14 +17,14 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::server::{NOW_MS, PASSWORD, Proof, Server};
 
 /// One connection, up to the server's word on who may come in.
-struct Link {
+pub(crate) struct Link {
     socket: WebSocketStream<TcpStream>,
-    wire: AgentSession,
+    pub(crate) wire: AgentSession,
 }
 
 impl Link {
     /// Introduces itself with the public half of `key`, and proves it with `signer`.
-    async fn open(
+    pub(crate) async fn open(
         server: &Server,
         instance: &str,
         (key, signer): (&Ed25519KeyPair, &Ed25519KeyPair),
@@ -59,7 +59,7 @@ impl Link {
     }
 
     /// Sends what is to be sent, and waits for what the server says next.
-    async fn next(&mut self) -> AgentEvent {
+    pub(crate) async fn next(&mut self) -> AgentEvent {
         loop {
             while let Some(frame) = self.wire.poll_transmit() {
                 self.socket.send(Message::Binary(frame.into())).await.unwrap();
@@ -83,7 +83,7 @@ impl Link {
     }
 
     /// Sends one sample of each series, and waits until they are stored.
-    async fn write(&mut self, series: &[Labels]) {
+    pub(crate) async fn write(&mut self, series: &[Labels]) {
         let samples = (0..series.len()).map(|at| (at as u32, 7.0)).collect();
         let groups = [Group { timestamp_ms: NOW_MS, samples }];
         let named = |number: u32| series.get(number as usize).cloned();
@@ -97,7 +97,7 @@ impl Link {
     }
 }
 
-async fn enroll_token(server: &Server, admin: &Proof) -> String {
+pub(crate) async fn enroll_token(server: &Server, admin: &Proof) -> String {
     let body = json!({ "uses": 10, "expires_in_ms": 60_000 });
     let made = server.done("POST", "enroll-tokens", admin, body).await;
     made["token"].as_str().unwrap().to_owned()
@@ -194,6 +194,36 @@ async fn nothing_that_an_agent_has_opens_any_route() {
                     route.method
                 );
             }
+        }
+    }
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn who_looks_at_a_host_gets_the_ten_minutes_before() {
+    let server = Server::start().await;
+    let admin = server.signed_in("admin", PASSWORD, None).await;
+    let token = enroll_token(&server, &admin).await;
+    let key = Ed25519KeyPair::generate().unwrap();
+    let (mut link, _) = Link::open(&server, "web-1", (&key, &key), Some(&token)).await;
+    let path = "/api/muster/v1/live/query?instance=web-1&q=up";
+    let first = server.get(path, &admin).send().await.unwrap();
+    let second = server.get(path, &admin).send().await.unwrap();
+    let mut told = Vec::new();
+    while !told.iter().any(|event| matches!(event, AgentEvent::Recall { .. })) {
+        told.push(link.next().await);
+    }
+    let boost = AgentEvent::Settings { interval_ms: 1_000, lease_ms: 30_000 };
+    assert!(told.contains(&boost), "{told:?}");
+    let recall = AgentEvent::Recall { from_ms: NOW_MS - 600_000, to_ms: NOW_MS + 60_000 };
+    assert_eq!(told.last(), Some(&recall));
+    drop((first, second));
+    // The end of the boost is the first word after the last one has gone; no second recall comes before it.
+    loop {
+        match link.next().await {
+            AgentEvent::Settings { lease_ms: 0, .. } => break,
+            AgentEvent::Recall { .. } => panic!("one look asks once"),
+            _ => {}
         }
     }
     server.running.stop().await;

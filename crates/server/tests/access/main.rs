@@ -8,6 +8,7 @@ mod server;
 
 mod administration;
 mod agents;
+mod agents_told;
 mod certificate;
 mod every_route;
 mod headers;
