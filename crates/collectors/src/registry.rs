@@ -13,6 +13,7 @@ use crate::metric::{Metric, Unit};
 use crate::roots::Roots;
 use crate::settings::CollectorSettings;
 use crate::sink::{Collection, SeriesCache, Sink};
+use crate::watch::Watcher;
 
 /// How often a collector should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,11 @@ pub trait Collector: Send {
 
     /// Every metric that it may push.
     fn metrics(&self) -> Vec<&'static Metric>;
+
+    /// The half of it that tells changes at once, if it has one. It is asked for once.
+    fn watcher(&self) -> Option<Box<dyn Watcher>> {
+        None
+    }
 
     /// Takes over settings; they hold from the next collection on.
     fn configure(&mut self, _settings: &CollectorSettings) {}
@@ -141,6 +147,11 @@ impl Registry {
             settings: None,
             hanging: SeriesCache::default(),
         }
+    }
+
+    /// What tells changes at once; whoever takes them runs them, once.
+    pub fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        self.slots.iter().filter_map(|slot| slot.body.as_ref()?.collector.watcher()).collect()
     }
 
     /// Switches collectors off and on, and gives all of them their settings. The series of those that are off end with the
@@ -264,8 +275,7 @@ impl Slot {
     /// Adds what a collector brought under its own numbers, under the registry's.
     fn merge(&mut self, own: Collection, out: &mut Collection, next_series: &mut u32) {
         if self.cadence == Cadence::Fast {
-            out.new_series.extend(own.new_series);
-            out.samples.extend(own.samples);
+            out.extend(own);
             return;
         }
         for (number, labels) in own.new_series {
@@ -273,15 +283,14 @@ impl Slot {
             out.new_series.push((*next_series, labels));
             *next_series = next_series.wrapping_add(1);
         }
-        for (number, value) in own.samples {
+        let numbers = &mut self.numbers;
+        let mut known = |(number, value): (u32, f64)| {
             let ended = is_stale_marker(value);
-            let known = if ended {
-                self.numbers.remove(&number)
-            } else {
-                self.numbers.get(&number).copied()
-            };
-            out.samples.extend(known.map(|known| (known, value)));
-        }
+            let known = if ended { numbers.remove(&number) } else { numbers.get(&number).copied() };
+            Some((known?, value))
+        };
+        out.samples.extend(own.samples.into_iter().filter_map(&mut known));
+        out.recorded.extend(own.recorded.into_iter().filter_map(&mut known));
     }
 }
 

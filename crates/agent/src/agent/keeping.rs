@@ -58,8 +58,11 @@ impl Agent {
         if sent {
             self.figures(now_ms).append(self.exchange.table(), &mut numbered);
         } else {
+            let goes_on = |number| {
+                numbered.iter().any(|(other, value)| *other == number && !is_stale_marker(*value))
+            };
             let ended = numbered.iter().filter(|(_, value)| is_stale_marker(*value));
-            self.ended.extend(ended.map(|(number, _)| number));
+            self.ended.extend(ended.map(|(number, _)| *number).filter(|number| !goes_on(*number)));
         }
         let group = Group { timestamp_ms: due.timestamp_ms, samples: numbered };
         self.record(&group, sent, now_ms);
