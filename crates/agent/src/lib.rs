@@ -42,7 +42,7 @@ mod target;
 mod tls;
 
 pub use agent::run;
-pub use config::{AgentConfig, AgentError, AgentReport};
+pub use config::{AgentConfig, AgentError, AgentReport, CpuCounted};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
 pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
