@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_collectors::Change;
 use muster_environment::{Clock, DirLock, Disk};
 use muster_wire::{Configuration, ProcessTable};
 use rustls::ClientConfig;
@@ -29,7 +30,7 @@ use crate::source::{MakeProcessSource, Source};
 use crate::spool::Spool;
 use crate::supervision::Supervision;
 use crate::target::Target;
-use crate::tasks::{Collected, Collector, Link, ProcessReader, RecorderWriter, Written};
+use crate::tasks::{Collected, Collector, Link, ProcessReader, RecorderWriter, Watching, Written};
 use crate::update::Updater;
 
 /// The loop wakes at least so often: a clock that was set is noticed soon.
@@ -68,6 +69,7 @@ pub async fn run(
                 Err(_) => break,
             },
             event = next_link_event(&mut agent.link) => Event::Link(event),
+            changes = agent.watching.next() => Event::Changed(changes),
             collected = agent.collector.next() => Event::Collected(collected),
             written = next_written(&mut agent.recorder_writer) => Event::Recorded(written),
             table = next_table(&mut agent.process_reader) => Event::Processes(table),
@@ -85,6 +87,8 @@ pub async fn run(
 enum Event {
     Link(Option<LinkEvent>),
     Collected(Option<Collected>),
+    /// Between two ticks.
+    Changed(Vec<Change>),
     Recorded(Option<Written>),
     Processes(Option<ProcessTable>),
     Wake,
@@ -126,6 +130,7 @@ struct Agent {
     use_token: bool,
     schedule: Schedule,
     collector: Collector,
+    watching: Watching,
     exchange: Exchange,
     /// Absent only while the disk works on it.
     spool: Option<Spool>,
@@ -200,6 +205,9 @@ impl Agent {
             Event::Link(event) => self.handle_link(event).await?,
             Event::Collected(Some(collected)) => self.keep(collected),
             Event::Collected(None) => return Err(AgentError::CollectorGone),
+            Event::Changed(changes) => {
+                self.exchange.push_urgent(changes, self.clock.monotonic_ms());
+            }
             Event::Recorded(written) => self.recorded(written),
             Event::Processes(table) => self.send_processes(table),
             Event::Wake => {}

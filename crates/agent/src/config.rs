@@ -13,7 +13,7 @@ use crate::update::UpdatePolicy;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct AgentConfig {
     /// `http://host:port` or `https://host:port` of the server.
     pub server_url: String,
@@ -57,6 +57,8 @@ pub struct AgentConfig {
     pub recorder_bytes: usize,
     /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
     pub max_cpu_ratio: f64,
+    /// Whether `max_cpu_ratio` was asked for on this host: then the server's settings do not change it.
+    pub max_cpu_is_fixed: bool,
     /// Which CPU time that is.
     pub cpu_counted: CpuCounted,
 }
@@ -94,6 +96,7 @@ impl AgentConfig {
             memory_bytes: 4 << 20,
             recorder_bytes: 4 << 20,
             max_cpu_ratio: 0.02,
+            max_cpu_is_fixed: false,
             cpu_counted: CpuCounted::Process,
         }
     }

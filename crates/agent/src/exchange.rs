@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use muster_collectors::Change;
 use muster_wire::{
     AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, Offer, ProcessTable,
     RefuseReason, RejectCode, UpdateReport, WireError,
@@ -90,6 +91,16 @@ impl Exchange {
             segment: None,
             since_ms: now_ms,
         });
+    }
+
+    /// What has changed between the ticks: a batch that overtakes the others.
+    pub(crate) fn push_urgent(&mut self, changes: Vec<Change>, now_ms: i64) {
+        let groups = changes.into_iter().map(|Change { timestamp_ms, samples }| {
+            let numbered = |(labels, value)| (self.table.number_of(labels), value);
+            Group { timestamp_ms, samples: samples.into_iter().map(numbered).collect() }
+        });
+        let groups = groups.collect();
+        self.queue.push(QueuedBatch { urgent: true, groups, segment: None, since_ms: now_ms });
     }
 
     /// A connection was opened: begins a session. The hello's public key is filled in here.

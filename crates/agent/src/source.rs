@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_collectors::CollectorSettings;
+use muster_collectors::{CollectorSettings, Watcher};
 use muster_series::Labels;
 use muster_wire::ProcessTable;
 
@@ -32,6 +32,11 @@ pub struct Collection {
 pub trait Source: Send {
     /// Collects now. `now_ms` is the time that the samples will bear, in milliseconds since 1970-01-01 UTC.
     fn collect(&mut self, tick: Tick, now_ms: i64) -> Collection;
+
+    /// What tells changes between the ticks; asked for once, before the first.
+    fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        Vec::new()
+    }
 
     /// Takes over settings; they hold from the next collection on.
     fn configure(&mut self, _settings: &CollectorSettings) {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 
-use muster_collectors::CollectorSettings;
+use muster_collectors::{Change, CollectorSettings, Watcher};
 use muster_environment::Clock;
 use muster_wire::ProcessTable;
 use rustix::time::{ClockId, clock_gettime};
@@ -19,9 +19,14 @@ use crate::recorder::disk::RecorderDisk;
 use crate::schedule::Due;
 use crate::source::{Collection, ProcessSource, Source};
 use crate::target::Target;
+use crate::watching;
 
 /// What a collector needs at its deepest; the default of 2 MiB is not for a host with 8 MiB in all.
 const COLLECTOR_STACK_BYTES: usize = 512 << 10;
+/// What a watcher needs at its deepest.
+const WATCHER_STACK_BYTES: usize = 256 << 10;
+/// Sets of changes that wait for the agent's loop.
+const CHANGES_WAITING: usize = 4;
 /// What writing a file needs.
 const RECORDER_STACK_BYTES: usize = 128 << 10;
 /// Frames of the server that wait for the agent's loop.
@@ -101,6 +106,35 @@ impl Collector {
         let collected = self.collected.recv().await?;
         self.busy = false;
         Some(collected)
+    }
+}
+
+/// The thread that watches. It ends within seconds after this is dropped; it is not waited for.
+#[derive(Debug)]
+pub(crate) struct Watching(mpsc::Receiver<Vec<Change>>);
+
+impl Watching {
+    /// Starts the thread, if there is anything to watch.
+    pub(crate) fn spawn(
+        watchers: Vec<Box<dyn Watcher>>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let (tell, changes) = mpsc::channel(CHANGES_WAITING);
+        if !watchers.is_empty() {
+            thread::Builder::new()
+                .name("watcher".into())
+                .stack_size(WATCHER_STACK_BYTES)
+                .spawn(move || watching::run(watchers, &*clock, &tell))?;
+        }
+        Ok(Self(changes))
+    }
+
+    /// Waits for changes; for ever where nothing watches.
+    pub(crate) async fn next(&mut self) -> Vec<Change> {
+        match self.0.recv().await {
+            Some(changes) => changes,
+            None => std::future::pending().await,
+        }
     }
 }
 

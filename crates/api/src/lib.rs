@@ -14,6 +14,7 @@ mod account;
 mod agent_settings;
 mod agents;
 mod audit;
+mod file_systems;
 mod hosts;
 mod live;
 mod people;
@@ -35,7 +36,10 @@ pub use agents::{
     UpdateOutcome,
 };
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
-pub use hosts::{Disk, Host, HostList, HostState};
+pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
+pub use hosts::{
+    Disk, Host, HostFigures, HostList, HostState, NextFull, RecentFigures, RecentList,
+};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
 pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};

@@ -14,6 +14,9 @@ mod registry;
 mod roots;
 mod settings;
 mod sink;
+mod watch;
+
+mod dbus;
 
 mod bcache;
 mod bonding;
@@ -33,6 +36,7 @@ mod kernel_limits;
 mod loadavg;
 mod mdadm;
 mod meminfo;
+mod named_processes;
 mod neighbours;
 mod netclass;
 mod netdev;
@@ -48,6 +52,7 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod system_info;
+mod systemd;
 mod tapestats;
 mod tcpstat;
 mod textfile;
@@ -76,6 +81,7 @@ pub use settings::{
     Choice, CollectorSettings, NamedPattern, Pattern, PatternError, collector_names,
 };
 pub use sink::{Collection, Sink};
+pub use watch::{Change, Watcher};
 
 /// Every collector of a host, the fast ones first.
 pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
@@ -128,6 +134,8 @@ pub fn all(roots: &Roots) -> Vec<Box<dyn Collector>> {
         Box::new(system_info::Uname::new(roots)),
         Box::new(system_info::OsRelease::new(roots)),
         Box::new(system_info::Dmi::new(roots)),
+        Box::new(systemd::Systemd::new(roots)),
+        Box::new(named_processes::NamedProcesses::new(roots)),
         Box::new(processes::Programs::new(roots)),
         Box::new(processes::Processes::new(roots)),
         Box::new(disk_health::DiskHealth::new(roots)),

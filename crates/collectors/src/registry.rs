@@ -13,6 +13,7 @@ use crate::metric::{Metric, Unit};
 use crate::roots::Roots;
 use crate::settings::CollectorSettings;
 use crate::sink::{Collection, SeriesCache, Sink};
+use crate::watch::Watcher;
 
 /// How often a collector should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,11 @@ pub trait Collector: Send {
 
     /// Every metric that it may push.
     fn metrics(&self) -> Vec<&'static Metric>;
+
+    /// The half of it that tells changes at once, if it has one. It is asked for once.
+    fn watcher(&self) -> Option<Box<dyn Watcher>> {
+        None
+    }
 
     /// Takes over settings; they hold from the next collection on.
     fn configure(&mut self, _settings: &CollectorSettings) {}
@@ -141,6 +147,11 @@ impl Registry {
             settings: None,
             hanging: SeriesCache::default(),
         }
+    }
+
+    /// What tells changes at once; whoever takes them runs them, once.
+    pub fn watchers(&self) -> Vec<Box<dyn Watcher>> {
+        self.slots.iter().filter_map(|slot| slot.body.as_ref()?.collector.watcher()).collect()
     }
 
     /// Switches collectors off and on, and gives all of them their settings. The series of those that are off end with the

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use muster_series::Labels;
 
+use crate::settings::NamedPattern;
+
 /// The size of a mounted file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
@@ -52,6 +54,8 @@ pub struct Roots {
     pub textfile_folders: Vec<PathBuf>,
     /// How those are read; they are not, where nobody said.
     pub parse_text: Option<ParseText>,
+    /// Processes that this host's own configuration looks for.
+    pub named_processes: Vec<NamedPattern>,
 }
 
 impl Roots {
@@ -64,6 +68,7 @@ impl Roots {
             measure_space: Arc::new(statvfs),
             textfile_folders: TEXTFILE_FOLDERS.iter().map(|path| rootfs.join(path)).collect(),
             parse_text: None,
+            named_processes: Vec::new(),
         }
     }
 }
@@ -77,12 +82,13 @@ impl Default for Roots {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { proc, sys, rootfs, textfile_folders, measure_space: _, parse_text: _ } = self;
+        let Self { proc, sys, rootfs, textfile_folders, named_processes, .. } = self;
         f.debug_struct("Roots")
             .field("proc", proc)
             .field("sys", sys)
             .field("rootfs", rootfs)
             .field("textfile_folders", textfile_folders)
+            .field("named_processes", named_processes)
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 //! nothing is allocated or hashed. Others are looked up by their key.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use muster_series::{Labels, METRIC_NAME, stale_marker};
@@ -44,6 +45,9 @@ static FOREIGN: Metric = Metric::untyped("*", "What another program told.");
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
     entries: Vec<Entry>,
+    /// What follows the metrics' names in the entries' keys, one after the other: after a second of sleep all of it has
+    /// to come from memory again, and what lies in a row comes at once.
+    tails: String,
     by_key: HashMap<Arc<str>, usize>,
     cursor: usize,
     round: u64,
@@ -53,8 +57,8 @@ pub(crate) struct SeriesCache {
 #[derive(Debug)]
 struct Entry {
     metric: &'static Metric,
-    /// The metric's name, the part and the labels' values, parted by zero bytes.
-    key: Arc<str>,
+    /// Where its tail begins and ends: the part and the labels' values, a zero byte before each.
+    tail: Range<usize>,
     series: u32,
     round: u64,
     is_recorded: bool,
@@ -92,16 +96,36 @@ impl SeriesCache {
             seen
         });
         if self.entries.len() < before {
-            self.by_key.clear();
-            let keys = self.entries.iter().enumerate().map(|(at, e)| (Arc::clone(&e.key), at));
-            self.by_key.extend(keys);
+            self.index_anew();
         }
+    }
+
+    /// After entries have gone: the tails of the others, and where each is found.
+    fn index_anew(&mut self) {
+        let old = std::mem::take(&mut self.tails);
+        self.by_key.clear();
+        for (at, entry) in self.entries.iter_mut().enumerate() {
+            let tail = &old[entry.tail.clone()];
+            let start = self.tails.len();
+            self.tails.push_str(tail);
+            entry.tail = start..self.tails.len();
+            self.by_key.insert(Arc::from([entry.metric.name, tail].concat()), at);
+        }
+    }
+
+    /// Takes a series in whose key is in `self.key`.
+    fn add(&mut self, metric: &'static Metric, series: u32, is_recorded: bool) {
+        let start = self.tails.len();
+        self.tails.push_str(&self.key[metric.name.len()..]);
+        self.by_key.insert(Arc::from(self.key.as_str()), self.entries.len());
+        let tail = start..self.tails.len();
+        self.entries.push(Entry { metric, tail, series, round: self.round, is_recorded });
     }
 
     /// The place of a series, if it is known; else its key is in `self.key` afterwards.
     fn find(&mut self, metric: &'static Metric, part: &str, labels: &[&str]) -> Option<usize> {
         let at = match self.entries.get(self.cursor) {
-            Some(entry) if entry.is(metric, part, labels) => self.cursor,
+            Some(entry) if self.is(entry, metric, part, labels) => self.cursor,
             _ => {
                 self.key.clear();
                 // The kernel's texts are C strings, so a zero byte parts them.
@@ -117,16 +141,14 @@ impl SeriesCache {
         self.cursor = at + 1;
         Some(at)
     }
-}
 
-impl Entry {
-    /// Whether it is the entry of this series. A metric is known by its place: two of one name would be
-    /// told apart by their keys.
-    fn is(&self, metric: &'static Metric, part: &str, labels: &[&str]) -> bool {
-        if !std::ptr::eq(self.metric, metric) {
+    /// Whether an entry is that of this series. A metric is known by its place: of two that are equal but not the same
+    /// the second is found by its key.
+    fn is(&self, entry: &Entry, metric: &'static Metric, part: &str, labels: &[&str]) -> bool {
+        if !std::ptr::eq(entry.metric, metric) {
             return false;
         }
-        let mut rest = self.key[metric.name.len()..].as_bytes();
+        let mut rest = &self.tails.as_bytes()[entry.tail.clone()];
         for text in [part].iter().chain(labels) {
             let after =
                 rest.strip_prefix(b"\0").and_then(|rest| rest.strip_prefix(text.as_bytes()));
@@ -200,15 +222,7 @@ impl Sink<'_> {
         // Four thousand million series are more than a host has between two restarts of its agent.
         let series = *self.next_series;
         *self.next_series = series.wrapping_add(1);
-        let key: Arc<str> = Arc::from(self.cache.key.as_str());
-        self.cache.by_key.insert(Arc::clone(&key), self.cache.entries.len());
-        self.cache.entries.push(Entry {
-            metric,
-            key,
-            series,
-            round: self.cache.round,
-            is_recorded,
-        });
+        self.cache.add(metric, series, is_recorded);
         self.out.new_series.push((series, named()));
         self.out.list(is_recorded).push((series, value));
     }
@@ -267,6 +281,61 @@ mod tests {
         cache.check(&["a"], &[], &[0], &[1, 2]);
         cache.check(&["a"], &[], &[0], &[]);
         cache.check(&["b", "a"], &[3], &[3, 0], &[]);
+    }
+
+    #[test]
+    fn equal_metrics_and_texts_that_run_together_are_told_apart() {
+        static OTHER: Metric = Metric::gauge("m", Unit::None, "", &["device"]);
+        static PAIR: Metric = Metric::gauge("pair*", Unit::None, "", &["a", "b"]);
+        let mut cache = SeriesCache::default();
+        let mut next = 0;
+        for round in 0..3 {
+            let mut out = Collection::default();
+            let mut sink = cache.begin(&mut out, &mut next, 0, 0);
+            for metric in [&METRIC, &OTHER] {
+                sink.push(metric, &["x"], 1.0);
+            }
+            for (part, labels) in [("", ["ab", "c"]), ("", ["a", "bc"]), ("a", ["b", "c"])] {
+                sink.push_part(&PAIR, part, &labels, 1.0);
+            }
+            cache.end(&mut out);
+            assert_eq!(out.new_series.len(), if round == 0 { 4 } else { 0 });
+            assert_eq!(out.samples.len(), 4, "METRIC and OTHER name one series");
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_a_map_whatever_comes_and_goes() {
+        let mut cache = Cache { cache: SeriesCache::default(), next: 0 };
+        let mut known: HashMap<String, u32> = HashMap::new();
+        let mut seed = 7_u64;
+        for _ in 0..300 {
+            let mut devices: Vec<String> = Vec::new();
+            for device in 0..12 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = (seed >> 40) as usize % (devices.len() + 1);
+                if seed >> 62 != 0 {
+                    devices.insert(at, format!("d{}", device % 10));
+                }
+            }
+            let texts: Vec<&str> = devices.iter().map(String::as_str).collect();
+            let out = cache.round(&texts);
+            for (series, labels) in &out.new_series {
+                let device = labels.get("device").unwrap().to_owned();
+                assert_eq!(known.insert(device, *series), None, "it was known");
+            }
+            let (ended, live): (Vec<_>, Vec<_>) =
+                out.samples.iter().partition(|(_, value)| is_stale_marker(*value));
+            for (series, value) in live {
+                assert_eq!(known[&devices[value as usize]], series);
+            }
+            known.retain(|_, series| !ended.iter().any(|(gone, _)| gone == series));
+            assert!(known.keys().all(|device| devices.contains(device)));
+            let mut distinct = devices.clone();
+            distinct.sort();
+            distinct.dedup();
+            assert_eq!(known.len(), distinct.len());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use muster_collectors::{NamedPattern, Pattern};
 
 pub(crate) use people::{
     EnrollTokenArgs, TokenArgs, TokenCommand, UserArgs, UserCommand, UserTarget,
@@ -57,7 +58,9 @@ pub(crate) enum Command {
     /// Run the agent of this host
     #[command(
         after_help = "Examples:\n  muster agent --server https://monitor:6868 --token TOKEN --ca-fingerprint sha256:F   (once, to join)\n  \
-                            muster agent                                     (afterwards: the state folder knows)"
+                            muster agent                                     (afterwards: the state folder knows)\n  \
+                            muster agent --once                              (prints what it would send; needs no server)\n  \
+                            muster agent --listen-metrics 9100               (for an existing Prometheus; needs no server)"
     )]
     Agent(AgentArgs),
     /// Ask the store with PromQL
@@ -66,6 +69,11 @@ pub(crate) enum Command {
                             muster query node_load1 --start 2026-09-01T08:00:00Z --end 2026-09-01T09:00:00Z --step 1m --csv\n  \
                             muster query up --server https://monitor:6868 --api-token TOKEN --json")]
     Query(QueryArgs),
+    /// List the hosts with their state and main figures
+    #[command(
+        after_help = "Examples:\n  muster hosts\n  muster hosts --server https://monitor:6868 --api-token TOKEN --json"
+    )]
+    Hosts(TargetArgs),
     /// Check files of rules, and test them
     #[command(
         after_help = "Examples:\n  muster rules check rules/*.yml\n  muster rules test rules/tests/*.yml"
@@ -100,9 +108,9 @@ pub(crate) enum Command {
                             muster restore --check /mnt/backup/muster-2026-11-22.backup      (restores nothing)"
     )]
     Restore(RestoreArgs),
-    /// Check everything in a data folder, and tell what takes the room; changes nothing
+    /// Check a server's data folder and tell what takes the room, or, on a host without one, what its agent misses; changes nothing
     #[command(
-        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged or not there."
+        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n  muster doctor --host --json      (what the agent of this host misses, and why)\n\nIt ends with 1 if something is damaged, not there or wrong."
     )]
     Doctor(DoctorArgs),
 }
@@ -135,6 +143,7 @@ pub(crate) struct ServerArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct AgentArgs {
     /// Address of the server, such as <https://monitor.example.com:6868>; needed once
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
@@ -148,15 +157,31 @@ pub(crate) struct AgentArgs {
     /// Where key and unsent samples are kept [default: /var/lib/muster-agent as root, else ~/.local/state/muster-agent]
     #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// How often to collect
-    #[arg(long, env = "MUSTER_INTERVAL", default_value = "5s", value_name = "DURATION")]
-    pub(crate) interval: String,
+    /// How often to collect; wins over settings of the server [default: what the server says, else 5s]
+    #[arg(long, env = "MUSTER_INTERVAL", value_name = "DURATION")]
+    pub(crate) interval: Option<String>,
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
     pub(crate) instance: Option<String>,
-    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often
-    #[arg(long, env = "MUSTER_MAX_CPU", default_value = "2%", value_name = "PERCENT", value_parser = percent)]
-    pub(crate) max_cpu: f64,
+    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often; wins over settings of the
+    /// server [default: what the server says, else 2%]
+    #[arg(long, env = "MUSTER_MAX_CPU", value_name = "PERCENT", value_parser = percent)]
+    pub(crate) max_cpu: Option<f64>,
+    /// Leave out what the server would set: cadence, collectors, filters
+    #[arg(long, env = "MUSTER_NO_CENTRAL_SETTINGS")]
+    pub(crate) no_central_settings: bool,
+    /// Show programs without their arguments to those who look at this host's processes
+    #[arg(long, env = "MUSTER_HIDE_PROCESS_ARGUMENTS")]
+    pub(crate) hide_process_arguments: bool,
+    /// Serve /metrics for an existing Prometheus there, as node exporters do; a port alone is for this machine only
+    #[arg(long, env = "MUSTER_LISTEN_METRICS", value_name = "[ADDRESS:]PORT")]
+    pub(crate) listen_metrics: Option<String>,
+    /// Print once what would be sent now, in Prometheus's text format, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --once: print JSON
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
     /// Take releases from the server that are newer and signed by a key that this host trusts
     #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
     pub(crate) allow_updates: bool,
@@ -166,6 +191,21 @@ pub(crate) struct AgentArgs {
     /// Over how long a fleet spreads the download of a release
     #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
     pub(crate) update_spread: String,
+<<<<<<< HEAD
+    /// Count processes under a name, and tell their ends at once: those whose program or command line matches a regular expression, such as `web=^nginx`
+    #[arg(long = "watch-process", value_name = "NAME=PATTERN", value_parser = named_pattern)]
+    pub(crate) watch_processes: Vec<NamedPattern>,
+}
+
+/// Processes to look for, such as `web=^nginx`.
+fn named_pattern(text: &str) -> Result<NamedPattern, String> {
+    let Some((name, pattern)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("give a name and a regular expression, such as web=^nginx".into());
+    };
+    let pattern = Pattern::anywhere(pattern).map_err(|error| error.to_string())?;
+    Ok(NamedPattern { name: name.into(), pattern })
+=======
+>>>>>>> central-wip
 }
 
 /// A share in percent, such as `2%` or `0.5`, as a ratio.
@@ -307,6 +347,12 @@ pub(crate) struct DoctorArgs {
     /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Look at this host as its agent does, also where there is a server
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) host: bool,
+    /// State folder of the agent [default: /var/lib/muster-agent if it is there, else that of this user]
+    #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -181,10 +181,11 @@ impl HostTask {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 self.script.boost(interval_ms, now_ms + lease_ms);
             }
-            // These hosts have sent all they have, know no settings and no processes, and stay what they are.
-            AgentEvent::Recall { .. }
-            | AgentEvent::Configuration(_)
+            // A simulated host sends what its model says, whatever is set; it has no processes and no recorder, and is no
+            // program to renew.
+            AgentEvent::Configuration(_)
             | AgentEvent::ProcessWatch { .. }
+            | AgentEvent::Recall { .. }
             | AgentEvent::Release(_) => {}
             AgentEvent::Goodbye { reason, message } => {
                 return Err(SimulationError::Ended(format!("{reason:?} {message}")));

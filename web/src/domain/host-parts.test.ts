@@ -1,7 +1,7 @@
 /** The tables of a host: processes, file systems, containers, parts; and the charts of its tabs. */
 import { expect, test } from 'vitest';
 
-import { fileSystemQueries, fileSystemsOf } from './file-systems.ts';
+import { fileSystemQueries, fileSystemsOf } from './host-file-systems.ts';
 import { detailFor } from './host-charts.ts';
 import { HOST_TABS, TAB_CHARTS, tabOf, tabRange } from './host-tabs.ts';
 import { containersOf, diskHealthOf, gpusOf, machineText } from './parts.ts';

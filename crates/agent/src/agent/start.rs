@@ -27,14 +27,14 @@ use crate::source::Source;
 use crate::spool::Spool;
 use crate::supervision::Supervision;
 use crate::target::Target;
-use crate::tasks::{Collector, RecorderWriter, on_disk, process_cpu_us};
+use crate::tasks::{Collector, RecorderWriter, Watching, on_disk, process_cpu_us};
 use crate::update::Updater;
 
 use super::Agent;
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// How often the recorder wants to know how the host is.
-const RECORD_MS: i64 = 1_000;
+pub(super) const RECORD_MS: i64 = 1_000;
 
 impl Agent {
     pub(super) async fn prepare(
@@ -56,6 +56,8 @@ impl Agent {
             on_disk(move || State::open(Arc::new(RealDisk), &config, &*clock, &boot_id)).await?
         };
         config.token = config.token.or(state.token);
+        let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
+            .map_err(|_| AgentError::CollectorGone)?;
         let make_process_source = source.processes();
         let collector =
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
@@ -82,6 +84,7 @@ impl Agent {
             enrolled,
             use_token: !enrolled,
             collector,
+            watching,
             spool: Some(state.spool),
             unreadable: HashMap::new(),
             source_numbers: HashMap::new(),
@@ -103,7 +106,7 @@ impl Agent {
             _lock: state.lock,
         };
         if agent.config.central_settings {
-            agent.apply(state.central);
+            agent.apply(state.central).await;
         }
         Ok(agent)
     }

@@ -151,19 +151,23 @@ fn installed_by_the_printed_line(host: &mut Host) {
     assert!(tree.contains("No such file"), "nothing was done: {tree}");
 
     let line = host.install_line(&format!("--allow-updates --release-key {key} --instance web-1"));
-    let token = line.split("%s\\n' ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    assert!(token.starts_with("muster_e_"), "{token}");
+    let token = line.split(' ').find(|word| word.starts_with("muster_e_")).unwrap();
+    // In a file, as a command with it in its arguments would find itself.
+    let token_file = host.booted.shared().join("token");
+    std::fs::write(&token_file, token).unwrap();
     let told = host.booted.run(&line);
     assert!(told.contains("this host reports to"), "{told}");
     let up = wait_for("its samples", || host.server.query("node_load1").into_iter().next());
     assert_eq!(up.0["instance"], "web-1");
-    for (labels, readonly) in host.server.query("node_filesystem_readonly{mountpoint=\"/\"}") {
-        assert_eq!(readonly, 0.0, "the unit's own view is not the host's: {labels}");
-    }
+    let readonly = "node_filesystem_readonly{mountpoint=\"/\"}";
+    let (_, readonly) =
+        wait_for("a slow collector", || host.server.query(readonly).into_iter().next());
+    assert_eq!(readonly, 0.0, "the unit's own view of the file systems is not the host's");
 
     let left = host.booted.run(&format!(
-        "! grep -rs {token} /etc /var/lib/muster-agent /run/systemd /usr/local && \
-         ! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q {token} && echo clean"
+        "! grep -rsFf {0} /etc /var/lib/muster-agent /run/systemd /usr/local && \
+         ! cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -qFf {0} && echo clean",
+        token_file.display()
     ));
     assert_eq!(left.trim(), "clean", "the token is nowhere any more");
     let mode = host.booted.run(

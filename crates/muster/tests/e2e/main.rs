@@ -25,4 +25,5 @@ mod people;
 mod prometheus_api;
 mod push;
 mod slow_reader;
+mod systemd;
 mod tls;

@@ -23,7 +23,9 @@ use crate::secrets::random_bytes;
 const WATCHED_INTERVAL_MS: i64 = 1_000;
 /// How long an agent goes on like that without hearing of it again.
 const WATCHED_LEASE_MS: i64 = 30_000;
-/// How often the lease is renewed.
+/// How long an agent goes on sending its processes without hearing of it again.
+const PROCESS_LEASE_MS: i64 = 30_000;
+/// How often the leases are renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How much of the time before somebody looks is asked for, second by second: what an agent's recorder holds.
 const RECALLED_MS: i64 = 600_000;
@@ -51,6 +53,8 @@ enum Event {
     Frame(Option<Result<Message, axum::Error>>),
     Stored(Stored),
     Viewers,
+    ProcessViewers,
+    Central,
     Recall,
     Renew,
     End(GoodbyeReason),
@@ -164,9 +168,12 @@ impl Session {
             }
             Event::Stored(stored) => self.stored(&stored),
             Event::Viewers => self.settings(true),
+            Event::ProcessViewers => self.watch_processes(true),
+            Event::Central => self.configure(),
             Event::Recall => self.recall(now_ms),
             Event::Renew => {
                 self.settings(false);
+                self.watch_processes(false);
                 self.recall(now_ms);
                 self.offer();
             }
@@ -196,7 +203,19 @@ impl Session {
                 }
             }
             Ok(Some(ServerEvent::Batch(batch))) => self.batch(batch),
+<<<<<<< HEAD
             Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
+=======
+>>>>>>> central-wip
+            Ok(Some(ServerEvent::Processes(table))) => {
+                if let Some(admitted) = &self.admitted {
+                    admitted.hold.entry.processes_arrived(table);
+                }
+            }
+<<<<<<< HEAD
+=======
+            Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
+>>>>>>> central-wip
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
             }
@@ -211,9 +230,9 @@ impl Session {
 
     async fn identified(&mut self, identity: Identity) {
         let now_ms = self.app.clock.now_ms();
-        let (agent_id, instance) =
+        let (agent_id, instance, groups) =
             match admit(&self.app.meta, &identity, &self.address, now_ms).await {
-                Admission::Admitted { agent_id, instance } => (agent_id, instance),
+                Admission::Admitted { agent_id, instance, groups } => (agent_id, instance, groups),
                 Admission::Rejected(code, message) => {
                     return self.send_away(&identity.instance, code, &message);
                 }
@@ -236,9 +255,11 @@ impl Session {
         let session = hold.session;
         tracing::info!(address = %self.address, instance, session, "agent connected");
         self.wire.accept(Welcome { session, server_time_ms: now_ms, instance, interval_ms: 0 });
-        self.admitted = Some(Admitted::new(hold, agent_id));
+        self.admitted = Some(Admitted::new(&self.app, hold, agent_id, groups));
         self.app.presence_changed.notify_one();
+        self.configure();
         self.settings(false);
+        self.watch_processes(false);
         self.offer();
     }
 
@@ -372,6 +393,27 @@ impl Session {
             admitted.recalled_ms = Some(now_ms);
         }
     }
+
+    /// Gives the agent its settings, where it does not have them.
+    fn configure(&mut self) {
+        if let Some(configuration) = self.admitted.as_mut().and_then(Admitted::settings_to_give) {
+            self.wire.configure(configuration);
+        }
+    }
+
+    /// Tells the agent whether somebody looks at its processes. `changed` is false for renewals, which nobody needs while
+    /// nobody looks.
+    fn watch_processes(&mut self, changed: bool) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let watched = *admitted.process_viewers.borrow_and_update() > 0;
+        if watched {
+            self.wire.watch_processes(PROCESS_LEASE_MS);
+        } else if changed {
+            self.wire.watch_processes(0);
+        }
+    }
 }
 
 /// What an agent is told of a batch.
@@ -398,7 +440,8 @@ fn answer(samples: u64, result: &Result<Appended, TsdbError>) -> Answer {
     }
 }
 
-/// What the rest of the server tells a session: somebody looks at the host, or the session has to end.
+/// What the rest of the server tells a session: somebody looks at the host or its processes, settings changed, or the session
+/// has to end.
 async fn told(admitted: &mut Option<Admitted>) -> Event {
     let Some(admitted) = admitted else {
         return std::future::pending().await;
@@ -407,6 +450,8 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
     let ended = async { end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) };
     tokio::select! {
         Ok(()) = admitted.viewers.changed() => Event::Viewers,
+        Ok(()) = admitted.process_viewers.changed() => Event::ProcessViewers,
+        Ok(()) = admitted.central.changed() => Event::Central,
         Ok(()) = admitted.recalls.changed() => Event::Recall,
         Some(reason) = ended => Event::End(reason),
         else => std::future::pending().await,
