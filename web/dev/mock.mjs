@@ -184,7 +184,8 @@ createServer(async (request, response) => {
       id: '1',
       token: 'mst_join_5f2c9b1e',
       expires_ms: null,
-      ca_fingerprint: 'sha256:9f86d081884c7d65',
+      ca_fingerprint: `sha256:${'9f86d081884c7d65'.repeat(4)}`,
+      install_sha256: '370502c33d71f33a'.repeat(4),
     });
   if (pathname === '/api/muster/v1/hosts') return hostsAt(response, searchParams.get('time_ms'));
   if (pathname === '/api/muster/v1/fleet/recent') return recent(response);

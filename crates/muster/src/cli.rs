@@ -191,7 +191,6 @@ pub(crate) struct AgentArgs {
     /// Over how long a fleet spreads the download of a release
     #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
     pub(crate) update_spread: String,
-<<<<<<< HEAD
     /// Count processes under a name, and tell their ends at once: those whose program or command line matches a regular expression, such as `web=^nginx`
     #[arg(long = "watch-process", value_name = "NAME=PATTERN", value_parser = named_pattern)]
     pub(crate) watch_processes: Vec<NamedPattern>,
@@ -204,8 +203,6 @@ fn named_pattern(text: &str) -> Result<NamedPattern, String> {
     };
     let pattern = Pattern::anywhere(pattern).map_err(|error| error.to_string())?;
     Ok(NamedPattern { name: name.into(), pattern })
-=======
->>>>>>> central-wip
 }
 
 /// A share in percent, such as `2%` or `0.5`, as a ratio.

@@ -123,15 +123,6 @@ async fn report(
     Ok(())
 }
 
-<<<<<<< HEAD
-=======
-/// The server with which the agent of this state folder has joined, and the fingerprint of its CA.
-pub(crate) fn joined_with(state_dir: &Path) -> anyhow::Result<(Option<String>, Option<String>)> {
-    let Remembered { server, ca_fingerprint, .. } = recall(state_dir)?;
-    Ok((server, ca_fingerprint))
-}
-
->>>>>>> central-wip
 /// What the host's administrator allows, and who may sign releases for it.
 fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
     let built_in = built_in_key().transpose().context("this program was built with a bad key")?;
@@ -146,15 +137,12 @@ fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
     }
     let spread_ms = parse_duration_ms(&args.update_spread).context("in --update-spread")?;
     Ok(UpdatePolicy { allowed: args.allow_updates, keys, spread_ms })
-<<<<<<< HEAD
 }
 
 /// The server with which the agent of this state folder has joined, and the fingerprint of its CA.
 pub(crate) fn joined_with(state_dir: &Path) -> anyhow::Result<(Option<String>, Option<String>)> {
     let Remembered { server, ca_fingerprint, .. } = recall(state_dir)?;
     Ok((server, ca_fingerprint))
-=======
->>>>>>> central-wip
 }
 
 fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {

@@ -55,17 +55,10 @@ pub(crate) struct App {
     /// Who sent an `Authorization` header in the last second.
     pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
-<<<<<<< HEAD
     /// What hosts get from here.
     pub(crate) downloads: Downloads,
     /// What agents are told.
     pub(crate) central: CentralSettings,
-=======
-    /// What agents are told.
-    pub(crate) central: CentralSettings,
-    /// What hosts get from here.
-    pub(crate) downloads: Downloads,
->>>>>>> central-wip
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,

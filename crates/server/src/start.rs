@@ -140,13 +140,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     app.central.refresh(&app.meta).await?;
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
-<<<<<<< HEAD
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
-=======
-    tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
-    tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
->>>>>>> central-wip
     let router = http::router(Arc::clone(&app));
     if let Some(keeper) = keeper {
         tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));

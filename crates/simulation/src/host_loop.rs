@@ -181,8 +181,8 @@ impl HostTask {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 self.script.boost(interval_ms, now_ms + lease_ms);
             }
-            // A simulated host sends what its model says, whatever is set; it has no processes and no recorder, and is no
-            // program to renew.
+            // A simulated host sends what its model says, whatever is set; it has no processes to show, keeps no record of
+            // seconds past, and stays what it is.
             AgentEvent::Configuration(_)
             | AgentEvent::ProcessWatch { .. }
             | AgentEvent::Recall { .. }

@@ -70,19 +70,6 @@ impl Admitted {
         }
     }
 
-<<<<<<< HEAD
-=======
-    /// The settings that the agent is to be given, if those that it was given in this session are others. The first ones are
-    /// given even where nothing is set: the agent may have kept some from before.
-    pub(super) fn settings_to_give(&mut self) -> Option<Configuration> {
-        let central = Arc::clone(&self.central.borrow_and_update());
-        let groups = central.groups_of(&self.agent_id, &self.groups);
-        let configuration = configuration(central.layers.resolve(&self.agent_id, groups));
-        let given = self.given_revision.replace(configuration.revision);
-        (given != Some(configuration.revision)).then_some(configuration)
-    }
-
->>>>>>> central-wip
     /// A release for the agent's machine that is newer than its program and that it was not told of yet.
     pub(super) fn next_offer(&mut self, app: &App) -> Option<Arc<Offer>> {
         let facts = self.hold.entry.presence().facts?;
@@ -94,7 +81,6 @@ impl Admitted {
         let newer = offer.signed.release.version > running;
         self.offered = Some(Arc::clone(&offer));
         newer.then_some(offer)
-<<<<<<< HEAD
     }
 
     /// The settings that the agent is to be given, if those that it was given in this session are others. The first ones are
@@ -105,8 +91,6 @@ impl Admitted {
         let configuration = configuration(central.layers.resolve(&self.agent_id, groups));
         let given = self.given_revision.replace(configuration.revision);
         (given != Some(configuration.revision)).then_some(configuration)
-=======
->>>>>>> central-wip
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.

@@ -203,19 +203,12 @@ impl Session {
                 }
             }
             Ok(Some(ServerEvent::Batch(batch))) => self.batch(batch),
-<<<<<<< HEAD
             Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
-=======
->>>>>>> central-wip
             Ok(Some(ServerEvent::Processes(table))) => {
                 if let Some(admitted) = &self.admitted {
                     admitted.hold.entry.processes_arrived(table);
                 }
             }
-<<<<<<< HEAD
-=======
-            Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
->>>>>>> central-wip
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
             }
