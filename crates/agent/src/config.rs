@@ -59,9 +59,17 @@ pub struct AgentConfig {
     pub max_cpu_ratio: f64,
     /// Whether `max_cpu_ratio` was asked for on this host: then the server's settings do not change it.
     pub max_cpu_is_fixed: bool,
-    /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
-    /// collecting counts.
-    pub alone: bool,
+    /// Which CPU time that is.
+    pub cpu_counted: CpuCounted,
+}
+
+/// Which CPU time counts as an agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuCounted {
+    /// All of the process, which is this agent's alone.
+    Process,
+    /// That of the thread that collects, where others share the process.
+    Collecting,
 }
 
 impl AgentConfig {
@@ -89,7 +97,7 @@ impl AgentConfig {
             recorder_bytes: 4 << 20,
             max_cpu_ratio: 0.02,
             max_cpu_is_fixed: false,
-            alone: true,
+            cpu_counted: CpuCounted::Process,
         }
     }
 }

@@ -46,7 +46,7 @@ mod watching;
 
 pub use agent::run;
 pub use central_settings::stored_settings;
-pub use config::{AgentConfig, AgentError, AgentReport};
+pub use config::{AgentConfig, AgentError, AgentReport, CpuCounted};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
 pub use metrics_listener::serve_metrics;

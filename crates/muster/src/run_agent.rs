@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use muster_agent::{
-    AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
-    launch, parse_fingerprint, relaunch, run,
+    AgentConfig, AgentError, AgentReport, CpuCounted, HostSource, LAUNCHED_VERSION, UpdatePolicy,
+    built_in_key, launch, parse_fingerprint, relaunch, run,
 };
 use muster_collectors::{NamedPattern, Roots};
 use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
@@ -203,7 +203,7 @@ impl LocalAgent {
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
         // The server is in this process too.
-        config.alone = false;
+        config.cpu_counted = CpuCounted::Collecting;
         let (stop, stopped) = watch::channel(false);
         RunningAgent { stop, task: Some(spawn(config, Vec::new(), clock, stopped)) }
     }

@@ -6,6 +6,7 @@ use std::fs;
 use muster_series::is_stale_marker;
 use muster_wire::Group;
 
+use crate::config::CpuCounted;
 use crate::governor::{Pressure, Why};
 use crate::own_metrics::OwnFigures;
 use crate::recorder::{Held, Recorder};
@@ -188,7 +189,10 @@ impl Agent {
 
     /// CPU time that the agent has used, in microseconds.
     fn cpu_us(&self) -> i64 {
-        if self.config.alone { process_cpu_us() } else { self.collector_cpu_us }
+        match self.config.cpu_counted {
+            CpuCounted::Process => process_cpu_us(),
+            CpuCounted::Collecting => self.collector_cpu_us,
+        }
     }
 
     fn figures(&self, now_ms: i64) -> OwnFigures {
