@@ -31,6 +31,8 @@ export function makeHosts(count, now_ms) {
     const memory_bytes = [8, 16, 32, 64, 256][Math.floor(hash(`${instance}m`) * 5)] * GIB;
     return {
       instance,
+      groups: [hash(`${instance}g`) < 0.7 ? 'production' : 'staging'],
+      tags: [role, ...(hash(`${instance}ssd`) < 0.5 ? ['ssd'] : [])],
       state: count > 20 && hash(`${instance}s`) < 0.03 ? 'silent' : 'up',
       state_since_ms: now_ms - Math.floor(hash(`${instance}t`) * 4e6) - 40_000,
       last_sample_ms: now_ms - 1200,
@@ -44,6 +46,7 @@ export function makeHosts(count, now_ms) {
       memory_bytes,
       boot_time_ms: now_ms - Math.floor(hash(`${instance}b`) ** 3 * 4e10) - 400_000,
       worst_disk: null,
+      next_full: null,
     };
   });
   return made.map((host) => moved(host, now_ms));
@@ -78,6 +81,39 @@ export function moved(host, now_ms) {
   });
 }
 
+/** All file systems: each host's fullest, and its root. */
+export function fileSystems(hosts, now_ms) {
+  return hosts
+    .filter((host) => host.state === 'up')
+    .flatMap((host) =>
+      [host.worst_disk.mountpoint, '/boot'].map((mountpoint, place) => {
+        const days = 400 * hash(`${host.instance}${mountpoint}days`) ** 3 + 0.2;
+        const steady = place === 0 && days < 200;
+        const used_percent = place === 0 ? host.worst_disk.used_percent : 31;
+        const size_bytes = place === 0 ? host.worst_disk.size_bytes : GIB;
+        return {
+          instance: host.instance,
+          mountpoint,
+          device: place === 0 ? '/dev/nvme0n1p2' : '/dev/nvme0n1p1',
+          fstype: 'ext4',
+          network: false,
+          read_only: false,
+          failed: false,
+          size_bytes,
+          available_bytes: size_bytes * (1 - used_percent / 100),
+          used_percent,
+          inodes: 1e7,
+          inodes_used_percent: used_percent / 4,
+          growth: {
+            kind: steady ? 'steady' : 'none',
+            bytes_per_day: steady ? (size_bytes * (1 - used_percent / 100)) / days : null,
+            full_ms: steady ? now_ms + days * 86_400_000 : null,
+          },
+        };
+      }),
+    );
+}
+
 const MODES = [
   ['user|nice', 26, 7],
   ['"system', 8, 3],
@@ -91,19 +127,8 @@ export function evaluate(hosts, expression, time_ms) {
   const instance = /instance="([^"]+)"/.exec(expression)?.[1];
   const has = (text) => expression.includes(text);
   if (instance === undefined) {
-    const pick = has('cpu')
-      ? 'cpu_percent'
-      : has('load1')
-        ? 'load1'
-        : has('receive')
-          ? 'receive_bytes_per_second'
-          : 'transmit_bytes_per_second';
-    return hosts
-      .filter((host) => host.state === 'up')
-      .map((host) => ({
-        metric: { instance: host.instance },
-        value: moved({ ...host }, time_ms)[pick],
-      }));
+    const silent = hosts.filter((host) => host.state === 'silent' && host.state_since_ms < time_ms);
+    return silent.length === 0 ? [] : [{ metric: {}, value: silent.length }];
   }
   const host = hosts.find((one) => one.instance === instance);
   if (host === undefined || (host.state === 'silent' && time_ms > host.state_since_ms)) return [];
@@ -131,6 +156,10 @@ export function evaluate(hosts, expression, time_ms) {
   }
   if (has('pressure'))
     return one((has('_io') ? 14 : has('_cpu') ? 6 : 0.4) * level(expression) ** 3);
+  if (has('mountpoint=')) {
+    const used = 20 * GIB * (0.6 + 0.05 * level('full', 4000));
+    return one(has('files') ? 31 : has('free') ? used : 20 * GIB);
+  }
   if (has('filesystem')) {
     return ['/', '/boot', '/var', '/srv/data'].map((mountpoint, place) => ({
       metric: { mountpoint },

@@ -9,7 +9,7 @@ import { join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { evaluate, makeHosts, moved } from './invented.mjs';
+import { evaluate, fileSystems, makeHosts, moved } from './invented.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -126,6 +126,27 @@ function queryRange(response, query) {
   });
 }
 
+const FIGURES = ['cpu_percent', 'load1', 'receive_bytes_per_second', 'transmit_bytes_per_second'];
+
+function recent(response) {
+  const [step_ms, points] = [5_000, 12];
+  const first_ms = Date.now() - step_ms * points;
+  const lines = (host) => {
+    const at = Array.from({ length: points }, (_, place) =>
+      moved({ ...host }, first_ms + place * step_ms),
+    );
+    const [cpu, load, receive, transmit] = FIGURES.map((name) => at.map((one) => one[name]));
+    return { cpu, load, receive, transmit };
+  };
+  const found = hosts.map((host) => [host.instance, lines(host)]);
+  json(response, 200, { first_ms, step_ms, hosts: Object.fromEntries(found) });
+}
+
+function hostsAt(response, time_ms) {
+  const now_ms = time_ms === null ? Date.now() : Number(time_ms);
+  json(response, 200, { now_ms, hosts: hosts.map((host) => moved({ ...host }, now_ms)) });
+}
+
 async function asset(response, path) {
   const wanted = normalize(join(DIST, path));
   const file = wanted.startsWith(DIST) && /\.\w+$/.test(path) ? wanted : join(DIST, 'index.html');
@@ -157,6 +178,14 @@ createServer(async (request, response) => {
       token: 'mst_join_5f2c9b1e',
       expires_ms: null,
       ca_fingerprint: 'sha256:9f86d081884c7d65',
+    });
+  if (pathname === '/api/muster/v1/hosts') return hostsAt(response, searchParams.get('time_ms'));
+  if (pathname === '/api/muster/v1/fleet/recent') return recent(response);
+  if (pathname === '/api/muster/v1/file-systems')
+    return json(response, 200, {
+      now_ms: Date.now(),
+      file_systems: fileSystems(hosts, Date.now()),
+      missing: hosts.filter((host) => host.state === 'silent').map((host) => host.instance),
     });
   if (pathname === '/api/muster/v1/live/hosts') return liveHosts(request, response);
   if (pathname === '/api/muster/v1/live/query') return liveQuery(request, response, searchParams);

@@ -29,7 +29,7 @@ async function pageOf(child) {
   throw new Error(`${BINARY} ended, or was silent for ${START_MS} ms, without a line "page: URL"`);
 }
 
-/** A running server: its page's address, and `stop`. */
+/** A running server: its page's address, its data folder, and `stop`. */
 export async function startServer() {
   const folder = await mkdtemp(join(tmpdir(), 'muster-e2e-'));
   const child = spawn(BINARY, ['up', '--data-dir', folder, '--listen', '127.0.0.1:0'], {
@@ -39,6 +39,7 @@ export async function startServer() {
   const page = await pageOf(child);
   return {
     page,
+    folder,
     /** Lets the server fall silent without closing anything, as a broken network does. */
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),

@@ -68,7 +68,10 @@ test('an administrator makes a person, a token and a command to join', { skip },
   await page.getByRole('button', { name: 'New enrolment token' }).click();
   await page.getByRole('button', { name: 'Make the command' }).click();
   const join = page.getByRole('dialog', { name: 'The command to join' });
-  assert.match(await join.locator('code').innerText(), /^muster agent --server \S+ --token \S+/);
+  assert.match(
+    await join.locator('code').innerText(),
+    /^s=\"\$\(curl .*sha256sum.*MUSTER_TOKEN=.* --server \S+;/,
+  );
   await close();
 
   // Who only looks is offered nothing more, not even by an address.

@@ -19,6 +19,7 @@ export type SettingsSection = (typeof SETTINGS_SECTIONS)[number];
 export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
+  | { name: 'disks' }
   | { name: 'services' }
   | { name: 'explore' }
   | { name: 'settings'; section: SettingsSection }
@@ -36,9 +37,17 @@ function withQuery(path: string, query: Query, first: readonly [string, string][
   return text === '' ? path : `${path}?${text}`;
 }
 
-/** The list of hosts, with its sort (`cpu` descending, `-cpu` ascending) and filter. */
-export function fleetAddress(query: { sort?: string | null; filter?: string | null } = {}): string {
+/**
+ * The fleet: its sort (`cpu` in its first direction, `-cpu` in the other) and filter; as `view=tiles`, by what
+ * they are grouped and shaded; and with `span` and `at` a moment of the past.
+ */
+export function fleetAddress(query: Query = {}): string {
   return withQuery('/', query);
+}
+
+/** All file systems: sort, filter, and the one whose trend is shown with its range. */
+export function disksAddress(query: Query = {}): string {
+  return withQuery('/disks', query);
 }
 
 /** One host; `query` is its tab, and what `domain/time-range` writes for the time shown. */
@@ -85,6 +94,7 @@ export function returnAddress(from: string | null): string {
 export function matchScreen(path: string): Screen {
   if (path === '/') return { name: 'fleet' };
   if (path === '/sign-in') return { name: 'sign-in' };
+  if (path === '/disks') return { name: 'disks' };
   if (path === '/services') return { name: 'services' };
   if (path === '/explore') return { name: 'explore' };
   if (path === '/settings') return { name: 'settings', section: 'account' };

@@ -10,6 +10,10 @@ cargo xtask COMMAND
   build           the page and the release binaries only; prints where they are
   demo [--hosts N] a server with N simulated hosts (50) and a day of their past, until Ctrl+C
                     cargo xtask demo --hosts 200
+  dist [--key FILE] [--out DIR]
+                  the files of a release, signed with an Ed25519 key if one is given; a server passes them on from the
+                  folder `downloads` of its data folder
+                    cargo xtask dist --key ../release.pem --out /var/lib/muster/downloads
   check           format, tidy, lints, unit tests, the page's checks: run it while working
   test            everything: installs what tests need, check, release build, end-to-end tests (CI runs this)
   bench tsdb|queries|parts [OPTIONS]
@@ -113,6 +117,7 @@ mod tests {
         check("check", "cargo xtask check ", "while working\n");
         check("test", "cargo xtask test ", "chromium");
         check("bench", "cargo xtask bench tsdb|queries|parts [OPTIONS]", "--without-muster");
+        check("dist", "cargo xtask dist [--key FILE] [--out DIR]", "release.pem");
         check("fuzz", "cargo xtask fuzz [SECONDS] ", "fuzz 10");
         check("tidy", "cargo xtask tidy [--bless] ", "tidy-ratchet");
         check("help", "cargo xtask help ", "this text");

@@ -10,6 +10,7 @@ mod build;
 mod check;
 mod databases;
 mod demo;
+mod dist;
 mod fuzz;
 mod test;
 mod tidy;
@@ -54,7 +55,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let takes_more = match command {
-        "up" | "demo" | "bench" | "fuzz" | "databases" => true,
+        "up" | "demo" | "bench" | "dist" | "fuzz" | "databases" => true,
         "tidy" => matches!(rest, [flag] if flag == "--bless"),
         "build" | "check" | "test" => false,
         unknown => anyhow::bail!("no command `{unknown}`; `cargo xtask help` lists them"),
@@ -70,6 +71,7 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "build" => build::run(&workspace),
         "demo" => demo::run(&workspace, rest),
         "bench" => bench::run(&workspace, rest),
+        "dist" => dist::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
         "databases" => databases::run(&workspace, rest),
         "check" => Ok(check::run(&workspace)),
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn asked_for_help_every_command_answers_and_does_nothing() {
-        for command in ["up", "build", "demo", "check", "test", "bench", "fuzz", "tidy"] {
+        for command in ["up", "build", "demo", "check", "test", "bench", "dist", "fuzz", "tidy"] {
             // Whatever else is said: the workspace is not even looked for.
             let arguments = [command, "x", "--help"].map(ToString::to_string);
             assert!(run(&arguments).is_ok(), "{command}");
@@ -107,9 +109,19 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in
-            ["up", "build", "demo", "check", "test", "bench", "fuzz", "databases", "tidy", "help"]
-        {
+        for command in [
+            "up",
+            "build",
+            "demo",
+            "dist",
+            "check",
+            "test",
+            "bench",
+            "fuzz",
+            "databases",
+            "tidy",
+            "help",
+        ] {
             assert!(help::HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -28,8 +28,10 @@ use crate::recorder::Recorder;
 use crate::schedule::Schedule;
 use crate::source::{MakeProcessSource, Source};
 use crate::spool::Spool;
+use crate::supervision::Supervision;
 use crate::target::Target;
 use crate::tasks::{Collected, Collector, Link, ProcessReader, RecorderWriter, Watching, Written};
+use crate::update::Updater;
 
 /// The loop wakes at least so often: a clock that was set is noticed soon.
 const LONGEST_SLEEP_MS: i64 = 5_000;
@@ -49,12 +51,14 @@ pub async fn run(
 ) -> Result<AgentReport, AgentError> {
     let mut agent = Agent::prepare(config, source, clock).await?;
     let mut alarm = Alarm::new().map_err(AgentError::Timer)?;
+    agent.supervision.started();
     loop {
         agent.transmit();
         agent.tend_recorder();
         agent.tend_spool().await;
         agent.tend_processes();
-        if *stop.borrow() {
+        agent.tend_update().await;
+        if *stop.borrow() || agent.updater.wants_restart() {
             break;
         }
         let sleep = Duration::from_millis(agent.wait_ms() as u64);
@@ -156,10 +160,23 @@ struct Agent {
     connect_at_ms: i64,
     /// When the server has rejected this agent: how long to wait before the next attempt.
     rejected_wait_ms: Option<i64>,
+    supervision: Supervision,
+    updater: Updater,
     _lock: Box<dyn DirLock>,
 }
 
 impl Agent {
+    /// Does what is due about releases, and tells the server of it.
+    async fn tend_update(&mut self) {
+        let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+        self.supervision.alive(now_ms);
+        let paused = self.central.updates_paused;
+        self.updater.tend(&self.target, self.tls.as_ref(), paused, wall_ms, now_ms).await;
+        for report in self.updater.take_reports() {
+            self.exchange.report_update(&report);
+        }
+    }
+
     fn transmit(&mut self) {
         let now_ms = self.clock.monotonic_ms();
         if let Some(link) = &self.link {
@@ -212,6 +229,10 @@ impl Agent {
 
     /// The reverse of the start: the session, then what is left in memory.
     async fn shut_down(mut self) -> AgentReport {
+        let relaunch = self.updater.wants_restart();
+        if !relaunch {
+            self.supervision.stopping();
+        }
         self.exchange.goodbye();
         self.transmit();
         if let Some(link) = self.link.take() {
@@ -223,6 +244,6 @@ impl Agent {
         self.end_recording().await;
         let (acknowledged, dropped, _, sessions) = self.exchange.counts();
         let spooled_bytes = self.spool.as_ref().map_or(0, Spool::bytes);
-        AgentReport { acknowledged, dropped, sessions, spooled_bytes }
+        AgentReport { acknowledged, dropped, sessions, spooled_bytes, relaunch }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use muster_environment::LockError;
+use muster_environment::{LockError, ServiceManager};
 use muster_wire::RejectCode;
 
 use crate::key::KeyError;
 use crate::target::TargetError;
+use crate::update::UpdatePolicy;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
@@ -36,6 +38,12 @@ pub struct AgentConfig {
     pub instance: Option<String>,
     /// Version of the program, for the server's list of agents.
     pub agent_version: String,
+    /// Whether that program is a release that the launcher has become.
+    pub launched: bool,
+    /// Which releases may take its place.
+    pub updates: UpdatePolicy,
+    /// Who is told that the agent works and lives.
+    pub service_manager: Option<Arc<ServiceManager>>,
     /// `/proc`, or where the host's is mounted.
     pub proc_root: PathBuf,
     /// `/`, or where the host's is mounted.
@@ -68,6 +76,9 @@ impl AgentConfig {
             hide_arguments: false,
             instance: None,
             agent_version: env!("CARGO_PKG_VERSION").into(),
+            launched: false,
+            updates: UpdatePolicy::default(),
+            service_manager: None,
             proc_root: "/proc".into(),
             rootfs: "/".into(),
             spool_bytes: 512 << 20,
@@ -90,6 +101,8 @@ pub struct AgentReport {
     pub sessions: u64,
     /// Bytes left on disk for the next start.
     pub spooled_bytes: u64,
+    /// Whether the agent ended so that another program takes its place: see [`crate::relaunch`].
+    pub relaunch: bool,
 }
 
 /// Why an agent cannot run.

@@ -8,6 +8,26 @@ use serde::{Deserialize, Serialize};
 
 const FILE: &str = "enrolled.json";
 
+/// Where whoever installs the agent leaves the join token, so that no other account sees it.
+const TOKEN_FILE: &str = "join-token";
+
+/// The token that was left in the state folder, if there is one.
+pub(crate) fn left_token(state_dir: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(state_dir.join(TOKEN_FILE)) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes that token: the agent has been let in and needs it no more.
+pub(crate) fn remove_left_token(state_dir: &Path) -> io::Result<()> {
+    match std::fs::remove_file(state_dir.join(TOKEN_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Written after the first welcome; from then on no token is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enrolment {
@@ -38,6 +58,17 @@ mod tests {
     use muster_environment::MemoryDisk;
 
     use super::*;
+
+    #[test]
+    fn a_token_that_was_left_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(left_token(dir.path()).unwrap(), None);
+        std::fs::write(dir.path().join(TOKEN_FILE), "a-token\n").unwrap();
+        assert_eq!(left_token(dir.path()).unwrap().as_deref(), Some("a-token"));
+        remove_left_token(dir.path()).unwrap();
+        assert_eq!(left_token(dir.path()).unwrap(), None);
+        remove_left_token(dir.path()).unwrap();
+    }
 
     #[test]
     fn it_is_remembered_and_damage_is_no_enrolment() {

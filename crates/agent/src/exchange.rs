@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use muster_collectors::Change;
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, ProcessTable,
-    RefuseReason, RejectCode, WireError,
+    AgentEvent, AgentHello, AgentSession, Configuration, GoodbyeReason, Group, Offer, ProcessTable,
+    RefuseReason, RejectCode, UpdateReport, WireError,
 };
 
 use crate::key::AgentKey;
@@ -36,6 +36,8 @@ pub(crate) enum Notice {
     Configuration(Box<Configuration>),
     /// Somebody looks at the processes for so long.
     ProcessWatch { lease_ms: i64 },
+    /// The server has a release.
+    Release(Box<Offer>),
     /// The server ends the session.
     Goodbye { reason: GoodbyeReason, message: String },
 }
@@ -120,6 +122,13 @@ impl Exchange {
         self.queue.connection_lost();
     }
 
+    /// Tells the server what became of a release, if there is a session.
+    pub(crate) fn report_update(&mut self, report: &UpdateReport) {
+        if let Some(session) = &mut self.session {
+            session.report_update(report);
+        }
+    }
+
     /// Says goodbye; what [`Exchange::poll_transmit`] still has should be sent.
     pub(crate) fn goodbye(&mut self) {
         if let Some(session) = &mut self.session {
@@ -177,6 +186,7 @@ impl Exchange {
             AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
             AgentEvent::Configuration(configuration) => Some(Notice::Configuration(configuration)),
             AgentEvent::ProcessWatch { lease_ms } => Some(Notice::ProcessWatch { lease_ms }),
+            AgentEvent::Release(offer) => Some(Notice::Release(offer)),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),
         })
     }

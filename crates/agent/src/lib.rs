@@ -3,7 +3,8 @@
 //!
 //! A batch is kept until the server says that it is durable: in memory, then in a bounded spool on
 //! disk. After an outage live batches go first and the backlog follows, with its original timestamps.
-//! The agent has no code that executes anything on a word of the server.
+//! The agent has no code that executes anything on a word of the server; what it may become is a release of its own program
+//! (`update`), signed with a key that the server does not have.
 //!
 //! Decisions are made by parts without I/O (`schedule`, `queue`, `exchange`); the loop in `agent`
 //! feeds them and does what they say.
@@ -27,6 +28,9 @@ mod recorder;
 mod series_table;
 mod spool;
 
+mod supervision;
+mod update;
+
 mod alarm;
 mod backoff;
 mod enrolment;
@@ -46,3 +50,6 @@ pub use muster_collectors::{Change, Watcher};
 pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};
+pub use update::{
+    LAUNCHED_VERSION, ReleaseKey, ReleaseKeyError, UpdatePolicy, built_in_key, launch, relaunch,
+};

@@ -96,7 +96,7 @@ pub(crate) async fn run(
     let _ = events.send(LinkEvent::Down(end)).await;
 }
 
-async fn tcp(target: &Target) -> Result<TcpStream, LinkError> {
+pub(crate) async fn tcp(target: &Target) -> Result<TcpStream, LinkError> {
     let failed =
         |source| LinkError::Connect { host: target.host.clone(), port: target.port, source };
     let stream = TcpStream::connect((&*target.host, target.port)).await.map_err(failed)?;
@@ -104,7 +104,7 @@ async fn tcp(target: &Target) -> Result<TcpStream, LinkError> {
     Ok(stream)
 }
 
-async fn wrap(
+pub(crate) async fn wrap(
     target: &Target,
     config: Arc<ClientConfig>,
     stream: TcpStream,

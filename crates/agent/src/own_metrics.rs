@@ -27,6 +27,8 @@ pub(crate) struct OwnFigures {
     pub(crate) clock_offset_seconds: Option<f64>,
     /// Which of the server's settings are applied; none before any were given.
     pub(crate) settings_revision: Option<u64>,
+    /// Whether a release did not come up and another runs; unknown where updates are not allowed.
+    pub(crate) update_set_aside: Option<bool>,
 }
 
 impl OwnFigures {
@@ -41,6 +43,7 @@ impl OwnFigures {
             ("muster_agent_sessions_total", Some(self.sessions as f64)),
             ("muster_agent_skipped_ticks_total", Some(self.skipped_ticks as f64)),
             ("muster_agent_collect_seconds", Some(self.collect_seconds)),
+            ("muster_agent_update_set_aside", self.update_set_aside.map(f64::from)),
             ("muster_agent_clock_offset_seconds", self.clock_offset_seconds),
             ("muster_agent_cpu_seconds_total", Some(self.cpu_seconds)),
             ("muster_agent_collect_interval_seconds", Some(self.intervals_ms.0 as f64 / 1e3)),

@@ -71,6 +71,37 @@ pub struct Agent {
     pub revoked: bool,
     /// Whether it is connected now.
     pub connected: bool,
+    /// The release that this server has for its machine, if it is newer than its program.
+    pub offered_version: Option<String>,
+    /// What its agent last said of an update, since the server started.
+    pub update: Option<AgentUpdate>,
+}
+
+/// What became of a release on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentUpdate {
+    /// The release's version.
+    pub version: String,
+    /// What became of it.
+    pub outcome: UpdateOutcome,
+    /// Why, in the agent's words; may be empty.
+    pub message: String,
+}
+
+/// What became of a release on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateOutcome {
+    /// It runs.
+    Installed,
+    /// It did not come up; the former program runs again.
+    RolledBack,
+    /// It is not to be trusted.
+    Refused,
+    /// The host's administrator has not allowed updates.
+    NotAllowed,
+    /// It could not be fetched or stored, or something else was in its way.
+    Failed,
 }
 
 /// All agents.

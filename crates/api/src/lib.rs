@@ -14,6 +14,7 @@ mod account;
 mod agent_settings;
 mod agents;
 mod audit;
+mod file_systems;
 mod hosts;
 mod live;
 mod people;
@@ -30,9 +31,15 @@ pub use agent_settings::{
     AgentSettings, EffectiveSettings, SetAgentSettings, SettingsLayer, SettingsLayers,
     SettingsScope,
 };
-pub use agents::{Agent, AgentList, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList};
+pub use agents::{
+    Agent, AgentList, AgentUpdate, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList,
+    UpdateOutcome,
+};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
-pub use hosts::{Disk, Host, HostList, HostState};
+pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
+pub use hosts::{
+    Disk, Host, HostFigures, HostList, HostState, NextFull, RecentFigures, RecentList,
+};
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
 pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};

@@ -41,6 +41,9 @@ pub struct NewSecret {
     /// For enrolment: the fingerprint of the server's CA, which belongs into the join command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_fingerprint: Option<String>,
+    /// For enrolment: the SHA-256 of `/install.sh` in hexadecimal digits, by which the join command knows the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_sha256: Option<String>,
 }
 
 /// An API token as listed; without its secret.

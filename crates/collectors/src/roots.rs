@@ -24,8 +24,6 @@ pub struct Space {
     pub files: u64,
     /// Free inodes.
     pub files_free: u64,
-    /// Whether the kernel lets nobody write.
-    pub read_only: bool,
 }
 
 /// Asks for the space of the file system mounted at a path. It may block for ever.
@@ -104,6 +102,5 @@ fn statvfs(path: &Path) -> io::Result<Space> {
         available: bytes(stat.f_bavail),
         files: stat.f_files,
         files_free: stat.f_ffree,
-        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
     })
 }

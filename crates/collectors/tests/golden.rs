@@ -24,7 +24,6 @@ fn fixture() -> Roots {
             available: 35 * gib,
             files: 6_553_600,
             files_free: 6_000_000,
-            read_only: false,
         })
     });
     roots

@@ -1,5 +1,7 @@
 //! The world outside, by value: the clock and the disk, each a trait with a real one and ones for tests.
 //!
+//! Beside them stands whoever manages the process as a service ([`ServiceManager`]).
+//!
 //! Everything that reads time or files of samples takes these, so that tests can turn the clock
 //! and crash the disk.
 
@@ -10,6 +12,7 @@ mod kernel_clock;
 mod memory_disk;
 mod private_file;
 mod real_disk;
+mod service_manager;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{
@@ -20,3 +23,4 @@ pub use kernel_clock::{KernelClock, kernel_clock};
 pub use memory_disk::{Crash, MemoryDisk};
 pub use private_file::replace_private_file;
 pub use real_disk::RealDisk;
+pub use service_manager::ServiceManager;

@@ -158,6 +158,15 @@ pub(crate) struct AgentArgs {
     /// The most CPU time to take, in percent of one core; beyond it the agent collects less often
     #[arg(long, env = "MUSTER_MAX_CPU", default_value = "2%", value_name = "PERCENT", value_parser = percent)]
     pub(crate) max_cpu: f64,
+    /// Take releases from the server that are newer and signed by a key that this host trusts
+    #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
+    pub(crate) allow_updates: bool,
+    /// A key that releases may be signed with, beside the one that this program was built with
+    #[arg(long, env = "MUSTER_TRUSTED_RELEASE_KEY", value_name = "HEX")]
+    pub(crate) release_key: Option<String>,
+    /// Over how long a fleet spreads the download of a release
+    #[arg(long, env = "MUSTER_UPDATE_SPREAD", default_value = "10m", value_name = "DURATION")]
+    pub(crate) update_spread: String,
     /// Count processes under a name, and tell their ends at once: those whose program or command line matches a regular expression, such as `web=^nginx`
     #[arg(long = "watch-process", value_name = "NAME=PATTERN", value_parser = named_pattern)]
     pub(crate) watch_processes: Vec<NamedPattern>,

@@ -175,6 +175,20 @@ impl Session {
     }
 }
 
+/// The SHA-256 of the script that the running server of a data folder gives to hosts; none if no server runs.
+pub(crate) async fn install_sha256(data_dir: &Path) -> Option<String> {
+    let base = std::fs::read_to_string(data_dir.join(ADDRESS_FILE)).ok()?;
+    let trust = match muster_server::stored_ca_fingerprint(data_dir) {
+        Some(fingerprint) if base.starts_with("https:") => Trust::Fingerprint(fingerprint),
+        _ => Trust::System,
+    };
+    let client = Client::new(base.trim(), String::new(), trust).ok()?;
+    let response = client.http.get(format!("{}/install.sh", client.base)).send().await.ok()?;
+    let script = response.error_for_status().ok()?.bytes().await.ok()?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &script);
+    Some(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The address under which other machines reach the server of a data folder, and what to know about it.
 pub(crate) fn address_for_others(data_dir: &Path) -> (String, &'static str) {
     let noted = std::fs::read_to_string(data_dir.join(ADDRESS_FILE)).unwrap_or_default();

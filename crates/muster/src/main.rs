@@ -12,6 +12,7 @@ mod backup;
 mod backup_command;
 mod client;
 mod doctor_command;
+mod install_command;
 mod oidc_settings;
 mod place;
 mod query_command;
@@ -25,6 +26,7 @@ mod csv;
 mod logging;
 mod signals;
 mod size;
+mod supervision;
 mod table;
 
 use std::process::ExitCode;

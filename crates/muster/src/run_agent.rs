@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use muster_agent::{AgentConfig, AgentError, AgentReport, HostSource, parse_fingerprint, run};
+use muster_agent::{
+    AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
+    launch, parse_fingerprint, relaunch, run,
+};
 use muster_collectors::{NamedPattern, Roots};
-use muster_environment::{Clock, SystemClock, replace_private_file};
+use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -29,6 +32,8 @@ const REMEMBERED_FILE: &str = "agent.json";
 /// Runs the agent of this host until it is told to stop.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     let state_dir = args.state_dir.clone().unwrap_or_else(|| state_dir("muster-agent"));
+    let updates = update_policy(&args)?;
+    launch(&state_dir, &updates, SystemClock::new().now_ms());
     let known = match recall(&state_dir) {
         // What was remembered is not needed where the server is given.
         Err(error) if args.server.is_some() => {
@@ -54,6 +59,12 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     config.ca_fingerprint =
         remembered.ca_fingerprint.as_deref().map(parse_fingerprint).transpose()?;
     config.instance.clone_from(&remembered.instance);
+    config.updates = updates;
+    if let Ok(version) = std::env::var(LAUNCHED_VERSION) {
+        config.launched = true;
+        config.agent_version = version;
+    }
+    config.service_manager = ServiceManager::from_environment().map(Arc::new);
     config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
     config.max_cpu_ratio = args.max_cpu;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -65,7 +76,9 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     }
     tokio::select! {
         ended = &mut running => {
-            ended??;
+            if ended??.relaunch {
+                return Err(anyhow::Error::new(relaunch()).context("cannot start the installed program anew"));
+            }
         }
         () = signals.stop() => {
             stop.send_replace(true);
@@ -73,6 +86,22 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the host's administrator allows, and who may sign releases for it.
+fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
+    let built_in = built_in_key().transpose().context("this program was built with a bad key")?;
+    let given = args.release_key.as_deref().map(str::parse).transpose();
+    let given = given.context("in --release-key")?;
+    let keys: Vec<_> = built_in.into_iter().chain(given).collect();
+    if args.allow_updates && keys.is_empty() {
+        tracing::warn!(
+            "updates are off: this program was built without a key for releases; give one with --release-key, \
+             or renew the agent by installing it again"
+        );
+    }
+    let spread_ms = parse_duration_ms(&args.update_spread).context("in --update-spread")?;
+    Ok(UpdatePolicy { allowed: args.allow_updates, keys, spread_ms })
 }
 
 fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {

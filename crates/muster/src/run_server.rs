@@ -18,7 +18,7 @@ use crate::explain;
 use crate::run_agent::{LocalAgent, RunningAgent};
 use crate::settings::{Flavor, server_config};
 use crate::signals::Signals;
-use crate::{client, table};
+use crate::{client, supervision, table};
 
 /// How long the token lives with which the agent of `muster up` joins, in milliseconds.
 const JOIN_MS: i64 = 600_000;
@@ -156,11 +156,13 @@ async fn open(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Run
     client::note_address(&data_dir, &url(&running))
         .with_context(|| format!("cannot write into {}", data_dir.display()))
         .unwrap_or_else(|error| tracing::warn!("{error:#}; commands here will need --server"));
+    supervision::begin();
     Ok(running)
 }
 
 async fn close(running: Running, data_dir: &Path) {
     tracing::info!("stopping");
+    supervision::end();
     client::forget_address(data_dir);
     running.stop().await;
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli::{EnrollTokenArgs, TargetArgs, TokenArgs, TokenCommand};
 use crate::client::{self, Target};
+use crate::install_command::install_command;
 use crate::place::{Place, actor};
 use crate::table;
 
@@ -120,7 +121,7 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.uses > 0, "--uses must be 1 or more");
     anyhow::ensure!(life_ms > 0, "--expires must be longer than nothing");
     let now_ms = SystemClock::new().now_ms();
-    let (secret, ca_fingerprint) = match Target::of(&args.target)? {
+    let (secret, ca_fingerprint, install_sha256) = match Target::of(&args.target)? {
         Target::Local(place) => {
             let terms = JoinTerms {
                 uses: args.uses,
@@ -131,7 +132,8 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
             let meta = place.open().await?;
             let secret = local::create_enroll_token(&meta, &actor(), terms, now_ms).await?;
             let fingerprint = muster_server::stored_ca_fingerprint(place.data_dir());
-            (secret, fingerprint.as_ref().map(muster_server::format_fingerprint))
+            let fingerprint = fingerprint.as_ref().map(muster_server::format_fingerprint);
+            (secret, fingerprint, client::install_sha256(place.data_dir()).await)
         }
         Target::Remote(client) => {
             let body = CreateEnrollToken {
@@ -141,15 +143,14 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
                 tags: args.tags.clone(),
             };
             let made: NewSecret = client.post("/api/muster/v1/enroll-tokens", &body).await?;
-            (made.token, made.ca_fingerprint)
+            (made.token, made.ca_fingerprint, made.install_sha256)
         }
     };
     if args.target.json {
-        let reply = json!({ "token": secret, "uses": args.uses, "expires_ms": now_ms + life_ms, "ca_fingerprint": ca_fingerprint });
+        let reply = json!({ "token": secret, "uses": args.uses, "expires_ms": now_ms + life_ms, "ca_fingerprint": ca_fingerprint, "install_sha256": install_sha256 });
         table::print(&format!("{reply:#}\n"));
         return Ok(());
     }
-    let fingerprint = ca_fingerprint.map(|f| format!(" --ca-fingerprint {f}")).unwrap_or_default();
     let (server, note) = match &args.target.server {
         Some(server) => (server.clone(), ""),
         None => client::address_for_others(Place::of(&args.target.place)?.data_dir()),
@@ -159,10 +160,17 @@ pub(crate) async fn enroll_token(args: EnrollTokenArgs) -> anyhow::Result<()> {
     } else {
         format!("{} agents may join with it", args.uses)
     };
+    let fingerprint = ca_fingerprint.as_deref();
+    let install = install_sha256.map(|sha256| {
+        let command = install_command(&server, &secret, fingerprint, &sha256);
+        format!("This installs the agent as a service and joins, on each host:\n\n{command}\n\n")
+    });
+    let pin = fingerprint.map(|pin| format!(" --ca-fingerprint {pin}")).unwrap_or_default();
     table::print(&format!(
-        "Enrolment token, valid for {}; {joins}. On each host:\n\n\
-         \u{20}   muster agent --server {server}{fingerprint} --token {secret}\n\n{note}The token alone:\n{secret}\n",
-        args.expires
+        "Enrolment token, valid for {}; {joins}.\n\n{}Where the program is already:\n\n\
+         \u{20}   muster agent --server {server}{pin} --token {secret}\n\n{note}The token alone:\n{secret}\n",
+        args.expires,
+        install.unwrap_or_default(),
     ));
     Ok(())
 }

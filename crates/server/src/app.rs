@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::bearers::Bearers;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, data_paths};
+use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
 use crate::oidc::Provider;
@@ -53,6 +54,8 @@ pub(crate) struct App {
     /// Who sent an `Authorization` header in the last second.
     pub(crate) bearers: Bearers,
     pub(crate) roster: Roster,
+    /// What hosts get from here.
+    pub(crate) downloads: Downloads,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
@@ -97,6 +100,7 @@ impl App {
         Self {
             started_ms: parts.clock.now_ms(),
             clock: parts.clock,
+            downloads: Downloads::new(data_paths::downloads(&parts.config.data_dir)),
             config: parts.config,
             certificate: parts.certificate,
             ca_fingerprint: parts.ca_fingerprint,

@@ -48,6 +48,11 @@ pub mod data_paths {
         data_dir.join("muster.db")
     }
 
+    /// Programs and releases for hosts, put there by an administrator.
+    pub fn downloads(data_dir: &Path) -> PathBuf {
+        data_dir.join("downloads")
+    }
+
     /// The state of the agent that `muster up` runs for this machine.
     pub fn agent(data_dir: &Path) -> PathBuf {
         data_dir.join("agent")

@@ -1,149 +1,261 @@
-//! The fleet's newest figures, one row a host, computed by PromQL over all hosts at once.
+//! The fleet's figures, one row a host, computed by PromQL over all hosts at once; now, or at a moment of the past.
 //!
-//! Everybody who looks shares one result: it is made anew when it is older than [`FRESH_MS`] and somebody asks.
+//! Everybody who looks shares one result: it is made anew when it is older than its limit and somebody asks.
 
-use std::collections::BTreeMap;
+mod ask;
+mod changes;
+mod figures;
+mod file_systems;
+mod growth;
+mod past;
+mod readings;
+mod rounding;
+
+pub(crate) use changes::changes;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use muster_api::{Disk, Host, HostList, HostState};
-use muster_promql::Value;
-use muster_series::Labels;
+use muster_api::{FileSystemList, Host, HostList, HostState, RecentList};
+use parking_lot::Mutex;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::latest::Latest;
-use crate::roster::Entry;
-use crate::store::{MetricStore, QueryRun};
+use crate::roster::{Entry, HostFacts};
+use readings::{GrowthTable, Readings};
 
-/// For how long a computed list is handed out again, in milliseconds.
+/// For how long a computed list of hosts is handed out again, in milliseconds.
 const FRESH_MS: i64 = 1_500;
+/// The same for what agents tell every half minute: file systems.
+const FILE_SYSTEMS_FRESH_MS: i64 = 10_000;
+/// The same for the small lines, which are asked for once by each page.
+const RECENT_FRESH_MS: i64 = 5_000;
+/// The same for groups and tags, which people change.
+const WORDS_FRESH_MS: i64 = 10_000;
+/// The same for the growth of file systems.
+const GROWTH_FRESH_MS: i64 = 60_000;
 
-/// Network devices that do not leave the host.
-const INNER_DEVICES: &str = "lo|veth.*|docker.*|br-.*|virbr.*|cni.*|flannel.*|cali.*";
-/// File systems that hold no data of their own.
-const PSEUDO_FILE_SYSTEMS: &str =
-    "tmpfs|ramfs|devtmpfs|squashfs|overlay|iso9660|efivarfs|fuse\\\\..*|nsfs";
+/// How long the first list waits for the growth.
+const FIRST_GROWTH: Duration = Duration::from_secs(2);
 
-/// Which figure of a row an expression gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Figure {
-    Cpu,
-    Cpus,
-    Memory,
-    MemoryTotal,
-    Swap,
-    Load,
-    Receive,
-    Transmit,
-    BootTime,
-}
-
-/// The expressions, each with one series a host.
-fn expressions() -> [(Figure, String); 9] {
-    [
-        (
-            Figure::Cpu,
-            "100 * (1 - avg by (instance) (irate(node_cpu_seconds_total{mode=\"idle\"}[30s])))"
-                .into(),
-        ),
-        (Figure::Cpus, "count by (instance) (node_cpu_seconds_total{mode=\"idle\"})".into()),
-        (
-            Figure::Memory,
-            "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)".into(),
-        ),
-        (Figure::MemoryTotal, "node_memory_MemTotal_bytes".into()),
-        (
-            Figure::Swap,
-            "100 * (1 - node_memory_SwapFree_bytes / (node_memory_SwapTotal_bytes > 0))".into(),
-        ),
-        (Figure::Load, "node_load1".into()),
-        (Figure::Receive, network("receive")),
-        (Figure::Transmit, network("transmit")),
-        (Figure::BootTime, "node_boot_time_seconds * 1000".into()),
-    ]
-}
-
-fn network(direction: &str) -> String {
-    format!(
-        "sum by (instance) (irate(node_network_{direction}_bytes_total{{device!~\"{INNER_DEVICES}\"}}[30s]))"
-    )
-}
-
-fn disk_expression(what: &str) -> String {
-    format!("node_filesystem_{what}_bytes{{fstype!~\"{PSEUDO_FILE_SYSTEMS}\"}}")
-}
-
-/// All hosts at a moment.
-#[derive(Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) list: Arc<HostList>,
-    /// The list as JSON.
+/// Something told, with its JSON.
+pub(crate) struct Told<T> {
+    pub(crate) list: Arc<T>,
     pub(crate) json: Bytes,
 }
 
-impl Snapshot {
-    fn new(list: HostList) -> Self {
-        let json = serde_json::to_vec(&list).expect("a list of hosts is JSON, and memory takes it");
+/// All hosts at a moment.
+pub(crate) type Snapshot = Told<HostList>;
+
+impl<T> Clone for Told<T> {
+    fn clone(&self) -> Self {
+        Self { list: Arc::clone(&self.list), json: self.json.clone() }
+    }
+}
+
+impl<T: Serialize> Told<T> {
+    fn new(list: T) -> Self {
+        let json = serde_json::to_vec(&list).expect("a list is JSON, and memory takes it");
         Self { list: Arc::new(list), json: json.into() }
     }
 }
 
-/// The shared result.
+/// The groups and tags of each host.
+type Words = HashMap<String, (Vec<String>, Vec<String>)>;
+
+/// The shared results.
 #[derive(Default)]
 pub(crate) struct Fleet {
     newest: Arc<Latest<Snapshot>>,
+    file_systems: Arc<Latest<Told<FileSystemList>>>,
+    recent: Arc<Latest<Bytes>>,
+    growths: Arc<Latest<Arc<GrowthTable>>>,
+    readings: Arc<Mutex<Readings>>,
+    past: Arc<past::Answers>,
+    words: tokio::sync::Mutex<Option<(i64, Arc<Words>)>>,
 }
 
 impl Fleet {
     /// All hosts with figures not older than [`FRESH_MS`].
     pub(crate) async fn hosts(&self, app: &Arc<App>) -> Snapshot {
+        let words = self.words(app).await;
+        let file_systems = self.file_systems(app).await.list;
         let computing = Arc::clone(app);
-        let compute = move || Snapshot::new(compute(&computing));
+        let compute = move || Told::new(hosts_now(&computing, &words, &file_systems));
         let made = self.newest.get(&app.clock, FRESH_MS, compute).await;
         made.unwrap_or_else(|| {
             app.counters.panics.add(1);
-            Snapshot::new(HostList { now_ms: app.clock.now_ms(), hosts: vec![], removed: vec![] })
+            Told::new(list_of(app.clock.now_ms(), BTreeMap::new()))
         })
     }
-}
 
-fn compute(app: &App) -> HostList {
-    let now_ms = app.clock.now_ms();
-    let mut hosts: BTreeMap<Arc<str>, Host> = app
-        .roster
-        .all()
-        .iter()
-        .map(|entry| (Arc::clone(&entry.instance), bare_host(entry)))
-        .collect();
-    for (figure, expression) in expressions() {
-        for (labels, value) in vector(&*app.store, &expression, now_ms) {
-            if let Some(host) = labels.get("instance").and_then(|name| hosts.get_mut(name)) {
-                set(host, figure, value);
+    /// The last minute of all hosts, as JSON of a [`RecentList`].
+    pub(crate) async fn recent(&self, app: &Arc<App>) -> Bytes {
+        let computing = Arc::clone(app);
+        let compute =
+            move || json_of(&figures::recent(&*computing.store, computing.clock.now_ms()));
+        let made = self.recent.get(&app.clock, RECENT_FRESH_MS, compute).await;
+        made.unwrap_or_else(|| {
+            app.counters.panics.add(1);
+            json_of(&RecentList { first_ms: 0, step_ms: 1, hosts: BTreeMap::new() })
+        })
+    }
+
+    /// All file systems that agents tell of now.
+    pub(crate) async fn file_systems(&self, app: &Arc<App>) -> Told<FileSystemList> {
+        let growths = self.growths(app).await;
+        let computing = Arc::clone(app);
+        let compute = move || {
+            let mut list =
+                file_systems::read(&*computing.store, &growths, computing.clock.now_ms());
+            let told: HashSet<&str> =
+                list.file_systems.iter().map(|system| system.instance.as_str()).collect();
+            let all = computing.roster.all();
+            let silent = all.iter().filter(|entry| !told.contains(&*entry.instance));
+            list.missing = silent.map(|entry| entry.instance.to_string()).collect();
+            Told::new(list)
+        };
+        let made = self.file_systems.get(&app.clock, FILE_SYSTEMS_FRESH_MS, compute).await;
+        made.unwrap_or_else(|| {
+            app.counters.panics.add(1);
+            let now_ms = app.clock.now_ms();
+            Told::new(FileSystemList { now_ms, file_systems: vec![], missing: vec![] })
+        })
+    }
+
+    /// All hosts as they were at a moment, as JSON of a [`HostList`]; none if that failed. The caller sees to it that
+    /// not too many compute at once.
+    pub(crate) async fn hosts_at(&self, app: &Arc<App>, at_ms: i64) -> Option<Bytes> {
+        let moment_ms = at_ms - at_ms.rem_euclid(past::GRID_MS);
+        let now_ms = app.clock.monotonic_ms();
+        if let Some(json) = self.past.get(moment_ms, now_ms) {
+            return Some(json);
+        }
+        let words = self.words(app).await;
+        let computing = Arc::clone(app);
+        let made =
+            tokio::task::spawn_blocking(move || json_of(&hosts_at(&computing, &words, moment_ms)));
+        match made.await {
+            Ok(json) => {
+                self.past.put(moment_ms, now_ms, json.clone());
+                Some(json)
+            }
+            Err(error) => {
+                app.counters.panics.add(1);
+                tracing::error!(%error, "the fleet of the past could not be computed");
+                None
             }
         }
     }
-    for (instance, disk) in worst_disks(&*app.store, now_ms) {
-        if let Some(host) = hosts.get_mut(&*instance) {
-            host.worst_disk = Some(disk);
+
+    /// How the file systems fill, as it was told last; a new look begins where that is long ago. Only the first look of
+    /// all is waited for, and not for long.
+    async fn growths(&self, app: &Arc<App>) -> Arc<GrowthTable> {
+        let compute = || {
+            let (app, readings) = (Arc::clone(app), Arc::clone(&self.readings));
+            move || Arc::new(readings.lock().growths(&*app.store, app.clock.now_ms()))
+        };
+        if let Some(told) = self.growths.last_made(&app.clock, GROWTH_FRESH_MS, compute()) {
+            return told;
+        }
+        let first = self.growths.get(&app.clock, GROWTH_FRESH_MS, compute());
+        tokio::time::timeout(FIRST_GROWTH, first).await.ok().flatten().unwrap_or_default()
+    }
+
+    async fn words(&self, app: &App) -> Arc<Words> {
+        let mut kept = self.words.lock().await;
+        let now_ms = app.clock.monotonic_ms();
+        if let Some((made_ms, words)) = &*kept
+            && now_ms - made_ms < WORDS_FRESH_MS
+        {
+            return Arc::clone(words);
+        }
+        let words = match app.meta.list_agents().await {
+            Ok(agents) => agents
+                .into_iter()
+                .filter(|agent| !agent.revoked)
+                .map(|agent| (agent.instance, (agent.groups, agent.tags)))
+                .collect(),
+            Err(error) => {
+                tracing::warn!(%error, "the hosts' groups and tags could not be read");
+                kept.take().map(|(_, words)| (*words).clone()).unwrap_or_default()
+            }
+        };
+        let words = Arc::new(words);
+        *kept = Some((now_ms, Arc::clone(&words)));
+        words
+    }
+}
+
+fn json_of<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("what the API tells is JSON, and memory takes it").into()
+}
+
+fn hosts_now(app: &App, words: &Words, file_systems: &FileSystemList) -> HostList {
+    let now_ms = app.clock.now_ms();
+    let entries = app.roster.all();
+    let mut hosts: BTreeMap<Arc<str>, Host> =
+        entries.iter().map(|entry| (Arc::clone(&entry.instance), bare_host(entry))).collect();
+    figures::fill(&*app.store, &mut hosts, now_ms);
+    file_systems::tell(file_systems, &mut hosts);
+    name_groups(words, &mut hosts);
+    list_of(now_ms, hosts)
+}
+
+fn hosts_at(app: &App, words: &Words, at_ms: i64) -> HostList {
+    let mut hosts = past::hosts(&*app.store, at_ms);
+    figures::fill(&*app.store, &mut hosts, at_ms);
+    let growths = Readings::default().growths(&*app.store, at_ms);
+    file_systems::tell(&file_systems::read(&*app.store, &growths, at_ms), &mut hosts);
+    name_groups(words, &mut hosts);
+    list_of(at_ms, hosts)
+}
+
+fn list_of(now_ms: i64, hosts: BTreeMap<Arc<str>, Host>) -> HostList {
+    let hosts = hosts.into_values().collect();
+    HostList { now_ms, hosts, removed: Vec::new(), figures: None }
+}
+
+fn name_groups(words: &Words, hosts: &mut BTreeMap<Arc<str>, Host>) {
+    for (instance, host) in hosts {
+        if let Some((groups, tags)) = words.get(&**instance) {
+            host.groups.clone_from(groups);
+            host.tags.clone_from(tags);
         }
     }
-    HostList { now_ms, hosts: hosts.into_values().collect(), removed: Vec::new() }
 }
 
 fn bare_host(entry: &Entry) -> Host {
     let presence = entry.presence();
-    let text = |pick: fn(&crate::roster::HostFacts) -> &String| {
+    let text = |pick: fn(&HostFacts) -> &String| {
         presence.facts.as_ref().map(pick).filter(|text| !text.is_empty()).cloned()
     };
+    let state = if presence.connected { HostState::Up } else { HostState::Silent };
     Host {
-        instance: entry.instance.to_string(),
-        state: if presence.connected { HostState::Up } else { HostState::Silent },
-        state_since_ms: presence.since_ms,
         last_sample_ms: Some(*entry.newest().borrow()).filter(|&ms| ms > 0),
         agent_version: text(|facts| &facts.agent_version),
         os: text(|facts| &facts.os.pretty_name),
         kernel: text(|facts| &facts.os.kernel),
         architecture: text(|facts| &facts.os.arch),
+        ..empty_host(&entry.instance, state, presence.since_ms)
+    }
+}
+
+fn empty_host(instance: &str, state: HostState, state_since_ms: i64) -> Host {
+    Host {
+        instance: instance.to_owned(),
+        groups: Vec::new(),
+        tags: Vec::new(),
+        state,
+        state_since_ms,
+        last_sample_ms: None,
+        agent_version: None,
+        os: None,
+        kernel: None,
+        architecture: None,
         cpus: None,
         memory_bytes: None,
         boot_time_ms: None,
@@ -154,148 +266,6 @@ fn bare_host(entry: &Entry) -> Host {
         receive_bytes_per_second: None,
         transmit_bytes_per_second: None,
         worst_disk: None,
-    }
-}
-
-fn set(host: &mut Host, figure: Figure, value: f64) {
-    match figure {
-        // The kernel's idle counter may step back a little, which would show as less than nothing.
-        Figure::Cpu => host.cpu_percent = Some(value.clamp(0.0, 100.0)),
-        Figure::Cpus => host.cpus = Some(value),
-        Figure::Memory => host.memory_percent = Some(value),
-        Figure::MemoryTotal => host.memory_bytes = Some(value),
-        Figure::Swap => host.swap_percent = Some(value),
-        Figure::Load => host.load1 = Some(value),
-        Figure::Receive => host.receive_bytes_per_second = Some(value),
-        Figure::Transmit => host.transmit_bytes_per_second = Some(value),
-        Figure::BootTime => host.boot_time_ms = Some(value as i64),
-    }
-}
-
-/// The finite values of an expression; an expression that fails is logged and gives none.
-fn vector(store: &dyn MetricStore, expression: &str, now_ms: i64) -> Vec<(Labels, f64)> {
-    match store.query_instant(expression, now_ms, &QueryRun::default()).map(|done| done.value) {
-        Ok(Value::Vector(samples)) => samples
-            .into_iter()
-            .filter(|sample| sample.value.is_finite())
-            .map(|sample| (sample.labels, sample.value))
-            .collect(),
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            tracing::error!(expression, %error, "a figure of the fleet could not be computed");
-            Vec::new()
-        }
-    }
-}
-
-/// The fullest file system of each host.
-fn worst_disks(store: &dyn MetricStore, now_ms: i64) -> BTreeMap<String, Disk> {
-    let mut free: BTreeMap<Labels, f64> = keyed(store, "free", now_ms);
-    let mut available: BTreeMap<Labels, f64> = keyed(store, "avail", now_ms);
-    let mut worst: BTreeMap<String, Disk> = BTreeMap::new();
-    for (labels, size) in keyed(store, "size", now_ms) {
-        let (Some(free), Some(available)) = (free.remove(&labels), available.remove(&labels))
-        else {
-            continue;
-        };
-        let (Some(instance), Some(mountpoint)) = (labels.get("instance"), labels.get("mountpoint"))
-        else {
-            continue;
-        };
-        let Some(used_percent) = used_percent(size, free, available) else {
-            continue;
-        };
-        let disk = Disk {
-            mountpoint: mountpoint.to_owned(),
-            used_percent,
-            size_bytes: size,
-            available_bytes: available,
-        };
-        match worst.get(instance) {
-            Some(known) if known.used_percent >= used_percent => {}
-            _ => {
-                worst.insert(instance.to_owned(), disk);
-            }
-        }
-    }
-    worst
-}
-
-fn keyed(store: &dyn MetricStore, what: &str, now_ms: i64) -> BTreeMap<Labels, f64> {
-    vector(store, &disk_expression(what), now_ms)
-        .into_iter()
-        .map(|(labels, value)| (labels.without_metric_name(), value))
-        .collect()
-}
-
-/// Used as `df` counts it: blocks kept for root are neither used nor available.
-fn used_percent(size: f64, free: f64, available: f64) -> Option<f64> {
-    let used = size - free;
-    let usable = used + available;
-    (size > 0.0 && usable > 0.0).then(|| (100.0 * used / usable).clamp(0.0, 100.0))
-}
-
-/// What changed from one list to the next: changed and new hosts, and names that are gone.
-pub(crate) fn changes(before: &HostList, after: &HostList) -> HostList {
-    let known: BTreeMap<&str, &Host> =
-        before.hosts.iter().map(|host| (host.instance.as_str(), host)).collect();
-    let present: std::collections::BTreeSet<&str> =
-        after.hosts.iter().map(|host| host.instance.as_str()).collect();
-    HostList {
-        now_ms: after.now_ms,
-        hosts: after
-            .hosts
-            .iter()
-            .filter(|host| known.get(host.instance.as_str()) != Some(host))
-            .cloned()
-            .collect(),
-        removed: known
-            .into_keys()
-            .filter(|instance| !present.contains(instance))
-            .map(str::to_owned)
-            .collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::roster::{HostFacts, Roster};
-
-    fn host(instance: &str, load1: f64) -> Host {
-        let roster = Roster::default();
-        let hold = roster.hold(instance, HostFacts::default(), 1).unwrap();
-        Host { load1: Some(load1), ..bare_host(&hold.entry) }
-    }
-
-    fn list(hosts: &[(&str, f64)]) -> HostList {
-        let hosts = hosts.iter().map(|(name, load)| host(name, *load)).collect();
-        HostList { now_ms: 0, hosts, removed: vec![] }
-    }
-
-    #[test]
-    fn a_stream_tells_only_what_changed() {
-        let changed = changes(
-            &list(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]),
-            &list(&[("a", 1.0), ("b", 2.0), ("d", 1.0)]),
-        );
-        let names: Vec<&str> = changed.hosts.iter().map(|host| host.instance.as_str()).collect();
-        assert_eq!(names, ["b", "d"]);
-        assert_eq!(changed.removed, ["c"]);
-    }
-
-    #[test]
-    fn used_is_counted_as_df_does() {
-        let used = used_percent(100.0, 20.0, 15.0).unwrap();
-        assert!((used - 84.210_526).abs() < 1e-6, "{used}");
-        assert_eq!(used_percent(0.0, 0.0, 0.0), None);
-    }
-
-    #[test]
-    fn every_expression_is_valid() {
-        let disks = ["size", "free", "avail"].map(disk_expression);
-        for text in expressions().into_iter().map(|(_, text)| text).chain(disks) {
-            assert!(muster_promql::parse(&text).is_ok(), "{text}");
-        }
+        next_full: None,
     }
 }

@@ -51,6 +51,22 @@ impl<T: Clone + Send + Sync + 'static> Latest<T> {
         made.clone()
     }
 
+    /// The value as it was made last, of any age; where that is older than `fresh_ms`, a new one is begun.
+    pub(crate) fn last_made(
+        self: &Arc<Self>,
+        clock: &Arc<dyn Clock>,
+        fresh_ms: i64,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut state = self.0.lock();
+        let now_ms = clock.monotonic_ms();
+        let is_fresh = state.made.as_ref().is_some_and(|(at, _)| now_ms - at < fresh_ms);
+        if !is_fresh && state.computing.is_none() {
+            state.computing = Some(self.begin(Arc::clone(clock), compute));
+        }
+        state.made.as_ref().map(|(_, value)| value.clone())
+    }
+
     fn begin(
         self: &Arc<Self>,
         clock: Arc<dyn Clock>,
@@ -111,6 +127,18 @@ mod tests {
         manual.advance(1_000);
         go.send(()).unwrap();
         assert_eq!(latest.get(&clock, 1_000, compute()).await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn who_takes_what_was_made_last_waits_for_nothing() {
+        let latest: Arc<Latest<u32>> = Arc::default();
+        let manual = Arc::new(ManualClock::at(0));
+        let clock: Arc<dyn Clock> = manual.clone();
+        assert_eq!(latest.last_made(&clock, 1_000, || 1), None);
+        assert_eq!(latest.get(&clock, 1_000, || 9).await, Some(1));
+        manual.advance(1_000);
+        assert_eq!(latest.last_made(&clock, 1_000, || 2), Some(1));
+        assert_eq!(latest.get(&clock, 1_000, || 9).await, Some(2));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_wire::{GoodbyeReason, OsFacts};
+use muster_wire::{GoodbyeReason, OsFacts, UpdateReport};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     /// The session that holds the host now; told to end when another takes over or the agent is revoked.
     holder: Mutex<Option<Holder>>,
     budget: Mutex<SeriesBudget>,
+    /// What its agent last said of an update, since this server started.
+    update: Mutex<Option<UpdateReport>>,
     newest_ms: watch::Sender<i64>,
     viewers: watch::Sender<usize>,
     /// The time of which the host is asked for all that its recorder holds, until its session has taken it.
@@ -62,6 +64,16 @@ pub(crate) struct RecallRange {
 impl Entry {
     pub(crate) fn presence(&self) -> Presence {
         self.presence.lock().clone()
+    }
+
+    /// What its agent last said of an update.
+    pub(crate) fn update(&self) -> Option<UpdateReport> {
+        self.update.lock().clone()
+    }
+
+    /// Keeps what the agent says of an update.
+    pub(crate) fn set_update(&self, report: UpdateReport) {
+        *self.update.lock() = Some(report);
     }
 
     /// The timestamp of the newest stored sample, 0 if there is none yet; changes wake the receiver.
@@ -242,6 +254,7 @@ impl Roster {
             presence: Mutex::new(presence),
             holder: Mutex::new(None),
             budget: Mutex::new(SeriesBudget::default()),
+            update: Mutex::new(None),
             newest_ms: watch::Sender::new(0),
             viewers: watch::Sender::new(0),
             recall: watch::Sender::new(None),

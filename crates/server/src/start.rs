@@ -139,6 +139,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     call_roll(&app).await?;
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
+    tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
     if let Some(keeper) = keeper {
         tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));

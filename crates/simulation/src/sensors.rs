@@ -23,7 +23,7 @@ fn temperatures(host: &mut Builder, cpus: i64) {
     host.constant("node_hwmon_chip_names", &[("chip", chip), ("chip_name", "coretemp")], 1.0);
     for core in 0..cpus / 2 {
         let sensor = format!("temp{}", core + 2);
-        let wave = host.wave(52.0, 0.2);
+        let wave = Wave { noise: 0.3, ..host.wave(52.0, 0.2) };
         let labels = [("chip", chip), ("sensor", sensor.as_str())];
         host.gauge("node_hwmon_temp_celsius", &labels, wave, 1.0);
         host.constant("node_hwmon_temp_crit_celsius", &labels, 100.0);
@@ -48,7 +48,7 @@ fn board(host: &mut Builder) {
         let wave = Wave { level, daily: 0.0, noise: 0.02, ..host.wave(level, 0.0) };
         host.gauge("node_hwmon_in_volts", &[("chip", chip), ("sensor", sensor)], wave, 0.001);
     }
-    let wave = host.wave(85.0 + 120.0 * host.busyness, 0.6);
+    let wave = Wave { noise: 0.3, ..host.wave(85.0 + 120.0 * host.busyness, 0.6) };
     host.gauge("node_hwmon_power_average_watt", &[("chip", chip), ("sensor", "power1")], wave, 0.1);
 }
 

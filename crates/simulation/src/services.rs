@@ -3,6 +3,7 @@
 use crate::course::Course;
 use crate::host::{Builder, DAY_MS, ORIGIN_MS, Pace};
 use crate::shape::Shape;
+use crate::wave::Wave;
 
 const MIB: f64 = 1024.0 * 1024.0;
 const MINUTE_MS: i64 = 60_000;
@@ -162,7 +163,7 @@ fn service(host: &mut Builder, name: &str, memory: f64, blow: Option<Blow>) {
     if let Some(blow) = blow {
         end(host, name, blow);
     }
-    let wave = host.wave(memory, 0.3);
+    let wave = Wave { noise: 0.15, ..host.wave(memory, 0.3) };
     let gauge = Shape::Gauge { wave, step: 4096.0 };
     host.add(Pace::Slow, "muster_systemd_unit_memory_bytes", &labels, gauge);
     let wave = host.wave(0.08 * host.busyness, 0.8);

@@ -2,8 +2,11 @@
 
 use crate::host::{Builder, Pace};
 use crate::shape::Shape;
+use crate::wave::Wave;
 
 const MIB: f64 = 1024.0 * 1024.0;
+/// How noisy memory is: it changes slowly.
+const CALM: f64 = 0.15;
 
 /// A program: its share of a CPU on a busy host, memory in MiB, processes, bytes written a second.
 type Program = (&'static str, f64, f64, f64, f64);
@@ -50,7 +53,7 @@ fn program(host: &mut Builder, (name, cpu, mib, processes, written): Program) {
     counter(host, "muster_program_written_bytes_total", written, 1.0 / 4096.0);
     counter(host, "muster_program_read_bytes_total", 0.2 * written, 1.0 / 4096.0);
     let gauge = |host: &mut Builder, metric: &str, level: f64, step: f64| {
-        let wave = host.wave(level, 0.2);
+        let wave = Wave { noise: CALM, ..host.wave(level, 0.2) };
         host.add(Pace::Slow, metric, &labels, Shape::Gauge { wave, step });
     };
     gauge(host, "muster_program_memory_bytes", mib * MIB, 4096.0);
@@ -88,7 +91,7 @@ fn container(host: &mut Builder, id: &str, name: &str, image: &str, memory: f64)
         let metric = format!("muster_container_{metric}");
         host.add(Pace::Fast, &metric, &labels, Shape::Counter { wave, boots, per_unit });
     }
-    let wave = host.wave(memory, 0.2);
+    let wave = Wave { noise: CALM, ..host.wave(memory, 0.2) };
     let gauge = Shape::Gauge { wave, step: 4096.0 };
     host.add(Pace::Fast, "muster_container_memory_bytes", &labels, gauge);
     host.constant("muster_container_memory_limit_bytes", &labels, 512.0 * MIB);

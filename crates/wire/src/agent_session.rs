@@ -6,14 +6,17 @@ use muster_series::Labels;
 
 use crate::batch_codec::BatchEncoder;
 use crate::message::{
-    self, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, Series,
-    ServerKind, WelcomeMessage,
+    self, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, Proof, ReleaseMessage,
+    Series, ServerKind, UpdateReportMessage, WelcomeMessage,
 };
 use crate::{
     AgentHello, ChallengeFacts, Configuration, GoodbyeReason, Group, HANDSHAKE_TIMEOUT_MS, Limits,
-    PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason, RejectCode, Welcome,
-    WireError, frame,
+    Offer, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason, RejectCode, Release,
+    SignedRelease, UpdateReport, Welcome, WireError, frame,
 };
+
+/// Longest path of a release.
+const MAX_PATH_BYTES: usize = 256;
 
 /// What the server said.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +65,8 @@ pub enum AgentEvent {
         /// The last timestamp asked for; never before the first.
         to_ms: i64,
     },
+    /// The server has a release for this architecture. Nothing of it is verified but its form.
+    Release(Box<Offer>),
     /// The server ends the session; it is closed.
     Goodbye {
         /// Why, for the program.
@@ -188,6 +193,9 @@ impl AgentSession {
                 }
                 AgentEvent::Recall { from_ms: recall.from_ms, to_ms: recall.to_ms }
             }
+            (State::Active, ServerKind::Release(release)) => {
+                AgentEvent::Release(Box::new(offer(&release, &self.hello.os.arch)?))
+            }
             (_, ServerKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -284,6 +292,17 @@ impl AgentSession {
         }
     }
 
+    /// Tells what became of a release; nothing is sent while no session is open.
+    pub fn report_update(&mut self, report: &UpdateReport) {
+        if self.is_active() {
+            self.outgoing.push_back(AgentKind::UpdateReport(UpdateReportMessage {
+                version: report.version.clone(),
+                outcome: report.outcome.to_wire(),
+                message: message::shortened(&report.message),
+            }));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         if self.is_active() {
@@ -345,6 +364,25 @@ impl State {
             Self::Closed => "nothing",
         }
     }
+}
+
+/// Reads an offer for this architecture, with limits on all that is in it.
+fn offer(message: &ReleaseMessage, architecture: &str) -> Result<Offer, WireError> {
+    let malformed = |reason: String| WireError::Malformed { what: "release", reason };
+    message::check_text(&message.path, MAX_PATH_BYTES, "bytes of a release's path")?;
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    if !message.path.starts_with('/') || !message.path.bytes().all(harmless) {
+        return Err(malformed("its path is none".into()));
+    }
+    let release = Release {
+        version: message.version.parse().map_err(|error| malformed(format!("{error}")))?,
+        architecture: architecture.into(),
+        size: message.size,
+        sha256: message::fixed(&message.sha256, "release's hash")?,
+    };
+    release.check().map_err(|error| malformed(error.to_string()))?;
+    let signature = message::fixed(&message.signature, "release's signature")?;
+    Ok(Offer { path: message.path.clone(), signed: SignedRelease { release, signature } })
 }
 
 /// What both sides allow. A server cannot raise the agent's limits, so it cannot make it use more memory.

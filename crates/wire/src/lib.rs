@@ -61,6 +61,7 @@ mod agent_session;
 mod server_session;
 
 mod record;
+mod release;
 
 mod configuration;
 mod processes;
@@ -92,6 +93,10 @@ pub use otlp::{
 pub use processes::{MAX_PROCESS_ROWS, ProcessRow, ProcessTable};
 pub use protobuf::DecodeError;
 pub use record::{Record, RecordDecoder, RecordEncoder};
+pub use release::{
+    MAX_RELEASE_BYTES, Offer, Release, ReleaseError, SignedRelease, UpdateOutcome, UpdateReport,
+    Version,
+};
 pub use remote_write::{RawLabelError, RawLabels, SeriesVisitor, decode_v1, decode_v2};
 pub use server_session::{ServerEvent, ServerSession};
 

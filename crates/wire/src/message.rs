@@ -9,7 +9,7 @@ use crate::processes::Processes;
 /// From the agent.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AgentMessage {
-    #[prost(oneof = "AgentKind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "AgentKind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(crate) kind: Option<AgentKind>,
 }
 
@@ -27,12 +27,14 @@ pub(crate) enum AgentKind {
     Goodbye(Goodbye),
     #[prost(message, tag = "6")]
     Processes(Processes),
+    #[prost(message, tag = "7")]
+    UpdateReport(UpdateReportMessage),
 }
 
 /// From the server.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ServerMessage {
-    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "ServerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(crate) kind: Option<ServerKind>,
 }
 
@@ -58,6 +60,8 @@ pub(crate) enum ServerKind {
     ProcessWatch(ProcessWatch),
     #[prost(message, tag = "9")]
     Recall(Recall),
+    #[prost(message, tag = "11")]
+    Release(ReleaseMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -202,6 +206,30 @@ pub(crate) struct Recall {
     pub(crate) to_ms: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReleaseMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) version: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+    #[prost(uint64, tag = "3")]
+    pub(crate) size: u64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) sha256: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(crate) signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct UpdateReportMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) version: String,
+    #[prost(uint32, tag = "2")]
+    pub(crate) outcome: u32,
+    #[prost(string, tag = "3")]
+    pub(crate) message: String,
+}
+
 impl AgentKind {
     /// What errors call it.
     pub(crate) fn name(&self) -> &'static str {
@@ -212,6 +240,7 @@ impl AgentKind {
             Self::Batch(_) => "batch",
             Self::Goodbye(_) => "goodbye",
             Self::Processes(_) => "table of processes",
+            Self::UpdateReport(_) => "update report",
         }
     }
 
@@ -244,6 +273,7 @@ impl ServerKind {
             Self::Configuration(_) => "configuration",
             Self::ProcessWatch(_) => "request for processes",
             Self::Recall(_) => "recall",
+            Self::Release(_) => "release",
         }
     }
 
@@ -268,6 +298,15 @@ pub(crate) fn fixed<const N: usize>(
     what: &'static str,
 ) -> Result<[u8; N], WireError> {
     bytes.try_into().map_err(|_| WireError::FieldSize { what, expected: N, got: bytes.len() })
+}
+
+/// Longest text for people that a report brings.
+pub(crate) const MAX_REPORT_BYTES: usize = 512;
+
+/// A text for people, cut to what the other side takes.
+pub(crate) fn shortened(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_REPORT_BYTES);
+    text[..end].to_owned()
 }
 
 /// Refuses a text field of more than `limit` bytes.

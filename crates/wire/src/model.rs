@@ -126,6 +126,7 @@ pub struct Batch {
     pub groups: Vec<Group>,
 }
 
+/// Codes of the wire as an enum, of which `Other` is what a newer version may add.
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal,)* }) => {
         $(#[$doc])*
@@ -145,6 +146,8 @@ macro_rules! codes {
         }
     };
 }
+
+pub(crate) use codes;
 
 codes! {
     /// Why an agent was not let in.

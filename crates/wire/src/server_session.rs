@@ -7,13 +7,14 @@ use muster_series::Labels;
 use crate::batch_codec::BatchDecoder;
 use crate::message::{
     self, Ack, AgentKind, BatchMessage, Challenge, Goodbye, Hello, LimitsMessage, ProcessWatch,
-    Proof, Recall, Refused, Reject, ServerKind, Settings, WelcomeMessage,
+    Proof, Recall, Refused, Reject, ReleaseMessage, ServerKind, Settings, UpdateReportMessage,
+    WelcomeMessage,
 };
 use crate::model::choose_protocol;
 use crate::{
     Batch, ChallengeFacts, Configuration, GoodbyeReason, HANDSHAKE_TIMEOUT_MS, IDLE_TIMEOUT_MS,
-    Identity, Limits, OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable, RefuseReason,
-    RejectCode, Welcome, WireError, frame,
+    Identity, Limits, Offer, OsFacts, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, ProcessTable,
+    RefuseReason, RejectCode, UpdateOutcome, UpdateReport, Welcome, WireError, frame,
 };
 
 /// Longest host name, as in the domain name system.
@@ -35,6 +36,8 @@ pub enum ServerEvent {
     Batch(Batch),
     /// Its processes, as [`ServerSession::watch_processes`] asked.
     Processes(ProcessTable),
+    /// What became of a release there.
+    UpdateReport(UpdateReport),
     /// It ends the session on purpose; the session is closed.
     Goodbye(GoodbyeReason),
 }
@@ -123,6 +126,7 @@ impl ServerSession {
             (State::Active, AgentKind::Processes(table)) => {
                 Ok(Some(ServerEvent::Processes(ProcessTable::from_message(table)?)))
             }
+            (State::Active, AgentKind::UpdateReport(report)) => update_report(report).map(Some),
             (State::Active, AgentKind::Goodbye(goodbye)) => {
                 self.state = State::Closed;
                 let reason = GoodbyeReason::from_wire(goodbye.reason);
@@ -284,6 +288,20 @@ impl ServerSession {
         }
     }
 
+    /// Tells the agent of a release for its architecture.
+    pub fn offer(&mut self, offer: &Offer) {
+        if matches!(self.state, State::Active) {
+            let release = &offer.signed.release;
+            self.outgoing.push_back(ServerKind::Release(ReleaseMessage {
+                version: release.version.to_string(),
+                path: offer.path.clone(),
+                size: release.size,
+                sha256: release.sha256.to_vec(),
+                signature: offer.signed.signature.to_vec(),
+            }));
+        }
+    }
+
     /// Ends the session.
     pub fn goodbye(&mut self, reason: GoodbyeReason) {
         let goodbye = Goodbye { reason: reason.to_wire(), message: String::new() };
@@ -353,6 +371,19 @@ impl ServerSession {
             self.state = State::Closed;
         }
     }
+}
+
+/// Longest version in a report.
+const MAX_VERSION_BYTES: usize = 64;
+
+fn update_report(report: UpdateReportMessage) -> Result<ServerEvent, WireError> {
+    message::check_text(&report.version, MAX_VERSION_BYTES, "bytes of a release's version")?;
+    message::check_text(&report.message, message::MAX_REPORT_BYTES, "bytes of an update report")?;
+    Ok(ServerEvent::UpdateReport(UpdateReport {
+        version: report.version,
+        outcome: UpdateOutcome::from_wire(report.outcome),
+        message: report.message,
+    }))
 }
 
 impl State {

@@ -279,6 +279,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/file-systems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all file systems that hold data, with the day on which each will be full. */
+        get: operations["file_systems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/fleet/recent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last minute of all hosts, for the small lines beside their figures. */
+        get: operations["recent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/hosts": {
         parameters: {
             query?: never;
@@ -286,7 +320,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists all hosts with their newest figures. */
+        /** Lists all hosts with their newest figures, or as they were at a moment. */
         get: operations["list"];
         put?: never;
         post?: never;
@@ -910,6 +944,82 @@ export interface components {
             /** @description The request's number, by which the server's log tells more; also in the header `X-Request-Id`. */
             request_id?: string | null;
         };
+        /** @description One mounted file system. */
+        FileSystem: {
+            /**
+             * Format: double
+             * @description What unprivileged users can still use, in bytes.
+             */
+            available_bytes?: number | null;
+            /** @description What is mounted: a device, or a server and its folder. */
+            device: string;
+            /** @description Whether it gave an error, or no answer in time, when it was last asked; its sizes are then absent. */
+            failed: boolean;
+            /** @description Its type, such as `ext4`. */
+            fstype: string;
+            /** @description How it fills. */
+            growth: components["schemas"]["Growth"];
+            /**
+             * Format: double
+             * @description How many files it can hold; absent where it knows no such limit.
+             */
+            inodes?: number | null;
+            /**
+             * Format: double
+             * @description Files, in percent of those that it can hold.
+             */
+            inodes_used_percent?: number | null;
+            /** @description The host. */
+            instance: string;
+            /** @description Where it is mounted. */
+            mountpoint: string;
+            /** @description Whether another machine holds it. */
+            network: boolean;
+            /** @description Whether nothing can be written to it. */
+            read_only: boolean;
+            /**
+             * Format: double
+             * @description Size in bytes.
+             */
+            size_bytes?: number | null;
+            /**
+             * Format: double
+             * @description Used, in percent of what unprivileged users could use.
+             */
+            used_percent?: number | null;
+        };
+        /** @description All file systems that hold data, at a moment. */
+        FileSystemList: {
+            /** @description By host and mountpoint. */
+            file_systems: components["schemas"]["FileSystem"][];
+            /** @description Hosts of the fleet that tell of no file system now. */
+            missing: string[];
+            /**
+             * Format: int64
+             * @description The server's time.
+             */
+            now_ms: number;
+        };
+        /** @description How a file system fills. */
+        Growth: {
+            /**
+             * Format: double
+             * @description By how much it fills a day, in bytes, where it does so steadily.
+             */
+            bytes_per_day?: number | null;
+            /**
+             * Format: int64
+             * @description When it is full at that pace; absent where that is further away than its history allows to say.
+             */
+            full_ms?: number | null;
+            /** @description What is known of it. */
+            kind: components["schemas"]["GrowthKind"];
+        };
+        /**
+         * @description What is known of how a file system fills.
+         * @enum {string}
+         */
+        GrowthKind: "unknown" | "none" | "steady";
         /** @description One host with its newest figures. */
         Host: {
             /** @description Version of its agent. */
@@ -931,6 +1041,8 @@ export interface components {
              * @description How many CPUs it has.
              */
             cpus?: number | null;
+            /** @description Its agent's groups. */
+            groups: string[];
             /** @description Its name, unique in the fleet; the label `instance` of its series. */
             instance: string;
             /** @description Release of its kernel. */
@@ -955,6 +1067,7 @@ export interface components {
              * @description Memory not available, percent.
              */
             memory_percent?: number | null;
+            next_full?: components["schemas"]["NextFull"] | null;
             /** @description Operating system in words. */
             os?: string | null;
             /**
@@ -966,7 +1079,8 @@ export interface components {
             state: components["schemas"]["HostState"];
             /**
              * Format: int64
-             * @description Since when it is in that state.
+             * @description Since when it is in that state. In a list of the past: when a silent host's last samples came; of one that
+             *     reported, the moment of the list.
              */
             state_since_ms: number;
             /**
@@ -974,6 +1088,8 @@ export interface components {
              * @description Swap in use, percent; absent without swap.
              */
             swap_percent?: number | null;
+            /** @description Its agent's tags. */
+            tags: string[];
             /**
              * Format: double
              * @description Sent by all devices but loopback.
@@ -981,8 +1097,26 @@ export interface components {
             transmit_bytes_per_second?: number | null;
             worst_disk?: components["schemas"]["Disk"] | null;
         };
+        /** @description The newest figures of hosts of which nothing else changed, in columns of equal length, rounded to what can be seen. */
+        HostFigures: {
+            /** @description As in [`Host`]. */
+            cpu_percent: (number | null)[];
+            /** @description Which hosts. */
+            instances: string[];
+            /** @description As in [`Host`]. */
+            load1: (number | null)[];
+            /** @description As in [`Host`]. */
+            memory_percent: (number | null)[];
+            /** @description As in [`Host`]. */
+            receive_bytes_per_second: (number | null)[];
+            /** @description As in [`Host`]. */
+            swap_percent: (number | null)[];
+            /** @description As in [`Host`]. */
+            transmit_bytes_per_second: (number | null)[];
+        };
         /** @description Hosts at a moment: all of them, or in a live stream those that changed. */
         HostList: {
+            figures?: components["schemas"]["HostFigures"] | null;
             /** @description By instance. */
             hosts: components["schemas"]["Host"][];
             /**
@@ -1055,6 +1189,21 @@ export interface components {
             /** @description The secret. */
             token: string;
         };
+        /** @description The file system of a host that is full first. */
+        NextFull: {
+            /**
+             * Format: double
+             * @description By how much it fills a day, in bytes.
+             */
+            bytes_per_day: number;
+            /**
+             * Format: int64
+             * @description When it is full at the pace at which it fills.
+             */
+            full_ms: number;
+            /** @description Where it is mounted. */
+            mountpoint: string;
+        };
         /** @description A session of an account. */
         OpenSession: {
             /** @description The address from which it was opened. */
@@ -1117,6 +1266,34 @@ export interface components {
         PersonList: {
             /** @description By name. */
             people: components["schemas"]["Person"][];
+        };
+        /** @description The last minute of one host's figures, a value a step; `null` where there was none. */
+        RecentFigures: {
+            /** @description CPU in use, percent. */
+            cpu: (number | null)[];
+            /** @description Load average over one minute. */
+            load: (number | null)[];
+            /** @description Received bytes a second. */
+            receive: (number | null)[];
+            /** @description Sent bytes a second. */
+            transmit: (number | null)[];
+        };
+        /** @description The last minute of all hosts, for the small lines of the fleet. */
+        RecentList: {
+            /**
+             * Format: int64
+             * @description The time of the first value of each line.
+             */
+            first_ms: number;
+            /** @description By instance. */
+            hosts: {
+                [key: string]: components["schemas"]["RecentFigures"];
+            };
+            /**
+             * Format: int64
+             * @description From one value to the next.
+             */
+            step_ms: number;
         };
         /** @description Codes that stand in for the device, once each. They are shown this once. */
         RecoveryCodes: {
@@ -2101,9 +2278,70 @@ export interface operations {
             };
         };
     };
-    list: {
+    file_systems: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By host and mountpoint */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileSystemList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    recent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By host */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecentList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description A moment of the past, rounded down to five seconds: the hosts that were known then, by what is stored of it. Groups and tags are those of today, agents' versions are not told */
+                time_ms?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2117,6 +2355,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HostList"];
+                };
+            };
+            /** @description No moment of the past */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
                 };
             };
             /** @description Not signed in */

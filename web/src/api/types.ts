@@ -18,6 +18,22 @@ export interface Hosts {
   now_ms: number;
   hosts: Host[];
   removed?: string[];
+  /** Of hosts of which nothing else changed, in columns of equal length. */
+  figures?: Told<Schemas['HostFigures']> | null;
+}
+
+/** The last minute of all hosts, a value every `step_ms`. */
+export type RecentHosts = Schemas['RecentList'];
+
+export type FileSystem = Told<Omit<Schemas['FileSystem'], 'growth'>> & {
+  growth: Told<Schemas['Growth']>;
+};
+
+/** All file systems of the fleet, and the hosts that tell of none. */
+export interface FileSystems {
+  now_ms: number;
+  file_systems: FileSystem[];
+  missing: string[];
 }
 
 /** One moment of the live query stream; a result's `query` counts the `q` parameters from 0. */

@@ -15,6 +15,7 @@ export const FLEET_COLUMNS: readonly FleetColumn[] = [
   { id: 'cpu', title: 'column.cpu', numeric: true },
   { id: 'memory', title: 'column.memory', numeric: true },
   { id: 'disk', title: 'column.disk', numeric: true },
+  { id: 'full', title: 'column.full', numeric: true },
   { id: 'in', title: 'column.in', numeric: true },
   { id: 'out', title: 'column.out', numeric: true },
   { id: 'load', title: 'column.load', numeric: true },

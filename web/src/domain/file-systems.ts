@@ -1,76 +1,268 @@
-/** The file systems of a host as rows: how full, how fast they fill, and what is wrong with them. Pure. */
-import { PSEUDO_SYSTEMS } from './host-charts.ts';
+/** What is to be said of file systems: how bad each is, in which order they are listed, what a filter keeps. */
+import type { FilterLanguage } from './filter.ts';
+import { readLength, readPercent, readSize } from './filter-values.ts';
+import { levelOf, levelOfFull, type Level } from './hosts.ts';
 import { quoted } from './promql-text.ts';
 
-interface Sample {
-  labels: Record<string, string>;
-  value: number;
-}
-
-export interface FileSystem {
+/** The part of a file system that these judgements read. */
+export interface FileSystemFacts {
+  instance: string;
   mountpoint: string;
   device: string;
   fstype: string;
-  size_bytes: number;
-  /** As `df` counts it; null where the size is not told. */
-  used_percent: number | null;
-  available_bytes: number | null;
-  /** Share of the inodes in use; null where the file system has none. */
-  inodes_percent: number | null;
-  /** What its use grows by in a day, by the last six hours; negative where it shrinks. */
-  growth_bytes: number | null;
+  network: boolean;
   read_only: boolean;
-  /** It does not answer. */
-  hangs: boolean;
-}
-
-/** The expressions behind the rows, by their names. */
-export function fileSystemQueries(instance: string): Record<string, string> {
-  const host = `job="node",instance=${quoted(instance)},${PSEUDO_SYSTEMS}`;
-  const metric = (name: string): string => `node_filesystem_${name}{${host}}`;
-  return {
-    size: metric('size_bytes'),
-    free: metric('free_bytes'),
-    available: metric('avail_bytes'),
-    files: metric('files'),
-    files_free: metric('files_free'),
-    read_only: metric('readonly'),
-    hangs: metric('device_error'),
-    growth: `-86400 * deriv(${metric('avail_bytes')}[6h])`,
+  failed: boolean;
+  size_bytes: number | null;
+  available_bytes: number | null;
+  used_percent: number | null;
+  inodes: number | null;
+  inodes_used_percent: number | null;
+  growth: {
+    kind: 'unknown' | 'none' | 'steady';
+    bytes_per_day: number | null;
+    full_ms: number | null;
   };
 }
 
-/** The rows, the fullest first. */
-export function fileSystemsOf(told: Record<string, readonly Sample[]>): FileSystem[] {
-  const value = (name: string, mountpoint: string, device: string): number | null =>
-    told[name]?.find(
-      ({ labels }) => labels['mountpoint'] === mountpoint && labels['device'] === device,
-    )?.value ?? null;
-  const any = told['hangs'] ?? told['size'] ?? [];
-  return any
-    .map(({ labels }): FileSystem => {
-      const { mountpoint = '', device = '', fstype = '' } = labels;
-      const of = (name: string): number | null => value(name, mountpoint, device);
-      const size = of('size') ?? 0;
-      const free = of('free');
-      const available = of('available');
-      const used = free === null || available === null ? null : size - free;
-      const usable = used === null || available === null ? 0 : used + available;
-      const files = of('files') ?? 0;
-      const files_free = of('files_free');
-      return {
-        mountpoint,
-        device,
-        fstype,
-        size_bytes: size,
-        used_percent: used === null || usable <= 0 ? null : (100 * used) / usable,
-        available_bytes: available,
-        inodes_percent:
-          files > 0 && files_free !== null ? (100 * (files - files_free)) / files : null,
-        growth_bytes: of('growth'),
-        read_only: of('read_only') === 1,
-        hangs: of('hangs') === 1,
-      };
-    })
-    .sort((one, other) => (other.used_percent ?? -1) - (one.used_percent ?? -1));
+/** One of all, by host and place; the form in the address. */
+export function keyOf(system: { instance: string; mountpoint: string }): string {
+  return `${system.instance}:${system.mountpoint}`;
+}
+
+const WEIGHT: Record<Level, number> = { fine: 0, warning: 1, critical: 2 };
+
+/** When it will be full, where that matters: what cannot be written does not fill. */
+export function fullMs(system: FileSystemFacts): number | null {
+  return system.read_only || system.failed ? null : system.growth.full_ms;
+}
+
+/** How bad it is: that it does not answer, how full it is, how soon it will be, how few files it can take. */
+export function levelOfSystem(system: FileSystemFacts, now_ms: number): Level {
+  if (system.failed) return 'critical';
+  if (system.read_only) return 'fine';
+  const levels = [
+    levelOf('disk', system.used_percent),
+    levelOf('disk', system.inodes_used_percent),
+    levelOfFull(fullMs(system), now_ms),
+  ];
+  return levels.reduce((worst, level) => (WEIGHT[level] > WEIGHT[worst] ? level : worst));
+}
+
+/** The columns, as they are named in the address. */
+export const DISK_SORTS = [
+  'full',
+  'host',
+  'mount',
+  'device',
+  'size',
+  'used',
+  'free',
+  'inodes',
+  'growth',
+] as const;
+export type DiskSortColumn = (typeof DISK_SORTS)[number];
+
+export interface DiskSort {
+  column: DiskSortColumn;
+  descending: boolean;
+}
+
+export const DEFAULT_DISK_SORT: DiskSort = { column: 'full', descending: false };
+
+/** Numbers are worst when they are most; dates, free space and text begin with the least. */
+const DESCENDING: ReadonlySet<DiskSortColumn> = new Set(['size', 'used', 'inodes', 'growth']);
+
+/** The sort after a click on a column's head: its first direction, then the other. */
+export function diskSortAfterClick(sort: DiskSort, column: DiskSortColumn): DiskSort {
+  const first = DESCENDING.has(column);
+  return { column, descending: sort.column === column ? !sort.descending : first };
+}
+
+/** The address form: the column, with a minus where the direction is not its first. */
+export function diskSortText(sort: DiskSort): string | null {
+  if (sort.column === DEFAULT_DISK_SORT.column && !sort.descending) return null;
+  return `${sort.descending === DESCENDING.has(sort.column) ? '' : '-'}${sort.column}`;
+}
+
+/** Reads the address form; anything unknown is the default. */
+export function readDiskSort(text: string | null): DiskSort {
+  const reversed = text?.startsWith('-') ?? false;
+  const column = DISK_SORTS.find((name) => name === (reversed ? text?.slice(1) : text));
+  if (column === undefined) return DEFAULT_DISK_SORT;
+  return { column, descending: DESCENDING.has(column) !== reversed };
+}
+
+const NAMES = new Intl.Collator('en', { numeric: true });
+
+function sortValue(system: FileSystemFacts, column: DiskSortColumn): number | string | null {
+  switch (column) {
+    case 'full':
+      return system.failed ? Number.NEGATIVE_INFINITY : fullMs(system);
+    case 'host':
+      return system.instance;
+    case 'mount':
+      return system.mountpoint;
+    case 'device':
+      return system.device;
+    case 'size':
+      return system.size_bytes;
+    case 'used':
+      return system.used_percent;
+    case 'free':
+      return system.available_bytes;
+    case 'inodes':
+      return system.inodes_used_percent;
+    case 'growth':
+      return system.growth.bytes_per_day;
+  }
+}
+
+/** In order; what is not known comes last in both directions, then the fullest, then by name. */
+export function sortedSystems<System extends FileSystemFacts>(
+  systems: readonly System[],
+  { column, descending }: DiskSort,
+): System[] {
+  const rows = systems.map((system) => ({ system, value: sortValue(system, column) }));
+  const sign = descending ? -1 : 1;
+  rows.sort((one, other) => {
+    if (one.value !== other.value) {
+      if (one.value === null || other.value === null) return one.value === null ? 1 : -1;
+      if (typeof one.value === 'number' && typeof other.value === 'number') {
+        return sign * (one.value - other.value);
+      }
+      const order = NAMES.compare(String(one.value), String(other.value));
+      if (order !== 0) return sign * order;
+    }
+    const fuller = (other.system.used_percent ?? -1) - (one.system.used_percent ?? -1);
+    if (column !== 'host' && fuller !== 0) return fuller;
+    return (
+      NAMES.compare(one.system.instance, other.system.instance) ||
+      NAMES.compare(one.system.mountpoint, other.system.mountpoint)
+    );
+  });
+  return rows.map((row) => row.system);
+}
+
+const STATES = [
+  'attention',
+  'critical',
+  'warning',
+  'fine',
+  'filling',
+  'failed',
+  'readonly',
+  'network',
+  'local',
+] as const;
+
+function statesOf(system: FileSystemFacts, now_ms: number): string[] {
+  const level = levelOfSystem(system, now_ms);
+  const found: string[] = [level, system.network ? 'network' : 'local'];
+  if (level !== 'fine') found.push('attention');
+  if (fullMs(system) !== null) found.push('filling');
+  if (system.failed) found.push('failed');
+  if (system.read_only) found.push('readonly');
+  return found;
+}
+
+/** What the filter over file systems understands, at a moment. */
+export function diskLanguage(now_ms: number): FilterLanguage<FileSystemFacts> {
+  const left = (system: FileSystemFacts): number | null => {
+    const full_ms = fullMs(system);
+    return full_ms === null ? null : Math.max(0, full_ms - now_ms);
+  };
+  return {
+    fields: {
+      state: {
+        kind: 'words',
+        read: (system) => statesOf(system, now_ms),
+        whole: true,
+        choices: STATES,
+      },
+      host: { kind: 'words', read: (system) => [system.instance], whole: false },
+      mount: { kind: 'words', read: (system) => [system.mountpoint], whole: true },
+      type: { kind: 'words', read: (system) => [system.fstype], whole: true },
+      used: {
+        kind: 'number',
+        measures: [{ parse: readPercent, read: (system) => system.used_percent }],
+        example: '85',
+      },
+      full: { kind: 'number', measures: [{ parse: readLength, read: left }], example: '7d' },
+      inodes: {
+        kind: 'number',
+        measures: [{ parse: readPercent, read: (system) => system.inodes_used_percent }],
+        example: '85',
+      },
+      size: {
+        kind: 'number',
+        measures: [{ parse: readSize, read: (system) => system.size_bytes }],
+        example: '100G',
+      },
+      free: {
+        kind: 'number',
+        measures: [{ parse: readSize, read: (system) => system.available_bytes }],
+        example: '20G',
+      },
+      growth: {
+        kind: 'number',
+        measures: [{ parse: readSize, read: (system) => system.growth.bytes_per_day }],
+        example: '1G',
+      },
+    },
+    aliases: { disk: 'used', name: 'host', fstype: 'type', mountpoint: 'mount' },
+    text: (system) =>
+      `${system.instance} ${system.mountpoint} ${system.device} ${system.fstype}`.toLowerCase(),
+  };
+}
+
+/** How many file systems there are, how many will be full within a week or are full, and which do not answer. */
+export interface DiskSummary {
+  total: number;
+  attention: number;
+  /** The one that is full first, of those with a date. */
+  first: FileSystemFacts | null;
+  counts: { state: 'failed' | 'critical' | 'warning'; count: number }[];
+}
+
+/** Sums all file systems up for the first line of the screen. */
+export function summariseSystems(systems: readonly FileSystemFacts[], now_ms: number): DiskSummary {
+  const counts = { failed: 0, critical: 0, warning: 0 };
+  let first: FileSystemFacts | null = null;
+  for (const system of systems) {
+    const level = levelOfSystem(system, now_ms);
+    if (system.failed) counts.failed += 1;
+    else if (level !== 'fine') counts[level] += 1;
+    const full_ms = fullMs(system);
+    if (full_ms !== null && full_ms < (first === null ? Infinity : (fullMs(first) ?? Infinity))) {
+      first = system;
+    }
+  }
+  const states = ['failed', 'critical', 'warning'] as const;
+  return {
+    total: systems.length,
+    attention: counts.failed + counts.critical + counts.warning,
+    first,
+    counts: states.flatMap((state) =>
+      counts[state] === 0 ? [] : [{ state, count: counts[state] }],
+    ),
+  };
+}
+
+/** The expressions behind the trend of one file system. */
+export interface TrendQueries {
+  used: string;
+  size: string;
+  inodes: string;
+}
+
+/** What is used and how large it is, in bytes, and the files it holds, in percent, over time. */
+export function trendQueries(system: { instance: string; mountpoint: string }): TrendQueries {
+  const labels = `job="node",instance=${quoted(system.instance)},mountpoint=${quoted(system.mountpoint)}`;
+  const metric = (name: string): string => `max(node_filesystem_${name}{${labels}})`;
+  return {
+    used: `${metric('size_bytes')} - ${metric('free_bytes')}`,
+    size: metric('size_bytes'),
+    inodes: `100 * (1 - ${metric('files_free')} / (${metric('files')} > 0))`,
+  };
 }

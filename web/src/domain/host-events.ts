@@ -191,7 +191,7 @@ function ofSeries(
       {
         kind,
         at_ms: Math.max(grid.from_ms, begin_ms),
-        end_ms: shape === 'counts' || lasts ? null : end_ms,
+        end_ms: lasts || (shape === 'counts' && first === last) ? null : end_ms,
         subject: series.labels[subject] ?? '',
         count,
       },

@@ -4,6 +4,7 @@ import { CONTAINER_CHARTS, GPU_CHARTS, PROGRAM_CHARTS, SENSOR_CHARTS } from './c
 import { DISK_CHARTS, NETWORK_CHARTS } from './charts-of-traffic.ts';
 import { HOST_CHARTS, type ChartDefinition } from './host-charts.ts';
 import type { MessageKey } from './messages.ts';
+import { DEFAULT_RANGE, type TimeRange } from './time-range.ts';
 
 export const HOST_TABS = [
   'overview',
@@ -60,6 +61,13 @@ export const TAB_EMPTY: Record<HostTab, MessageKey> = {
   containers: 'containers.none',
   events: 'events.none',
 };
+
+const SIX_HOURS: TimeRange = { kind: 'last', span_ms: 6 * 3_600_000 };
+
+/** The period that a tab shows where the address names none: what happens seldom needs a longer one. */
+export function tabRange(tab: HostTab): TimeRange {
+  return tab === 'services' || tab === 'events' ? SIX_HOURS : DEFAULT_RANGE;
+}
 
 /** The tab of an address; the overview for anything unknown. */
 export function tabOf(text: string | null): HostTab {

@@ -1,11 +1,10 @@
-/**
- * What a host's numbers mean: whether it needs somebody, in which order hosts are listed, and which
- * of them a typed filter keeps.
- */
+/** What a host's numbers mean: whether it needs somebody, and in which order hosts are listed. */
 
 /** The part of a host that these judgements read; the API's `Host` has it all. */
 export interface HostFacts {
   instance: string;
+  groups: string[];
+  tags: string[];
   state: 'up' | 'silent';
   state_since_ms: number;
   agent_version: string | null;
@@ -20,13 +19,14 @@ export interface HostFacts {
   receive_bytes_per_second: number | null;
   transmit_bytes_per_second: number | null;
   worst_disk: { mountpoint: string; used_percent: number } | null;
+  next_full: { mountpoint: string; full_ms: number } | null;
 }
 
 /** How much something matters, worst last. */
 export type Level = 'fine' | 'warning' | 'critical';
 
 /** Why a host needs somebody; the worst reason of a host names its state. */
-export type Reason = 'silent' | 'disk' | 'memory';
+export type Reason = 'silent' | 'disk' | 'full' | 'memory';
 
 export interface Judgement {
   level: Level;
@@ -37,7 +37,7 @@ export interface Judgement {
  * Percentages from which a resource is a warning, and from which it is critical. A busy processor
  * is none: work comes and goes, and only its duration would tell.
  */
-export const LIMITS: Record<Exclude<Reason, 'silent'>, { warning: number; critical: number }> = {
+export const LIMITS: Record<'disk' | 'memory', { warning: number; critical: number }> = {
   disk: { warning: 85, critical: 95 },
   memory: { warning: 90, critical: 97 },
 };
@@ -50,16 +50,26 @@ export function levelOf(resource: keyof typeof LIMITS, percent: number | null): 
   return percent < LIMITS[resource].critical ? 'warning' : 'critical';
 }
 
+const DAY_MS = 86_400_000;
+/** A file system that is full sooner than this is a warning, or critical. */
+export const FULL_WITHIN_MS = { warning: 7 * DAY_MS, critical: DAY_MS } as const;
+
+/** The level of a file system that will be full at a moment; null where none is foreseen. */
+export function levelOfFull(full_ms: number | null, now_ms: number): Level {
+  if (full_ms === null || full_ms - now_ms >= FULL_WITHIN_MS.warning) return 'fine';
+  return full_ms - now_ms < FULL_WITHIN_MS.critical ? 'critical' : 'warning';
+}
+
 /** The worst that is to be said of a host. */
-export function judge(host: HostFacts): Judgement {
+export function judge(host: HostFacts, now_ms: number): Judgement {
   if (host.state === 'silent') return { level: 'critical', reason: 'silent' };
-  const resources: [Exclude<Reason, 'silent'>, number | null][] = [
-    ['disk', host.worst_disk?.used_percent ?? null],
-    ['memory', host.memory_percent],
+  const levels: [Reason, Level][] = [
+    ['disk', levelOf('disk', host.worst_disk?.used_percent ?? null)],
+    ['full', levelOfFull(host.next_full?.full_ms ?? null, now_ms)],
+    ['memory', levelOf('memory', host.memory_percent)],
   ];
   let worst: Judgement = { level: 'fine', reason: null };
-  for (const [reason, percent] of resources) {
-    const level = levelOf(reason, percent);
+  for (const [reason, level] of levels) {
     if (WEIGHT[level] > WEIGHT[worst.level]) worst = { level, reason };
   }
   return worst;
@@ -72,6 +82,7 @@ export const SORTS = [
   'cpu',
   'memory',
   'disk',
+  'full',
   'in',
   'out',
   'load',
@@ -88,10 +99,11 @@ export interface Sort {
 
 export const DEFAULT_SORT: Sort = { column: 'state', descending: true };
 
-const TEXT_COLUMNS: ReadonlySet<SortColumn> = new Set(['host', 'agent']);
+/** Text, and what is worst when it is least. */
+const ASCENDING: ReadonlySet<SortColumn> = new Set(['host', 'agent', 'full']);
 
 function startsDescending(column: SortColumn): boolean {
-  return !TEXT_COLUMNS.has(column);
+  return !ASCENDING.has(column);
 }
 
 /** The sort after a click on a column's head: its first direction, then the other. */
@@ -118,8 +130,8 @@ export function readSort(text: string | null): Sort {
  * One number for how bad a host is: its level, then its fullest resource. Percentages are taken in
  * steps of five so that rows do not change places at every tick.
  */
-function badness(host: HostFacts): number {
-  const { level, reason } = judge(host);
+function badness(host: HostFacts, now_ms: number): number {
+  const { level, reason } = judge(host, now_ms);
   const fullest = Math.max(
     host.cpu_percent ?? 0,
     host.memory_percent ?? 0,
@@ -129,10 +141,10 @@ function badness(host: HostFacts): number {
   return WEIGHT[level] * 10_000 + silent + Math.floor(fullest / 5);
 }
 
-function sortValue(host: HostFacts, column: SortColumn): number | string | null {
+function sortValue(host: HostFacts, column: SortColumn, now_ms: number): number | string | null {
   switch (column) {
     case 'state':
-      return badness(host);
+      return badness(host, now_ms);
     case 'host':
       return host.instance;
     case 'agent':
@@ -143,6 +155,8 @@ function sortValue(host: HostFacts, column: SortColumn): number | string | null 
       return host.memory_percent;
     case 'disk':
       return host.worst_disk?.used_percent ?? null;
+    case 'full':
+      return host.next_full?.full_ms ?? null;
     case 'in':
       return host.receive_bytes_per_second;
     case 'out':
@@ -157,13 +171,30 @@ function sortValue(host: HostFacts, column: SortColumn): number | string | null 
 /** Compares names as people count: `web-9` before `web-10`. */
 const NAMES = new Intl.Collator('en', { numeric: true });
 
-/** The hosts' names in order; unknown values come last in both directions, equals by name. */
-export function sortedInstances(hosts: Iterable<HostFacts>, sort: Sort): string[] {
-  const rows = Array.from(hosts, (host) => ({
+/** Each name's place among all of them, as people count. */
+export function placesOf(names: Iterable<string>): ReadonlyMap<string, number> {
+  return new Map([...names].sort(NAMES.compare).map((name, place) => [name, place]));
+}
+
+/**
+ * The hosts' names in order; unknown values come last in both directions, equals by name. `places` are
+ * those of at least these names, which are worth keeping where there are thousands.
+ */
+export function sortedInstances(
+  hosts: readonly HostFacts[],
+  sort: Sort,
+  now_ms: number,
+  places = placesOf(hosts.map((host) => host.instance)),
+): string[] {
+  const rows = hosts.map((host) => ({
     name: host.instance,
-    value: sortValue(host, sort.column),
+    place: places.get(host.instance) ?? 0,
+    value: sortValue(host, sort.column, now_ms),
   }));
   const sign = sort.descending ? -1 : 1;
+  if (sort.column === 'host') {
+    return rows.sort((one, other) => sign * (one.place - other.place)).map((row) => row.name);
+  }
   rows.sort((one, other) => {
     if (one.value === null || other.value === null) {
       if (one.value !== other.value) return one.value === null ? 1 : -1;
@@ -173,68 +204,9 @@ export function sortedInstances(hosts: Iterable<HostFacts>, sort: Sort): string[
       const order = NAMES.compare(String(one.value), String(other.value));
       if (order !== 0) return sign * order;
     }
-    return NAMES.compare(one.name, other.name);
+    return one.place - other.place;
   });
   return rows.map((row) => row.name);
-}
-
-const FILTER_VALUES: Record<string, (host: HostFacts) => number | null> = {
-  cpu: (host) => host.cpu_percent,
-  memory: (host) => host.memory_percent,
-  mem: (host) => host.memory_percent,
-  swap: (host) => host.swap_percent,
-  disk: (host) => host.worst_disk?.used_percent ?? null,
-  load: (host) => host.load1,
-};
-
-function termKeeps(term: string): (host: HostFacts) => boolean {
-  const compared = /^([a-z]+)(<=|>=|<|>)(\d+(?:\.\d+)?)%?$/.exec(term);
-  const read = FILTER_VALUES[compared?.[1] ?? ''];
-  if (compared !== null && read !== undefined) {
-    const [, , operator, limit] = compared;
-    const bound = Number(limit);
-    return (host) => {
-      const value = read(host);
-      if (value === null) return false;
-      if (operator === '<') return value < bound;
-      if (operator === '<=') return value <= bound;
-      return operator === '>' ? value > bound : value >= bound;
-    };
-  }
-  const state = /^state:(.+)$/.exec(term)?.[1];
-  if (state !== undefined) {
-    return (host) => {
-      const { level, reason } = judge(host);
-      return state === level || state === reason || (state === 'attention' && level !== 'fine');
-    };
-  }
-  return (host) =>
-    [host.instance, host.os, host.kernel, host.agent_version].some((text) =>
-      text?.toLowerCase().includes(term),
-    );
-}
-
-/**
- * Reads a typed filter: words that all must occur in a host's name, system or agent version,
- * comparisons such as `cpu>80 disk>=90`, and `state:silent`, `state:attention`, `state:disk`.
- */
-export function readFilter(text: string): (host: HostFacts) => boolean {
-  const terms = text
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((term) => term !== '');
-  const tests = terms.map(termKeeps);
-  return (host) => tests.every((keeps) => keeps(host));
-}
-
-/** A field that a filter compares and that no host has, or null. */
-export function unknownField(text: string): string | null {
-  for (const term of text.toLowerCase().split(/\s+/)) {
-    const field = /^([a-z_]+)(?:[<>=]|:(?!\d))/.exec(term)?.[1];
-    const known = field === 'state' || (field !== undefined && field in FILTER_VALUES);
-    if (field !== undefined && !known) return field;
-  }
-  return null;
 }
 
 /** How many hosts there are, how many need somebody, and for which worst reason. */
@@ -245,14 +217,14 @@ export interface FleetSummary {
 }
 
 /** Sums a fleet up for the first line of the screen. */
-export function summarise(hosts: Iterable<HostFacts>): FleetSummary {
-  const order: Reason[] = ['silent', 'disk', 'memory'];
+export function summarise(hosts: Iterable<HostFacts>, now_ms: number): FleetSummary {
+  const order: Reason[] = ['silent', 'disk', 'full', 'memory'];
   const counts = new Map<Reason, { level: Level; count: number }>();
   let total = 0;
   let attention = 0;
   for (const host of hosts) {
     total += 1;
-    const { level, reason } = judge(host);
+    const { level, reason } = judge(host, now_ms);
     if (reason === null) continue;
     attention += 1;
     const before = counts.get(reason);

@@ -1,14 +1,32 @@
 /** What the page knows of joining and of names that people type: commands, groups, browsers. */
 
-/** The command that lets a host join; `fingerprint` is of the server's CA, where it has one. */
-export function joinCommand(
-  origin: string,
-  token: string,
-  fingerprint: string | null | undefined,
-): string {
-  const parts = ['muster agent', `--server ${origin}`, `--token ${token}`];
-  if (typeof fingerprint === 'string') parts.push(`--ca-fingerprint ${fingerprint}`);
-  return parts.join(' ');
+/** What the server tells of a token with which hosts join. */
+interface Joining {
+  token: string;
+  /** Of the server's CA, where it has one. */
+  ca_fingerprint?: string | null | undefined;
+  /** SHA-256 of the server's script that installs the agent. */
+  install_sha256?: string | null | undefined;
+}
+
+/**
+ * The line that installs the agent on a host, which then joins. The script is fetched over a connection that nobody
+ * verifies, and run only if its SHA-256 is the one in the line. The token goes in by the script's input: command lines
+ * can be read by every account of a host. `muster enroll-token` prints the same line.
+ */
+export function joinCommand(origin: string, joining: Joining): string {
+  const { token, ca_fingerprint, install_sha256 } = joining;
+  const pin = typeof ca_fingerprint === 'string' ? ` --ca-fingerprint ${ca_fingerprint}` : '';
+  if (typeof install_sha256 !== 'string') {
+    return `muster agent --server ${origin}${pin} --token ${token}`;
+  }
+  const script = `${origin}/install.sh`;
+  return (
+    `s="$(curl -fsSLk ${script} || wget -qO- --no-check-certificate ${script})"; ` +
+    `if [ "$(printf '%s\\n' "$s" | sha256sum)" = '${install_sha256}  -' ]; ` +
+    `then printf 'MUSTER_TOKEN=%s\\n%s\\n' ${token} "$s" | $(command -v sudo) sh -s -- --server ${origin}${pin}; ` +
+    `else echo 'not the script that this command was made for: make a new command' >&2; fi`
+  );
 }
 
 /** Groups or tags as typed: apart by commas, Chinese ones too, or spaces; each once. */

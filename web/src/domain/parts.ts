@@ -155,3 +155,17 @@ export function gpusOf(told: Told): Gpu[] {
     })
     .sort((one, other) => one.id.localeCompare(other.id));
 }
+
+/** The expressions behind `machineText`. */
+export function machineQueries(instance: string): Record<string, string> {
+  const host = `job="node",instance=${quoted(instance)}`;
+  return { machine: `node_dmi_info{${host}}`, cpu: `topk(1, node_cpu_info{${host}})` };
+}
+
+/** The names of the machine and of its processors. */
+export function machineText(told: Told): string {
+  const machine = told['machine']?.[0]?.labels ?? {};
+  const cpu = told['cpu']?.[0]?.labels['model_name'] ?? '';
+  const name = [machine['system_vendor'], machine['product_name']].filter(Boolean).join(' ');
+  return [name, cpu.replace(/\((?:R|TM)\)/g, '').replace(/\s+/g, ' ')].filter(Boolean).join(', ');
+}

@@ -8,17 +8,23 @@ export interface RecentPoint {
   value: number;
 }
 
-/** The points with one more at the end, without those that are too old; in order of time. */
-export function withPoint(
-  points: readonly RecentPoint[],
-  time_ms: number,
-  value: number | null,
+/** Puts a point at the end and takes away what is too old; a value of nothing leaves a hole. */
+export function drawOn(points: RecentPoint[], time_ms: number, value: number | null): void {
+  const kept = points.findIndex((point) => point.time_ms > time_ms - RECENT_SPAN_MS);
+  points.splice(0, kept < 0 ? points.length : kept);
+  const newer = time_ms > (points.at(-1)?.time_ms ?? Number.NEGATIVE_INFINITY);
+  if (newer && value !== null && Number.isFinite(value)) points.push({ time_ms, value });
+}
+
+/** The points of a line of equal steps, without its holes. */
+export function pointsOf(
+  values: readonly (number | null)[],
+  first_ms: number,
+  step_ms: number,
 ): RecentPoint[] {
-  const kept = points.filter(
-    (point) => point.time_ms > time_ms - RECENT_SPAN_MS && point.time_ms < time_ms,
+  return values.flatMap((value, place) =>
+    value === null ? [] : [{ time_ms: first_ms + place * step_ms, value }],
   );
-  if (value !== null && Number.isFinite(value)) kept.push({ time_ms, value });
-  return kept;
 }
 
 /** A gap longer than this is not drawn over. */

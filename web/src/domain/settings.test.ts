@@ -58,12 +58,16 @@ test('how far back the log is read', () => {
   for (const text of [null, '', 'toString', 'year']) expect(readSpan(text)).toBe('all');
 });
 
-test('the command to join names the CA where there is one', () => {
-  expect(joinCommand('https://m:6868', 'T', 'sha256:ab')).toBe(
-    'muster agent --server https://m:6868 --token T --ca-fingerprint sha256:ab',
+test('the command to join holds the hash of the script, and names the CA where there is one', () => {
+  const joining = { token: 'T', ca_fingerprint: 'sha256:ab', install_sha256: '0f' };
+  expect(joinCommand('https://m:6868', joining)).toBe(
+    's="$(curl -fsSLk https://m:6868/install.sh || wget -qO- --no-check-certificate https://m:6868/install.sh)"; ' +
+      `if [ "$(printf '%s\\n' "$s" | sha256sum)" = '0f  -' ]; ` +
+      `then printf 'MUSTER_TOKEN=%s\\n%s\\n' T "$s" | $(command -v sudo) sh -s -- --server https://m:6868 --ca-fingerprint sha256:ab; ` +
+      `else echo 'not the script that this command was made for: make a new command' >&2; fi`,
   );
-  expect(joinCommand('http://m', 'T', null)).toBe('muster agent --server http://m --token T');
-  expect(joinCommand('http://m', 'T', undefined)).toBe('muster agent --server http://m --token T');
+  const plain = joinCommand('http://m', { token: 'T', ca_fingerprint: null });
+  expect(plain).toBe('muster agent --server http://m --token T');
 });
 
 test('groups and tags as people type them', () => {

@@ -6,15 +6,23 @@ import { detailFor, HOST_CHARTS } from './host-charts.ts';
 import { languageOf } from './messages.ts';
 import { quoted } from './promql-text.ts';
 import { matching } from './palette.ts';
-import { recentPaths, withPoint, type RecentPoint } from './recent.ts';
+import { drawOn, pointsOf, recentPaths, type RecentPoint } from './recent.ts';
 import { windowOf } from './rows.ts';
 
 test('a minute of points, without what is old, unknown or told twice', () => {
-  let points: RecentPoint[] = [];
-  for (let second = 0; second <= 70; second += 2) points = withPoint(points, second * 1000, second);
+  const points: RecentPoint[] = [];
+  for (let second = 0; second <= 70; second += 2) drawOn(points, second * 1000, second);
   expect(points[0]?.time_ms).toBe(12_000);
-  expect(withPoint(points, 70_000, 5).at(-1)).toEqual({ time_ms: 70_000, value: 5 });
-  expect(withPoint(points, 72_000, null).at(-1)?.time_ms).toBe(70_000);
+  drawOn(points, 70_000, 5);
+  expect(points.at(-1)).toEqual({ time_ms: 70_000, value: 70 });
+  drawOn(points, 72_000, null);
+  expect(points.at(-1)?.time_ms).toBe(70_000);
+  drawOn(points, 900_000, null);
+  expect(points).toEqual([]);
+  expect(pointsOf([1, null, 3], 5_000, 1_000)).toEqual([
+    { time_ms: 5_000, value: 1 },
+    { time_ms: 7_000, value: 3 },
+  ]);
 });
 
 test('a sparkline leaves gaps and stays in its box', () => {

@@ -151,6 +151,13 @@ export function gridOf(
   return { from_ms: to_ms - steps * step_ms, to_ms, step_ms };
 }
 
+const AROUND_MS = 10 * MINUTE_MS;
+
+/** Ten minutes to either side of a moment, as far as they are past. */
+export function around(at_ms: number, now_ms: number): TimeRange {
+  return between(at_ms - AROUND_MS, Math.min(at_ms + AROUND_MS, Math.max(now_ms, at_ms)));
+}
+
 /** An absolute range from two ends in any order, never shorter than is worth drawing. */
 export function between(first_ms: number, second_ms: number): TimeRange {
   const from_ms = Math.round(Math.min(first_ms, second_ms));

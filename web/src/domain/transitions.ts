@@ -38,14 +38,19 @@ function courseOf(
   return course;
 }
 
-/** The value of a course at a moment, or right after it: what tells of an end may come with the next sample. */
-function valueSoonAfter(
+/** Systemd's word for an end without fault. */
+const SUCCESS = 'success';
+
+/** The fault that holds at a moment, or comes right after it: what tells of an end may come with the next sample. */
+function faultAt(
   course: readonly { at_ms: number; value: string }[],
   at_ms: number,
   patience_ms: number,
 ): string | null {
-  const next = course.find((entry) => entry.at_ms >= at_ms && entry.at_ms <= at_ms + patience_ms);
-  return next?.value ?? course.findLast((entry) => entry.at_ms <= at_ms)?.value ?? null;
+  const now = course.findLast((entry) => entry.at_ms <= at_ms);
+  if (now !== undefined && now.value !== SUCCESS) return now.value;
+  const soon = course.find((entry) => entry.at_ms > at_ms && entry.at_ms <= at_ms + patience_ms);
+  return soon === undefined || soon.value === SUCCESS ? null : soon.value;
 }
 
 function increase(
@@ -73,17 +78,17 @@ export function transitionsOf(
 ): Transition[] {
   const rank = (state: string): number => LOOKS.indexOf(lookOf(state));
   const course = courseOf(states, rank);
-  const ends = courseOf(results, (result) => (result === 'success' ? 1 : 0));
+  const ends = courseOf(results, (result) => (result === SUCCESS ? 1 : 0));
   return course
     .map(({ at_ms, value }, index): Transition => {
       const before = course[index - 1];
       const ended = rank(value) < LOOKS.indexOf('inactive');
-      const result = ended ? valueSoonAfter(ends, at_ms, PATIENCE_MS) : null;
+      const result = ended ? faultAt(ends, at_ms, PATIENCE_MS) : null;
       return {
         at_ms,
         from: before?.value ?? null,
         to: value,
-        result: result === 'success' ? null : result,
+        result,
         restarts: before === undefined ? 0 : increase(restarts, before.at_ms, at_ms),
       };
     })

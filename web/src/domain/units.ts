@@ -188,6 +188,13 @@ export function dayText(time_ms: number, language: Language, zone: Zone): string
   return formatter(language, zone, { day: 'numeric', month: 'short' }).format(time_ms);
 }
 
+/** The day of a moment that may lie far away, with its year. */
+export function dateText(time_ms: number, language: Language, zone: Zone): string {
+  return formatter(language, zone, { day: 'numeric', month: 'short', year: 'numeric' }).format(
+    time_ms,
+  );
+}
+
 /** A full moment, to the second. */
 export function momentText(time_ms: number, language: Language, zone: Zone): string {
   return formatter(language, zone, {

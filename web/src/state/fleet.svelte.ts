@@ -2,61 +2,20 @@
  * All hosts as the live stream tells them. A host's row is a state of its own, so that a change of
  * one touches one row; the order is a second state, which the table may hold still.
  */
-import { HOSTS_STREAM, readHosts } from '../api/hosts.ts';
-import { queryRange } from '../api/prometheus.ts';
+import { HOSTS_STREAM, readHosts, readRecent } from '../api/hosts.ts';
 import { ApiError } from '../api/client.ts';
 import type { Host, Hosts } from '../api/types.ts';
-import { FLEET_QUERIES } from '../domain/fleet-queries.ts';
-import { sortedInstances, summarise, type FleetSummary } from '../domain/hosts.ts';
-import { RECENT_SPAN_MS, withPoint, type RecentPoint } from '../domain/recent.ts';
+import { placesOf, summarise, type FleetSummary } from '../domain/hosts.ts';
 import { onUnseen, pauseInSight } from './attention.ts';
 import { clock } from './clock.svelte.ts';
 import { connection, isAbsence } from './connection.svelte.ts';
+import { HostRow, type FleetView } from './host-row.svelte.ts';
 import { LiveStream } from './live-stream.svelte.ts';
 
-/** The values that have a line of their last minute. */
-const RECENT = {
-  cpu: (host: Host) => host.cpu_percent,
-  load: (host: Host) => host.load1,
-  in: (host: Host) => host.receive_bytes_per_second,
-  out: (host: Host) => host.transmit_bytes_per_second,
-} as const;
-export type RecentName = keyof typeof RECENT;
-
-const RECENT_NAMES = Object.keys(RECENT) as RecentName[];
-const FIRST_STEP_MS = 5_000;
 /** How often a screen of one host asks for all; its one stream is for its charts. */
 const POLL_MS = 5_000;
 
-/** One host of the fleet, followed by everything that shows it. */
-export class HostRow {
-  host: Host;
-  recent: Record<RecentName, RecentPoint[]>;
-
-  constructor(host: Host) {
-    this.host = $state.raw(host);
-    this.recent = $state.raw({ cpu: [], load: [], in: [], out: [] });
-  }
-
-  /** Draws the lines on by the values that hold at a moment. */
-  tick(now_ms: number): void {
-    const silent = this.host.state === 'silent';
-    const next = { ...this.recent };
-    for (const name of RECENT_NAMES) {
-      next[name] = withPoint(next[name], now_ms, silent ? null : RECENT[name](this.host));
-    }
-    this.recent = next;
-  }
-
-  /** Puts the past before what the stream has told since. */
-  prepend(name: RecentName, past: RecentPoint[]): void {
-    const first_ms = this.recent[name][0]?.time_ms ?? Number.POSITIVE_INFINITY;
-    const older = past.filter((point) => point.time_ms < first_ms);
-    this.recent = { ...this.recent, [name]: [...older, ...this.recent[name]] };
-  }
-}
-
-class Fleet {
+class Fleet implements FleetView {
   /** Counts the events taken; what reads all hosts at once follows this. */
   version = $state(0);
   loaded = $state(false);
@@ -70,7 +29,14 @@ class Fleet {
   #refused = $state.raw<ApiError | null>(null);
   #following: () => void = () => {};
 
-  readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts()));
+  /** Counts the hosts that came and went; the order of names follows this. */
+  #members = $state(0);
+
+  readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts(), this.told_ms));
+  readonly places: ReadonlyMap<string, number> = $derived.by(() => {
+    void this.#members;
+    return placesOf(this.#rows.keys());
+  });
 
   /** Follows all hosts by the stream; returns what ends it. What is known stays known. */
   listen(): () => void {
@@ -148,6 +114,7 @@ class Fleet {
     this.#filled = false;
     this.loaded = false;
     this.version += 1;
+    this.#members += 1;
   }
 
   /** Begins anew after a failure. */
@@ -169,16 +136,19 @@ class Fleet {
 
   /** The names in the order in which people count, for walking from host to host. */
   names(): string[] {
-    return sortedInstances(this.hosts(), { column: 'host', descending: false });
+    return [...this.places.keys()];
   }
 
   #take(told: Hosts): void {
     clock.follow(told.now_ms);
+    const before = this.#rows.size;
+    let members = false;
     if (this.#fresh) {
       // The first event of a connection has all hosts: what it lacks is gone.
       const all = new Set(told.hosts.map((host) => host.instance));
       for (const instance of this.#rows.keys()) if (!all.has(instance)) this.#rows.delete(instance);
       this.#fresh = false;
+      members = true;
     }
     for (const host of told.hosts) {
       const row = this.#rows.get(host.instance);
@@ -186,28 +156,26 @@ class Fleet {
       else row.host = host;
     }
     for (const instance of told.removed ?? []) this.#rows.delete(instance);
+    told.figures?.instances.forEach((instance, place) => {
+      if (told.figures) this.#rows.get(instance)?.take(told.figures, place);
+    });
     for (const row of this.#rows.values()) row.tick(told.now_ms);
     this.told_ms = told.now_ms;
     this.loaded = true;
     this.version += 1;
-    if (!this.#filled) {
+    if (members || this.#rows.size !== before || (told.removed ?? []).length > 0) {
+      this.#members += 1;
+    }
+    if (!this.#filled && this.stream !== null) {
       this.#filled = true;
-      for (const name of RECENT_NAMES) void this.#fill(name, told.now_ms);
+      void this.#fill();
     }
   }
 
-  async #fill(name: RecentName, now_ms: number): Promise<void> {
-    const signal = this.#stop.signal;
-    const period = { from_ms: now_ms - RECENT_SPAN_MS, to_ms: now_ms };
+  async #fill(): Promise<void> {
     try {
-      for (const series of await queryRange(FLEET_QUERIES[name], period, FIRST_STEP_MS, signal)) {
-        const points = series.values.map(([time_s, text]) => ({
-          time_ms: time_s * 1000,
-          value: Number(text),
-        }));
-        const known = points.filter((point) => Number.isFinite(point.value));
-        this.#rows.get(series.metric['instance'] ?? '')?.prepend(name, known);
-      }
+      const told = await readRecent(this.#stop.signal);
+      for (const row of this.#rows.values()) row.prepend(told);
     } catch {
       // Without the past the lines simply begin now.
     }

@@ -201,6 +201,7 @@ impl Agent {
             collect_seconds: self.collect_seconds,
             clock_offset_seconds: self.exchange.clock_offset_ms().map(|ms| ms as f64 / 1_000.0),
             settings_revision: Some(self.central.revision).filter(|&revision| revision > 0),
+            update_set_aside: self.updater.set_aside(),
             cpu_seconds: self.cpu_us() as f64 / 1e6,
             intervals_ms: self.schedule.intervals_ms(now_ms),
             slowdown: self.governor.level(),

@@ -6,7 +6,7 @@ use muster_wire::{AgentHello, GoodbyeReason, RejectCode};
 
 use crate::backoff::Backoff;
 use crate::config::{AgentError, advice};
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Enrolment, remove_left_token};
 use crate::exchange::Notice;
 use crate::link::LinkEvent;
 use crate::tasks::on_disk;
@@ -61,7 +61,10 @@ impl Agent {
         match notice {
             Notice::Welcomed { instance, interval_ms } => {
                 tracing::info!(server = %self.config.server_url, %instance, "connected");
-                self.welcomed_ms = Some(self.clock.monotonic_ms());
+                let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+                self.welcomed_ms = Some(now_ms);
+                self.updater.welcomed(wall_ms, now_ms);
+                self.supervision.status(&format!("connected to {}", self.config.server_url));
                 self.tell_clock_offset();
                 if interval_ms > 0 {
                     self.schedule.set_interval(interval_ms);
@@ -78,6 +81,10 @@ impl Agent {
             }
             Notice::Configuration(configuration) => self.configure(*configuration).await,
             Notice::ProcessWatch { lease_ms } => self.watch_processes(lease_ms),
+            Notice::Release(offer) => {
+                let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+                self.updater.offered(*offer, wall_ms, now_ms, random());
+            }
             Notice::Goodbye { reason: GoodbyeReason::Replaced, message } => {
                 tracing::warn!(
                     %message,
@@ -111,6 +118,10 @@ impl Agent {
     }
 
     async fn record_enrolment(&mut self, instance: String) {
+        let state_dir = self.config.state_dir.clone();
+        if let Err(error) = on_disk(move || remove_left_token(&state_dir)).await {
+            tracing::warn!(%error, "the join token stays in the state folder");
+        }
         if self.enrolled && !self.use_token && self.instance == instance {
             return;
         }
@@ -146,6 +157,8 @@ impl Agent {
         }
         self.exchange.disconnected();
         self.process_watch.end();
+        self.updater.disconnected();
+        self.supervision.status("collecting; no connection to the server, samples are kept");
         let now_ms = self.clock.monotonic_ms();
         if let Some(welcomed_ms) = self.welcomed_ms.take() {
             self.backoff.session_ended(now_ms - welcomed_ms);

@@ -13,7 +13,7 @@ use muster_wire::Configuration;
 use crate::backoff::Backoff;
 use crate::central_settings;
 use crate::config::{AgentConfig, AgentError};
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Enrolment, left_token};
 use crate::exchange::Exchange;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
@@ -24,8 +24,10 @@ use crate::recorder::disk::{Left, RecorderDisk};
 use crate::schedule::{Cadence, Schedule};
 use crate::source::Source;
 use crate::spool::Spool;
+use crate::supervision::Supervision;
 use crate::target::Target;
 use crate::tasks::{Collector, RecorderWriter, Watching, on_disk, process_cpu_us};
+use crate::update::Updater;
 
 use super::Agent;
 
@@ -35,7 +37,7 @@ const RECORD_MS: i64 = 1_000;
 
 impl Agent {
     pub(super) async fn prepare(
-        config: AgentConfig,
+        mut config: AgentConfig,
         source: Box<dyn Source>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AgentError> {
@@ -62,6 +64,7 @@ impl Agent {
                 (config.clone(), Arc::clone(&clock), facts.boot_id.clone());
             on_disk(move || State::open(Arc::new(RealDisk), &config, &*clock, &boot_id)).await?
         };
+        config.token = config.token.or(state.token);
         let watching = Watching::spawn(source.watchers(), Arc::clone(&clock))
             .map_err(|_| AgentError::CollectorGone)?;
         let make_process_source = source.processes();
@@ -75,6 +78,14 @@ impl Agent {
             governor: Governor::new(config.max_cpu_ratio, now_ms, cpu_us),
             exchange: Exchange::new(state.key, config.memory_bytes),
             connect_at_ms: now_ms,
+            supervision: Supervision::new(config.service_manager.clone()),
+            updater: Updater::new(
+                config.updates.clone(),
+                &config.state_dir,
+                &config.agent_version,
+                config.launched,
+                now_ms,
+            ),
             config,
             clock,
             disk: state.disk,
@@ -128,6 +139,7 @@ struct State {
     lock: Box<dyn DirLock>,
     enrolment: Option<Enrolment>,
     central: Configuration,
+    token: Option<String>,
     spool: Spool,
     recorder: Option<Recorder>,
     recorder_writer: Option<RecorderWriter>,
@@ -148,6 +160,7 @@ impl State {
             .map_err(|source| AgentError::InUse { path: dir.clone(), source })?;
         let enrolment = Enrolment::load(&*disk, dir).map_err(failed)?;
         let central = central_settings::load(&*disk, dir).map_err(failed)?;
+        let token = left_token(dir).map_err(failed)?;
         let spool_dir = dir.join("spool");
         private_dir(&spool_dir).map_err(failed)?;
         let mut spool =
@@ -164,7 +177,7 @@ impl State {
                 }
             };
         }
-        Ok(Self { disk, key, lock, enrolment, central, spool, recorder, recorder_writer })
+        Ok(Self { disk, key, lock, enrolment, central, token, spool, recorder, recorder_writer })
     }
 }
 

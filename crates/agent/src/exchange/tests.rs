@@ -141,7 +141,12 @@ impl Pipe {
                             Answer::Silence => {}
                         }
                     }
-                    Some(ServerEvent::Goodbye(_) | ServerEvent::Processes(_)) | None => {}
+                    Some(
+                        ServerEvent::UpdateReport(_)
+                        | ServerEvent::Goodbye(_)
+                        | ServerEvent::Processes(_),
+                    )
+                    | None => {}
                 }
             }
             while let Some(frame) = server.poll_transmit() {

@@ -140,6 +140,6 @@ fn push(sink: &mut Sink<'_>, mount: &Mount, space: Space) {
     sink.push(&FILES, &labels, space.files as f64);
     sink.push(&FILES_FREE, &labels, space.files_free as f64);
     sink.push(&DEVICE_ERROR, &labels, 0.0);
-    let read_only = mount.read_only || space.read_only;
-    sink.push(&READ_ONLY, &labels, f64::from(u8::from(read_only)));
+    // Not what the file system tells us: a hardened unit sees all of them read-only.
+    sink.push(&READ_ONLY, &labels, f64::from(u8::from(mount.read_only)));
 }

@@ -107,8 +107,7 @@ impl Survey {
 mod tests {
     use super::*;
 
-    const SPACE: Space =
-        Space { size: 3, free: 2, available: 1, files: 5, files_free: 4, read_only: false };
+    const SPACE: Space = Space { size: 3, free: 2, available: 1, files: 5, files_free: 4 };
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
         names.iter().map(PathBuf::from).collect()

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod booted;
 mod http;
 mod pusher;
 mod server;
@@ -19,6 +20,7 @@ mod crash;
 mod first_run;
 mod fleet;
 mod full_disk;
+mod install;
 mod people;
 mod prometheus_api;
 mod push;

@@ -137,7 +137,8 @@ fn every_way_in_which_a_service_ends_is_told() {
     systemd.start_agent(&server, state.path(), "");
     let exit_code = "muster_systemd_unit_exit_code{name=\"NAME\"}";
     let signal = "muster_systemd_unit_exit_signal{name=\"NAME\"}";
-    let result = |result| format!("muster_systemd_unit_result{{name=\"NAME\",result=\"{result}\"}}");
+    let result =
+        |result| format!("muster_systemd_unit_result{{name=\"NAME\",result=\"{result}\"}}");
     let failed = result("exit-code");
     check_end(&server, &token, "before", &[(&failed, 1.0), (exit_code, 4.0)]);
 
@@ -187,9 +188,7 @@ fn a_killed_service_is_on_the_server_within_a_second() {
     let (mut times, mut slowest_query) = (Vec::new(), Duration::ZERO);
     for _ in 0..KILLS {
         systemd.run("systemctl start victim");
-        wait_for("the service", || {
-            (value(&server, &token, active) == Some(1.0)).then_some(())
-        });
+        wait_for("the service", || (value(&server, &token, active) == Some(1.0)).then_some(()));
         let pid = systemd.run("systemctl show -P MainPID victim");
         let killed = Instant::now();
         systemd.run(&format!("kill -KILL {}", pid.trim()));
@@ -207,9 +206,13 @@ fn a_killed_service_is_on_the_server_within_a_second() {
     }
     times.sort_unstable();
     let (median, worst) = (times[KILLS / 2], times[KILLS - 1]);
-    println!("from kill to query over {KILLS} runs: median {median:?}, worst {worst:?}; slowest query {slowest_query:?}");
+    println!(
+        "from kill to query over {KILLS} runs: median {median:?}, worst {worst:?}; slowest query {slowest_query:?}"
+    );
     if slowest_query > AT_ONCE / 4 {
-        println!("this machine is too busy to hold {AT_ONCE:?}: a query alone took {slowest_query:?}");
+        println!(
+            "this machine is too busy to hold {AT_ONCE:?}: a query alone took {slowest_query:?}"
+        );
         assert!(worst < 10 * slowest_query, "{times:?}");
     } else {
         assert!(worst < AT_ONCE, "{times:?}");
@@ -228,10 +231,9 @@ fn the_bus_may_go_and_come_back() {
         let service = format!("service-{at}");
         systemd.add_service(&service, "", "ExecStart=/bin/sleep 1000");
         systemd.run(&format!("systemctl start {service}"));
-        let active = format!("node_systemd_unit_state{{name=\"{service}.service\",state=\"active\"}}");
-        wait_for("the service", || {
-            (value(&server, &token, &active) == Some(1.0)).then_some(())
-        });
+        let active =
+            format!("node_systemd_unit_state{{name=\"{service}.service\",state=\"active\"}}");
+        wait_for("the service", || (value(&server, &token, &active) == Some(1.0)).then_some(()));
         systemd.run(upset);
         systemd.run(&format!("systemctl kill -s KILL {service}"));
         check_end(&server, &token, &service, &[]);

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, State, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use muster_api::{Agent, AgentList, ChangeAgent, Failure};
-use muster_wire::Limits;
+use muster_api::{Agent, AgentList, AgentUpdate, ChangeAgent, Failure, UpdateOutcome};
+use muster_wire::{Limits, UpdateReport, Version};
 
 use super::authority::{Administrator, Reader};
 use super::failure::ApiFailure;
@@ -16,6 +16,7 @@ use super::json_body::ApiJson;
 use crate::app::App;
 use crate::ingest::admission::{BAD_HOST_NAME, is_host_name};
 use crate::ingest::session;
+use crate::roster::Entry;
 
 /// Frames of a second's samples are smaller; a larger buffer costs memory for each agent, and time to clear it.
 const READ_BUFFER: usize = 8 << 10;
@@ -131,7 +132,9 @@ async fn find(app: &App, id: &str) -> Result<muster_meta::Agent, ApiFailure> {
 fn shown(app: &App, agent: muster_meta::Agent) -> Agent {
     let entry = app.roster.get(&agent.instance).filter(|_| !agent.revoked);
     Agent {
-        connected: entry.is_some_and(|entry| entry.presence().connected),
+        connected: entry.as_ref().is_some_and(|entry| entry.presence().connected),
+        offered_version: entry.as_ref().and_then(|entry| newer_release(app, entry, &agent.version)),
+        update: entry.and_then(|entry| entry.update()).map(update),
         id: agent.id,
         instance: agent.instance,
         asked_instance: agent.asked_instance,
@@ -142,4 +145,23 @@ fn shown(app: &App, agent: muster_meta::Agent) -> Agent {
         last_seen_ms: agent.last_seen_ms,
         revoked: agent.revoked,
     }
+}
+
+/// The version of the release for the host's machine, if it is newer than what runs there.
+fn newer_release(app: &App, entry: &Entry, running: &str) -> Option<String> {
+    let offer = app.downloads.offer(&entry.presence().facts?.os.arch)?;
+    let version = offer.signed.release.version;
+    (version > running.parse::<Version>().ok()?).then(|| version.to_string())
+}
+
+fn update(report: UpdateReport) -> AgentUpdate {
+    use muster_wire::UpdateOutcome as Told;
+    let outcome = match report.outcome {
+        Told::Installed => UpdateOutcome::Installed,
+        Told::RolledBack => UpdateOutcome::RolledBack,
+        Told::Refused => UpdateOutcome::Refused,
+        Told::NotAllowed => UpdateOutcome::NotAllowed,
+        Told::Failed | Told::Other => UpdateOutcome::Failed,
+    };
+    AgentUpdate { version: report.version, outcome, message: report.message }
 }

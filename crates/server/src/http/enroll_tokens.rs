@@ -9,6 +9,7 @@ use muster_api::{CreateEnrollToken, EnrollToken, EnrollTokenList, Failure, NewSe
 use muster_meta::NewEnrollToken;
 
 use super::authority::Administrator;
+use super::downloads::install_sha256;
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
 use super::tokens::end;
@@ -75,6 +76,7 @@ pub(crate) async fn create(
         token: secret.text().to_owned(),
         expires_ms: Some(expires_ms),
         ca_fingerprint: app.ca_fingerprint.clone(),
+        install_sha256: Some(install_sha256(&app).await?),
     }))
 }
 

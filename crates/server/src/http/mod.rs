@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod authority;
 mod bearer;
+mod downloads;
 mod each_request;
 mod enroll_tokens;
 mod failure;
@@ -121,6 +122,8 @@ fn answers() -> Routes {
         .get("/api/muster/v1/settings", Reader, settings::show)
         .get("/api/muster/v1/hosts", Reader, hosts::list)
         .get("/api/muster/v1/services", Reader, services::list)
+        .get("/api/muster/v1/fleet/recent", Reader, hosts::recent)
+        .get("/api/muster/v1/file-systems", Reader, hosts::file_systems)
         .merge(account_routes())
         .merge(administration_routes())
 }
@@ -185,6 +188,8 @@ fn streams() -> Routes {
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
+        .get("/install.sh", Anyone, downloads::install_script)
+        .get("/download/{name}", Anyone, downloads::download)
 }
 
 /// Where samples are pushed to.

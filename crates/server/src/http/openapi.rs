@@ -31,6 +31,8 @@ use super::{
         settings::show,
         hosts::list,
         services::list,
+        hosts::recent,
+        hosts::file_systems,
         live::hosts,
         live::query,
         people::list,

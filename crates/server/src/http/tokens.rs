@@ -54,7 +54,13 @@ pub(crate) async fn create(
     let token = app.meta.create_api_token(&who.actor, new, now_ms).await?;
     app.bearers.forget();
     let text = secret.text().to_owned();
-    Ok(Json(NewSecret { id: token.id, token: text, expires_ms, ca_fingerprint: None }))
+    Ok(Json(NewSecret {
+        id: token.id,
+        token: text,
+        expires_ms,
+        ca_fingerprint: None,
+        install_sha256: None,
+    }))
 }
 
 /// Revokes an API token, at once.

@@ -1,7 +1,10 @@
 //! What a session knows once its agent was let in: whose it is, and what its series' numbers mean.
 
+use std::sync::Arc;
+
 use muster_series::Labels;
 use muster_tsdb::SeriesId;
+use muster_wire::{Offer, Version};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -22,6 +25,8 @@ pub(super) struct Admitted {
     /// Each series, by the session's number.
     series: Vec<Slot>,
     refused_series: u64,
+    /// The release that the agent was told of last.
+    offered: Option<Arc<Offer>>,
 }
 
 /// What a number of the session stands for.
@@ -49,7 +54,21 @@ impl Admitted {
             noted: false,
             series: Vec::new(),
             refused_series: 0,
+            offered: None,
         }
+    }
+
+    /// A release for the agent's machine that is newer than its program and that it was not told of yet.
+    pub(super) fn next_offer(&mut self, app: &App) -> Option<Arc<Offer>> {
+        let facts = self.hold.entry.presence().facts?;
+        let offer = app.downloads.offer(&facts.os.arch)?;
+        if self.offered.as_ref() == Some(&offer) {
+            return None;
+        }
+        let running: Version = facts.agent_version.parse().ok()?;
+        let newer = offer.signed.release.version > running;
+        self.offered = Some(Arc::clone(&offer));
+        newer.then_some(offer)
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.

@@ -4,4 +4,5 @@ pub(crate) mod admission;
 mod admitted;
 pub(crate) mod presence_series;
 pub(crate) mod push;
+pub(crate) mod releases;
 pub(crate) mod session;

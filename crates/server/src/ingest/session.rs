@@ -9,7 +9,7 @@ use axum::extract::ws::{Message, WebSocket};
 use muster_tsdb::{Appended, TsdbError, WriteBatch};
 use muster_wire::{
     Batch, GoodbyeReason, Identity, Limits, RefuseReason, RejectCode, ServerEvent, ServerSession,
-    Welcome,
+    UpdateReport, Welcome,
 };
 use tokio::sync::mpsc;
 
@@ -23,8 +23,16 @@ use crate::secrets::random_bytes;
 const WATCHED_INTERVAL_MS: i64 = 1_000;
 /// How long an agent goes on like that without hearing of it again.
 const WATCHED_LEASE_MS: i64 = 30_000;
-/// How often the lease is renewed.
+/// How long an agent goes on sending its processes without hearing of it again.
+const PROCESS_LEASE_MS: i64 = 30_000;
+/// How often the leases are renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How much of the time before somebody looks is asked for, second by second: what an agent's recorder holds.
+const RECALLED_MS: i64 = 600_000;
+/// A recall reaches this far beyond the server's present, for agents whose clock is ahead of it.
+const CLOCK_MARGIN_MS: i64 = 60_000;
+/// The shortest time between two recalls of one agent.
+const RECALL_EVERY_MS: i64 = 10_000;
 /// Batches of one agent on their way to disk; beyond, the socket is not read until some are durable.
 const MAX_UNACKNOWLEDGED: usize = 32;
 /// How long an agent that was let in may say nothing at all; it pings every 4 s.
@@ -45,6 +53,9 @@ enum Event {
     Frame(Option<Result<Message, axum::Error>>),
     Stored(Stored),
     Viewers,
+    ProcessViewers,
+    Central,
+    Recall,
     Renew,
     End(GoodbyeReason),
     Deadline,
@@ -157,7 +168,15 @@ impl Session {
             }
             Event::Stored(stored) => self.stored(&stored),
             Event::Viewers => self.settings(true),
-            Event::Renew => self.settings(false),
+            Event::ProcessViewers => self.watch_processes(true),
+            Event::Central => self.configure(),
+            Event::Recall => self.recall(now_ms),
+            Event::Renew => {
+                self.settings(false);
+                self.watch_processes(false);
+                self.recall(now_ms);
+                self.offer();
+            }
             Event::End(reason) => {
                 self.wire.goodbye(reason);
             }
@@ -184,6 +203,12 @@ impl Session {
                 }
             }
             Ok(Some(ServerEvent::Batch(batch))) => self.batch(batch),
+            Ok(Some(ServerEvent::UpdateReport(report))) => self.update_report(report),
+            Ok(Some(ServerEvent::Processes(table))) => {
+                if let Some(admitted) = &self.admitted {
+                    admitted.hold.entry.processes_arrived(table);
+                }
+            }
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
             }
@@ -198,9 +223,9 @@ impl Session {
 
     async fn identified(&mut self, identity: Identity) {
         let now_ms = self.app.clock.now_ms();
-        let (agent_id, instance) =
+        let (agent_id, instance, groups) =
             match admit(&self.app.meta, &identity, &self.address, now_ms).await {
-                Admission::Admitted { agent_id, instance } => (agent_id, instance),
+                Admission::Admitted { agent_id, instance, groups } => (agent_id, instance, groups),
                 Admission::Rejected(code, message) => {
                     return self.send_away(&identity.instance, code, &message);
                 }
@@ -223,9 +248,28 @@ impl Session {
         let session = hold.session;
         tracing::info!(address = %self.address, instance, session, "agent connected");
         self.wire.accept(Welcome { session, server_time_ms: now_ms, instance, interval_ms: 0 });
-        self.admitted = Some(Admitted::new(hold, agent_id));
+        self.admitted = Some(Admitted::new(&self.app, hold, agent_id, groups));
         self.app.presence_changed.notify_one();
+        self.configure();
         self.settings(false);
+        self.watch_processes(false);
+        self.offer();
+    }
+
+    /// Tells the agent of a release that it does not have and was not told of in this session.
+    fn offer(&mut self) {
+        let Some(admitted) = &mut self.admitted else { return };
+        if let Some(offer) = admitted.next_offer(&self.app) {
+            self.wire.offer(&offer);
+        }
+    }
+
+    fn update_report(&mut self, report: UpdateReport) {
+        let Some(admitted) = &self.admitted else { return };
+        let UpdateReport { version, outcome, message } = &report;
+        let instance = &*admitted.hold.entry.instance;
+        tracing::info!(instance, version, ?outcome, message, "an agent reports of an update");
+        admitted.hold.entry.set_update(report);
     }
 
     fn send_away(&mut self, asked_for: &str, code: RejectCode, message: &str) {
@@ -320,6 +364,48 @@ impl Session {
         } else if changed {
             self.wire.settings(0, 0);
         }
+        if watched && !admitted.watched {
+            let now_ms = self.app.clock.now_ms();
+            admitted.hold.entry.recall(now_ms - RECALLED_MS, now_ms + CLOCK_MARGIN_MS);
+        }
+        admitted.watched = watched;
+    }
+
+    /// Passes on what the agent is asked for of its recorder. Asked too soon after the last time, it waits for the next
+    /// renewal.
+    fn recall(&mut self, now_ms: i64) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let rests = |asked_ms| now_ms - asked_ms < RECALL_EVERY_MS;
+        if admitted.recalled_ms.is_some_and(rests) {
+            return;
+        }
+        if let Some(range) = admitted.hold.entry.take_recall() {
+            self.wire.recall(range.from_ms, range.to_ms);
+            admitted.recalled_ms = Some(now_ms);
+        }
+    }
+
+    /// Gives the agent its settings, where it does not have them.
+    fn configure(&mut self) {
+        if let Some(configuration) = self.admitted.as_mut().and_then(Admitted::settings_to_give) {
+            self.wire.configure(configuration);
+        }
+    }
+
+    /// Tells the agent whether somebody looks at its processes. `changed` is false for renewals, which nobody needs while
+    /// nobody looks.
+    fn watch_processes(&mut self, changed: bool) {
+        let Some(admitted) = &mut self.admitted else {
+            return;
+        };
+        let watched = *admitted.process_viewers.borrow_and_update() > 0;
+        if watched {
+            self.wire.watch_processes(PROCESS_LEASE_MS);
+        } else if changed {
+            self.wire.watch_processes(0);
+        }
     }
 }
 
@@ -347,7 +433,8 @@ fn answer(samples: u64, result: &Result<Appended, TsdbError>) -> Answer {
     }
 }
 
-/// What the rest of the server tells a session: somebody looks at the host, or the session has to end.
+/// What the rest of the server tells a session: somebody looks at the host or its processes, settings changed, or the session
+/// has to end.
 async fn told(admitted: &mut Option<Admitted>) -> Event {
     let Some(admitted) = admitted else {
         return std::future::pending().await;
@@ -356,6 +443,9 @@ async fn told(admitted: &mut Option<Admitted>) -> Event {
     let ended = async { end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) };
     tokio::select! {
         Ok(()) = admitted.viewers.changed() => Event::Viewers,
+        Ok(()) = admitted.process_viewers.changed() => Event::ProcessViewers,
+        Ok(()) = admitted.central.changed() => Event::Central,
+        Ok(()) = admitted.recalls.changed() => Event::Recall,
         Some(reason) = ended => Event::End(reason),
         else => std::future::pending().await,
     }

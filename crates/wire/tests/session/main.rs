@@ -7,3 +7,4 @@ mod hostile;
 mod life;
 mod size;
 mod two_sides;
+mod updates;
