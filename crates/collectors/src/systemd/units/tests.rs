@@ -225,7 +225,7 @@ fn a_list_mends_what_no_signal_told() {
     let told = units.take_changes(NOW);
     let ended = told[0].samples.iter().filter(|(_, value)| is_stale_marker(*value)).count();
     assert_eq!((told[0].samples.len(), ended), (7, 2), "{told:?}");
-    assert!(!units.units.contains_key("b.socket"));
+    assert!(!units.by_name.contains_key("b.socket"));
 }
 
 #[test]
