@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::dbus::hex_digit;
 use crate::dbus::message::{self, Call, Message};
 
 /// How long the bus may take for the greeting, and to take what is written.
@@ -92,8 +93,11 @@ impl Connection {
             .and_then(|()| self.stream.set_write_timeout(Some(GREETING_TIMEOUT)));
         timeouts.map_err(|source| self.failed(source))?;
         let uid = rustix::process::geteuid().as_raw().to_string();
-        let hex: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
-        let greeting = format!("\0AUTH EXTERNAL {hex}\r\n");
+        let mut greeting = "\0AUTH EXTERNAL ".to_owned();
+        for digit in uid.bytes() {
+            greeting.extend([digit >> 4, digit & 15].map(hex_digit));
+        }
+        greeting.push_str("\r\n");
         self.stream.write_all(greeting.as_bytes()).map_err(|source| self.failed(source))?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n") {

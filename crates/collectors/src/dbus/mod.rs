@@ -15,3 +15,8 @@ pub(crate) use reader::{Reader, Value};
 pub(crate) mod bodies;
 #[cfg(test)]
 pub(crate) use message::parse;
+
+/// A digit of a number to the base 16, from 0 to 15.
+pub(crate) fn hex_digit(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).expect("four bits are a hexadecimal digit")
+}

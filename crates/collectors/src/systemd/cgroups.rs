@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::file::{attribute, names_in, number, number_attribute};
 use crate::roots::Roots;
+use crate::systemd::unit::kind_of;
 
 /// Slices within slices.
 const DEEPEST: usize = 6;
@@ -77,9 +78,9 @@ fn find(tree: &Path, group: &Path, deepest: usize, found: &mut Vec<(String, Path
             return;
         }
         let path = group.join(&name);
-        if name.ends_with(".service") {
+        if kind_of(&name) == "service" {
             found.push((name, path));
-        } else if name.ends_with(".slice") && deepest > 0 {
+        } else if kind_of(&name) == "slice" && deepest > 0 {
             find(tree, &path, deepest - 1, found);
         }
     }

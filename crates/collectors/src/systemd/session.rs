@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::dbus::{Call, Kind, Message, Reader, Value};
 use crate::systemd::bucket::Bucket;
 use crate::systemd::transitions::State;
-use crate::systemd::unit::{Facts, is_service, name_of, path_of};
+use crate::systemd::unit::{Facts, is_service, kind_of, name_of, path_of};
 use crate::systemd::units::{Row, Units, Unknown};
 use crate::watch::Change;
 
@@ -227,7 +227,7 @@ impl Session {
         if state == State::Active {
             properties.push((UNIT, "ActiveEnterTimestamp"));
         }
-        if unit.ends_with(".timer") {
+        if kind_of(unit) == "timer" {
             properties.push((TIMER, "LastTriggerUSec"));
         }
         if is_service(unit) {

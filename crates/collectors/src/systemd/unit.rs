@@ -2,7 +2,7 @@
 
 use muster_series::Labels;
 
-use crate::dbus::Value;
+use crate::dbus::{Value, hex_digit};
 use crate::systemd::metrics::{EXIT_CODE, EXIT_SIGNAL, LAST_TRIGGER, RESTARTS, RESULT, START_TIME};
 use crate::systemd::metrics::{Push, STATE};
 use crate::systemd::transitions::{Stamps, State};
@@ -10,7 +10,7 @@ use crate::systemd::transitions::{Stamps, State};
 /// Where the objects of units are on the bus.
 const PATH: &str = "/org/freedesktop/systemd1/unit/";
 /// Kinds of units that are not watched: `node_exporter`'s, but for mounts.
-const IGNORED_KINDS: [&str; 4] = [".automount", ".device", ".scope", ".slice"];
+const IGNORED_KINDS: [&str; 4] = ["automount", "device", "scope", "slice"];
 /// Mounts of the kernel's, of containers and of sessions, as the beginning of their unit's name.
 const IGNORED_MOUNTS: [&str; 9] = [
     "dev-",
@@ -30,9 +30,10 @@ pub(super) const SUCCESS: &str = "success";
 
 /// Whether this unit is of interest.
 pub(super) fn is_watched(name: &str) -> bool {
-    let ignored_mount = || IGNORED_MOUNTS.iter().any(|start| name.starts_with(start));
-    !IGNORED_KINDS.iter().any(|kind| name.ends_with(kind))
-        && !(name.ends_with(".mount") && ignored_mount())
+    match kind_of(name) {
+        "mount" => !IGNORED_MOUNTS.iter().any(|start| name.starts_with(start)),
+        kind => !IGNORED_KINDS.contains(&kind),
+    }
 }
 
 /// The name of the unit whose object has this path, in which all but letters and digits are `_` and two hexadecimal digits.
@@ -64,10 +65,6 @@ pub(super) fn path_of(name: &str) -> String {
         }
     }
     path
-}
-
-fn hex_digit(digit: u8) -> char {
-    char::from_digit(digit.into(), 16).expect("four bits are a hexadecimal digit")
 }
 
 /// What systemd says about a unit, in one message.
@@ -200,7 +197,7 @@ impl Unit {
         if matches!(self.state, State::Active | State::Reloading) && self.active_since_us > 0 {
             push(&START_TIME, &[name, kind], seconds(self.active_since_us));
         }
-        if name.ends_with(".timer") {
+        if kind_of(name) == "timer" {
             push(&LAST_TRIGGER, &[name], seconds(self.last_trigger_us));
         }
         if !is_service(name) {
@@ -220,7 +217,12 @@ impl Unit {
 
 /// Whether it is a service, of which there is more to know.
 pub(super) fn is_service(name: &str) -> bool {
-    name.ends_with(".service")
+    kind_of(name) == "service"
+}
+
+/// What kind of unit it is: what follows the last dot of its name.
+pub(super) fn kind_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, kind)| kind)
 }
 
 fn bit(state: State) -> u8 {

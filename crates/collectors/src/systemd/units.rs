@@ -25,7 +25,7 @@ const COUNTED: [State; 5] =
 /// The units, by name.
 #[derive(Debug, Default)]
 pub(super) struct Units {
-    units: BTreeMap<String, Unit>,
+    by_name: BTreeMap<String, Unit>,
     system_state: Option<String>,
     version: Option<String>,
     changes: Vec<Change>,
@@ -66,23 +66,23 @@ impl Units {
             .filter(|row| is_watched(&row.name))
             .map(|row| (row.name.as_str(), row.state))
             .collect();
-        let gone = self.units.keys().filter(|name| !rows.contains_key(name.as_str()));
+        let gone = self.by_name.keys().filter(|name| !rows.contains_key(name.as_str()));
         for name in gone.cloned().collect::<Vec<String>>() {
             self.removed(&name, now_ms);
         }
         for (name, state) in rows {
-            let known = self.units.get(name).map(|unit| (unit.state, unit.dirty));
+            let known = self.by_name.get(name).map(|unit| (unit.state, unit.dirty));
             match known {
                 Some((known, false)) if known == state => ask(name, state, false),
                 Some(_) => {
                     self.step(name, state, now_ms, now_ms);
                     ask(name, state, true);
                 }
-                None if self.units.len() < MAX_UNITS => {
+                None if self.by_name.len() < MAX_UNITS => {
                     let mut unit = Unit::new(name, state, micros(now_ms));
                     unit.told_ms = now_ms;
                     unit.waiting.push((now_ms, state, state));
-                    self.units.insert(name.into(), unit);
+                    self.by_name.insert(name.into(), unit);
                     ask(name, state, true);
                 }
                 None => {}
@@ -97,18 +97,18 @@ impl Units {
             return Unknown::Nothing;
         }
         let mut unknown = Unknown::Nothing;
-        if !self.units.contains_key(name) {
-            if self.units.len() >= MAX_UNITS {
+        if !self.by_name.contains_key(name) {
+            if self.by_name.len() >= MAX_UNITS {
                 return Unknown::Nothing;
             }
             // Its first change is from nothing, which systemd calls inactive.
             let unit = Unit::new(name, State::Inactive, micros(now_ms - MAX_AGE_MS));
-            self.units.insert(name.into(), unit);
+            self.by_name.insert(name.into(), unit);
             if is_service(name) {
                 unknown = Unknown::Everything;
             }
         }
-        let unit = self.units.get_mut(name).expect("it was just put there");
+        let unit = self.by_name.get_mut(name).expect("it was just put there");
         let (to, stamps) = (facts.state, facts.stamps);
         let before = unit.untold.take().unwrap_or_else(|| told_facts(name, unit));
         unit.learn(facts);
@@ -129,7 +129,7 @@ impl Units {
 
     /// Takes in the answer to a question about a unit.
     pub(super) fn answered(&mut self, name: &str, facts: Facts, now_ms: i64) {
-        let Some(unit) = self.units.get_mut(name) else {
+        let Some(unit) = self.by_name.get_mut(name) else {
             return;
         };
         let before = told_facts(name, unit);
@@ -144,7 +144,7 @@ impl Units {
 
     /// There is no answer about a unit's type.
     pub(super) fn unanswered(&mut self, name: &str) {
-        if let Some(unit) = self.units.get_mut(name) {
+        if let Some(unit) = self.by_name.get_mut(name) {
             unit.service_type.get_or_insert_default();
         }
         self.release_waiting();
@@ -153,7 +153,7 @@ impl Units {
     /// systemd has forgotten a unit. Its series end, unless it failed: then what is known of that stays to be seen.
     pub(super) fn removed(&mut self, name: &str, now_ms: i64) {
         self.unanswered(name);
-        let Some(unit) = self.units.remove(name) else {
+        let Some(unit) = self.by_name.remove(name) else {
             return;
         };
         if unit.state != State::Failed {
@@ -203,7 +203,7 @@ impl Units {
         }
         self.lossy = false;
         let mut lost = Vec::new();
-        for (name, unit) in self.units.iter_mut().filter(|(_, unit)| unit.dirty) {
+        for (name, unit) in self.by_name.iter_mut().filter(|(_, unit)| unit.dirty) {
             unit.dirty = false;
             unit.told_ms = now_ms.max(unit.told_ms + 1);
             let mut samples = Vec::new();
@@ -229,7 +229,7 @@ impl Units {
 
     /// Pushes every series of every unit, and of systemd itself.
     pub(super) fn push(&self, push: &mut Push<'_>) {
-        for (name, unit) in self.units.iter().filter(|(_, unit)| unit.service_type.is_some()) {
+        for (name, unit) in self.by_name.iter().filter(|(_, unit)| unit.service_type.is_some()) {
             unit.push_states(name, push);
             unit.push_facts(name, push);
         }
@@ -250,12 +250,12 @@ impl Units {
     }
 
     fn count(&self, state: State) -> usize {
-        self.units.values().filter(|unit| unit.state == state).count()
+        self.by_name.values().filter(|unit| unit.state == state).count()
     }
 
     /// A unit goes to a state at this time.
     fn step(&mut self, name: &str, to: State, at_ms: i64, now_ms: i64) {
-        let unit = self.units.get_mut(name).expect("only units that are known make steps");
+        let unit = self.by_name.get_mut(name).expect("only units that are known make steps");
         let plausible = (now_ms - MAX_AGE_MS..=now_ms).contains(&at_ms);
         let at_ms = if plausible { at_ms } else { now_ms }.max(unit.told_ms + 1);
         let from = unit.state;
@@ -277,7 +277,7 @@ impl Units {
     /// Tells the states of units whose type has become known.
     fn release_waiting(&mut self) {
         let mut told = Vec::new();
-        for (name, unit) in &mut self.units {
+        for (name, unit) in &mut self.by_name {
             if unit.service_type.is_none() || unit.waiting.is_empty() {
                 continue;
             }
@@ -295,7 +295,7 @@ impl Units {
 
     /// Tells what else has changed of a unit, and ends the series that are no more.
     fn tell_facts(&mut self, name: &str, before: &[(Labels, f64)], at_ms: i64) {
-        let unit = &self.units[name];
+        let unit = &self.by_name[name];
         if unit.service_type.is_none() || unit.dirty {
             return;
         }
