@@ -360,7 +360,9 @@ mod tests {
             let mut out = Collection::default();
             let mut sink = cache.cache.begin(&mut out, &mut cache.next, 0, 0);
             sink.push(&METRIC, &["sent"], 1.0);
-            devices.iter().for_each(|device| sink.push_recorded(&METRIC, &[device], 2.0));
+            for device in devices {
+                sink.push_recorded(&METRIC, &[device], 2.0);
+            }
             cache.cache.end(&mut out);
             out
         };
