@@ -34,8 +34,8 @@ agent() {
     --instance "$name" --state-dir "$work/state-$name" "$@" 2>"$work/$name.log" &
   add "agent, $name" $!
 }
-agent '1 s' --interval 1s
-agent '5 s'
+agent 1s --interval 1s
+agent 5s
 exporter() {
   local exporter_port; exporter_port=$(free_port)
   prometheus-node-exporter --web.listen-address="127.0.0.1:$exporter_port" >/dev/null 2>&1 &
