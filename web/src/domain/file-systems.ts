@@ -254,6 +254,8 @@ export interface TrendQueries {
   used: string;
   size: string;
   inodes: string;
+  /** When its data begins, in seconds since 1970, within so many seconds. */
+  start: (span_s: number) => string;
 }
 
 /** What is used and how large it is, in bytes, and the files it holds, in percent, over time. */
@@ -264,5 +266,7 @@ export function trendQueries(system: { instance: string; mountpoint: string }): 
     used: `${metric('size_bytes')} - ${metric('free_bytes')}`,
     size: metric('size_bytes'),
     inodes: `100 * (1 - ${metric('files_free')} / (${metric('files')} > 0))`,
+    start: (span_s) =>
+      `min(ts_of_first_over_time(node_filesystem_size_bytes{${labels}}[${Math.ceil(span_s)}s]))`,
   };
 }

@@ -1,14 +1,13 @@
 /** The course of one file system: what is used against its size, and the files it holds. */
 import { ApiError } from '../api/client.ts';
-import { queryRange } from '../api/prometheus.ts';
+import { queryNumber, queryRange } from '../api/prometheus.ts';
 import type { MatrixSeries } from '../api/types.ts';
 import { trendQueries } from '../domain/file-systems.ts';
 import { linesFrom, type Line } from '../domain/lines.ts';
-import type { Period } from '../domain/time-range.ts';
+import { gridOf, type Period } from '../domain/time-range.ts';
 
 /** Points of a line: about one a pixel column. */
 const POINTS = 480;
-const SLOWEST_STEP_MS = 30_000;
 
 export interface Trend {
   period: Period;
@@ -30,16 +29,19 @@ export async function readTrend(
   span_ms: number,
   now_ms: number,
 ): Promise<Trend> {
-  const step_ms = Math.max(SLOWEST_STEP_MS, Math.ceil(span_ms / POINTS / 30_000) * 30_000);
-  const to_ms = Math.floor(now_ms / step_ms) * step_ms;
-  const period = { from_ms: to_ms - Math.floor(span_ms / step_ms) * step_ms, to_ms };
+  const period = { from_ms: now_ms - span_ms, to_ms: now_ms };
   const queries = trendQueries(system);
+  const start_s = await queryNumber(queries.start(span_ms / 1000), now_ms);
+  // A file system of yesterday is not drawn with the steps of a month.
+  const grid = gridOf(period, start_s === null ? null : start_s * 1000, null, POINTS);
   const [used, size, inodes] = await Promise.all(
-    [queries.used, queries.size, queries.inodes].map((query) => queryRange(query, period, step_ms)),
+    [queries.used, queries.size, queries.inodes].map((query) =>
+      queryRange(query, grid, grid.step_ms),
+    ),
   );
   return {
     period,
-    step_ms,
+    step_ms: grid.step_ms,
     used: linesFrom(0, used ?? []),
     inodes: linesFrom(0, inodes ?? []),
     size: last(size ?? []),
