@@ -19,7 +19,7 @@ const skip =
       ? false
       : 'there is no chromium';
 /** Host 2 of every fleet has a job that fails in turns, host 1 a worker that is killed again and again. */
-const HOSTS = 3;
+const HOSTS = 4;
 
 let server;
 let browser;
