@@ -19,7 +19,7 @@ const skip =
       ? false
       : 'there is no chromium';
 /** Host 2 of every fleet has a job that fails in turns, host 1 a worker that is killed again and again. */
-const HOSTS = 3;
+const HOSTS = 4;
 
 let server;
 let browser;
@@ -77,7 +77,7 @@ test(
     const { page, close } = await openPage(browser);
     await page.goto(server.page);
     await signIn(page);
-    await page.getByRole('heading', { level: 1, name: /hosts/ }).waitFor();
+    await page.getByRole('link', { name: 'Services', exact: true }).waitFor();
     await page.keyboard.press('g');
     await page.keyboard.press('s');
     await page.waitForURL(/\/services$/);
@@ -91,7 +91,8 @@ test(
       .first()
       .waitFor({ state: 'hidden' });
     // In seven hours its worker has had troubles and good times, whatever the hour.
-    await page.getByRole('button', { name: 'app-worker.service', exact: true }).click();
+    const of_host = worker().filter({ hasText: 'app-0001' });
+    await of_host.getByRole('button', { name: 'app-worker.service', exact: true }).click();
     await page.waitForURL(/open=app-0001/);
     const log = page.getByRole('region', { name: 'Log of transitions' });
     await shownInTime(page, () =>
@@ -104,7 +105,7 @@ test(
     await page.waitForURL(/by=name/);
     await page.getByRole('link', { name: 'app-worker.service' }).click();
     await page.waitForURL(/name=app-worker\.service/);
-    await worker().waitFor();
+    await worker().first().waitFor();
     await close();
   },
 );
