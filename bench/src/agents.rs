@@ -132,7 +132,14 @@ impl Agent {
         loop {
             match self.receive()? {
                 Some(AgentEvent::Acknowledged(_)) => return Ok(()),
-                Some(AgentEvent::Settings { .. }) | None => {}
+                Some(
+                    AgentEvent::Settings { .. }
+                    | AgentEvent::Recall { .. }
+                    | AgentEvent::Configuration(_)
+                    | AgentEvent::ProcessWatch { .. }
+                    | AgentEvent::Release(_),
+                )
+                | None => {}
                 Some(other) => bail!("a batch is not acknowledged: {other:?}"),
             }
         }

@@ -84,12 +84,19 @@ const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n
 function liveHosts(request, response) {
   const all = () => event('hosts', { now_ms: Date.now(), hosts });
   const some = () => {
-    const changed = hosts.filter(() => Math.random() < 0.8);
-    return event('hosts', {
-      now_ms: Date.now(),
-      hosts: changed.map((host) => moved(host, Date.now())),
-      removed: [],
-    });
+    const changed = hosts.filter(() => Math.random() < 0.4);
+    for (const host of changed) moved(host, Date.now());
+    const column = (name) => changed.map((host) => host[name] ?? null);
+    const figures = {
+      instances: column('instance'),
+      cpu_percent: column('cpu_percent'),
+      memory_percent: column('memory_percent'),
+      swap_percent: column('swap_percent'),
+      load1: column('load1'),
+      receive_bytes_per_second: column('receive_bytes_per_second'),
+      transmit_bytes_per_second: column('transmit_bytes_per_second'),
+    };
+    return event('hosts', { now_ms: Date.now(), hosts: [], figures });
   };
   stream(request, response, 2_000, all, some);
 }
@@ -177,7 +184,8 @@ createServer(async (request, response) => {
       id: '1',
       token: 'mst_join_5f2c9b1e',
       expires_ms: null,
-      ca_fingerprint: 'sha256:9f86d081884c7d65',
+      ca_fingerprint: `sha256:${'9f86d081884c7d65'.repeat(4)}`,
+      install_sha256: '370502c33d71f33a'.repeat(4),
     });
   if (pathname === '/api/muster/v1/hosts') return hostsAt(response, searchParams.get('time_ms'));
   if (pathname === '/api/muster/v1/fleet/recent') return recent(response);

@@ -4,6 +4,7 @@
 //! of the same key. The key stays on the machine that makes releases; a server only passes the signature on. Signing is
 //! left to openssl, so the key is a PEM file like any other.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -122,7 +123,10 @@ fn sha256_of(path: &Path) -> anyhow::Result<String> {
 
 /// Small hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

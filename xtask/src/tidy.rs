@@ -2,6 +2,7 @@
 //!
 //! Each rule is a pure function of text in a file of its own; this one reads the checkout and gathers what they find.
 
+mod execution;
 mod licences;
 mod links;
 mod manifests;
@@ -90,6 +91,7 @@ fn all_rules(workspace: &Workspace) -> anyhow::Result<Findings> {
     for file in &files {
         links::check_markdown(file, exists, &mut findings);
         sources::check(file, &mut findings);
+        execution::check(file, &mut findings);
         words::check(file, &mut findings);
         manifests::check_crate(file, &mut findings);
     }

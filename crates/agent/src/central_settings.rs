@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use muster_collectors::{Choice, CollectorSettings, NamedPattern, Pattern, PatternError};
-use muster_environment::{Disk, read_all, replace_file};
+use muster_environment::{Disk, RealDisk, read_all, replace_file};
 use muster_wire::Configuration;
 
 const FILE: &str = "central-settings";
@@ -29,6 +29,11 @@ pub(crate) fn load(disk: &dyn Disk, state_dir: &Path) -> io::Result<Configuratio
         tracing::warn!(path = %path.display(), "the settings from the server are damaged on this disk; its defaults hold until it sends them again");
     }
     Ok(read.unwrap_or_default())
+}
+
+/// What the collectors of an agent with this state folder are told by its server, as far as that is on record here.
+pub fn stored_settings(state_dir: &Path) -> io::Result<CollectorSettings> {
+    Ok(of_collectors(&load(&RealDisk, state_dir)?).0)
 }
 
 /// Puts settings on record.

@@ -13,6 +13,7 @@ use crate::update::UpdatePolicy;
 
 /// How an agent is to run.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct AgentConfig {
     /// `http://host:port` or `https://host:port` of the server.
     pub server_url: String,
@@ -56,9 +57,19 @@ pub struct AgentConfig {
     pub recorder_bytes: usize,
     /// The most CPU time that the agent should take, as a share of one core; beyond it, it goes slower.
     pub max_cpu_ratio: f64,
-    /// Whether the process is this agent's alone, so that all of its CPU time is the agent's. Else only that of
-    /// collecting counts.
-    pub alone: bool,
+    /// Whether `max_cpu_ratio` was asked for on this host: then the server's settings do not change it.
+    pub max_cpu_is_fixed: bool,
+    /// Which CPU time that is.
+    pub cpu_counted: CpuCounted,
+}
+
+/// Which CPU time counts as an agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuCounted {
+    /// All of the process, which is this agent's alone.
+    Process,
+    /// That of the thread that collects, where others share the process.
+    Collecting,
 }
 
 impl AgentConfig {
@@ -85,7 +96,8 @@ impl AgentConfig {
             memory_bytes: 4 << 20,
             recorder_bytes: 4 << 20,
             max_cpu_ratio: 0.02,
-            alone: true,
+            max_cpu_is_fixed: false,
+            cpu_counted: CpuCounted::Process,
         }
     }
 }

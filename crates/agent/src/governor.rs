@@ -88,6 +88,11 @@ impl Governor {
         }
     }
 
+    /// Allows another share of a core from now on.
+    pub(crate) fn set_limit(&mut self, limit_ratio: f64) {
+        self.limit_ratio = limit_ratio;
+    }
+
     /// The present level.
     pub(crate) fn level(&self) -> u32 {
         self.level

@@ -28,6 +28,8 @@ mod recorder;
 mod series_table;
 mod spool;
 
+mod metrics_listener;
+mod scrape;
 mod supervision;
 mod update;
 
@@ -43,10 +45,13 @@ mod tls;
 mod watching;
 
 pub use agent::run;
-pub use config::{AgentConfig, AgentError, AgentReport};
+pub use central_settings::stored_settings;
+pub use config::{AgentConfig, AgentError, AgentReport, CpuCounted};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
+pub use metrics_listener::serve_metrics;
 pub use muster_collectors::{Change, Watcher};
+pub use scrape::Scraper;
 pub use source::{Collection, MakeProcessSource, ProcessSource, Source, Tick};
 pub use target::TargetError;
 pub use tls::{FingerprintError, client_config as tls_client_config, parse_fingerprint};

@@ -101,6 +101,11 @@ impl Schedule {
         self.cadence.slow_interval_ms = slow_interval_ms.max(interval_ms);
     }
 
+    /// Replaces the interval of what is only recorded; none ends that.
+    pub(crate) fn set_record_interval(&mut self, record_ms: Option<i64>) {
+        self.cadence.record_ms = record_ms;
+    }
+
     /// Sends every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);

@@ -79,7 +79,7 @@ impl<J: Job> Lane<J> {
                 self.has_worker = self.start(state.worker);
                 continue;
             }
-            let waited = self.shared.all_done.wait_timeout(state, self.limit - spent);
+            let waited = self.shared.all_done.wait_timeout(state, self.limit.saturating_sub(spent));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut back = std::mem::take(&mut state.done);

@@ -275,8 +275,7 @@ impl Slot {
     /// Adds what a collector brought under its own numbers, under the registry's.
     fn merge(&mut self, own: Collection, out: &mut Collection, next_series: &mut u32) {
         if self.cadence == Cadence::Fast {
-            out.new_series.extend(own.new_series);
-            out.samples.extend(own.samples);
+            out.extend(own);
             return;
         }
         for (number, labels) in own.new_series {
@@ -284,15 +283,14 @@ impl Slot {
             out.new_series.push((*next_series, labels));
             *next_series = next_series.wrapping_add(1);
         }
-        for (number, value) in own.samples {
+        let numbers = &mut self.numbers;
+        let mut known = |(number, value): (u32, f64)| {
             let ended = is_stale_marker(value);
-            let known = if ended {
-                self.numbers.remove(&number)
-            } else {
-                self.numbers.get(&number).copied()
-            };
-            out.samples.extend(known.map(|known| (known, value)));
-        }
+            let known = if ended { numbers.remove(&number) } else { numbers.get(&number).copied() };
+            Some((known?, value))
+        };
+        out.samples.extend(own.samples.into_iter().filter_map(&mut known));
+        out.recorded.extend(own.recorded.into_iter().filter_map(&mut known));
     }
 }
 

@@ -4,8 +4,8 @@
 
 use muster_series::Labels;
 use muster_wire::{
-    AgentEvent, AgentHello, AgentSession, Configuration, Group, Limits, OsFacts, ProcessRow,
-    ProcessTable, ServerSession, Welcome,
+    AgentEvent, AgentHello, AgentSession, Configuration, Group, Limits, Offer, OsFacts, ProcessRow,
+    ProcessTable, Release, ServerSession, SignedRelease, UpdateOutcome, UpdateReport, Welcome,
 };
 
 /// Frames of an agent to a server.
@@ -32,6 +32,11 @@ pub(crate) fn seeds_to_server() -> Vec<Vec<u8>> {
     let (mut agent, _) = joined();
     send_batches(&mut agent);
     agent.send_processes(table());
+    agent.report_update(&UpdateReport {
+        version: "0.2.0".into(),
+        outcome: UpdateOutcome::Failed,
+        message: "no room".into(),
+    });
     vec![join(std::iter::from_fn(|| agent.poll_transmit()))]
 }
 
@@ -44,6 +49,7 @@ pub(crate) fn seeds_to_agent() -> Vec<Vec<u8>> {
     server.acknowledge(1);
     server.acknowledge(3);
     server.settings(1_000, 30_000);
+    server.offer(&offer());
     server.watch_processes(10_000);
     server.configure(configuration());
     server.recall(1_700_000_000_000, 1_700_000_600_000);
@@ -80,6 +86,19 @@ fn configuration() -> Configuration {
     }
 }
 
+fn offer() -> Offer {
+    let release = Release {
+        version: "0.2.0".parse().expect("three numbers"),
+        architecture: ARCHITECTURE.into(),
+        size: 5,
+        sha256: [3; 32],
+    };
+    Offer { path: "/download/muster".into(), signed: SignedRelease { release, signature: [4; 64] } }
+}
+
+/// What the agent here runs on.
+const ARCHITECTURE: &str = "x86_64";
+
 /// Both sides after the welcome.
 fn joined() -> (AgentSession, ServerSession) {
     let hello = AgentHello {
@@ -89,7 +108,7 @@ fn joined() -> (AgentSession, ServerSession) {
         agent_version: "0.1.0".into(),
         boot_id: String::new(),
         nonce: [1; 32],
-        os: OsFacts::default(),
+        os: OsFacts { arch: ARCHITECTURE.into(), ..OsFacts::default() },
     };
     let mut agent = AgentSession::new(hello, 0);
     let mut server = ServerSession::new(Limits::default(), [2; 32], 0);

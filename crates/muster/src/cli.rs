@@ -58,7 +58,9 @@ pub(crate) enum Command {
     /// Run the agent of this host
     #[command(
         after_help = "Examples:\n  muster agent --server https://monitor:6868 --token TOKEN --ca-fingerprint sha256:F   (once, to join)\n  \
-                            muster agent                                     (afterwards: the state folder knows)"
+                            muster agent                                     (afterwards: the state folder knows)\n  \
+                            muster agent --once                              (prints what it would send; needs no server)\n  \
+                            muster agent --listen-metrics 9100               (for an existing Prometheus; needs no server)"
     )]
     Agent(AgentArgs),
     /// Ask the store with PromQL
@@ -67,6 +69,11 @@ pub(crate) enum Command {
                             muster query node_load1 --start 2026-09-01T08:00:00Z --end 2026-09-01T09:00:00Z --step 1m --csv\n  \
                             muster query up --server https://monitor:6868 --api-token TOKEN --json")]
     Query(QueryArgs),
+    /// List the hosts with their state and main figures
+    #[command(
+        after_help = "Examples:\n  muster hosts\n  muster hosts --server https://monitor:6868 --api-token TOKEN --json"
+    )]
+    Hosts(TargetArgs),
     /// Check files of rules, and test them
     #[command(
         after_help = "Examples:\n  muster rules check rules/*.yml\n  muster rules test rules/tests/*.yml"
@@ -101,9 +108,9 @@ pub(crate) enum Command {
                             muster restore --check /mnt/backup/muster-2026-11-22.backup      (restores nothing)"
     )]
     Restore(RestoreArgs),
-    /// Check everything in a data folder, and tell what takes the room; changes nothing
+    /// Check a server's data folder and tell what takes the room, or, on a host without one, what its agent misses; changes nothing
     #[command(
-        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n\nIt ends with 1 if something is damaged or not there."
+        after_help = "Examples:\n  muster doctor\n  muster doctor --data-dir /srv/muster --json\n  muster doctor --host --json      (what the agent of this host misses, and why)\n\nIt ends with 1 if something is damaged, not there or wrong."
     )]
     Doctor(DoctorArgs),
 }
@@ -136,6 +143,7 @@ pub(crate) struct ServerArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct AgentArgs {
     /// Address of the server, such as <https://monitor.example.com:6868>; needed once
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
@@ -149,15 +157,31 @@ pub(crate) struct AgentArgs {
     /// Where key and unsent samples are kept [default: /var/lib/muster-agent as root, else ~/.local/state/muster-agent]
     #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// How often to collect
-    #[arg(long, env = "MUSTER_INTERVAL", default_value = "5s", value_name = "DURATION")]
-    pub(crate) interval: String,
+    /// How often to collect; wins over settings of the server [default: what the server says, else 5s]
+    #[arg(long, env = "MUSTER_INTERVAL", value_name = "DURATION")]
+    pub(crate) interval: Option<String>,
     /// Name of this host, its label `instance` [default: the host name]
     #[arg(long, env = "MUSTER_INSTANCE", value_name = "NAME")]
     pub(crate) instance: Option<String>,
-    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often
-    #[arg(long, env = "MUSTER_MAX_CPU", default_value = "2%", value_name = "PERCENT", value_parser = percent)]
-    pub(crate) max_cpu: f64,
+    /// The most CPU time to take, in percent of one core; beyond it the agent collects less often; wins over settings of the
+    /// server [default: what the server says, else 2%]
+    #[arg(long, env = "MUSTER_MAX_CPU", value_name = "PERCENT", value_parser = percent)]
+    pub(crate) max_cpu: Option<f64>,
+    /// Leave out what the server would set: cadence, collectors, filters
+    #[arg(long, env = "MUSTER_NO_CENTRAL_SETTINGS")]
+    pub(crate) no_central_settings: bool,
+    /// Show programs without their arguments to those who look at this host's processes
+    #[arg(long, env = "MUSTER_HIDE_PROCESS_ARGUMENTS")]
+    pub(crate) hide_process_arguments: bool,
+    /// Serve /metrics for an existing Prometheus there, as node exporters do; a port alone is for this machine only
+    #[arg(long, env = "MUSTER_LISTEN_METRICS", value_name = "[ADDRESS:]PORT")]
+    pub(crate) listen_metrics: Option<String>,
+    /// Print once what would be sent now, in Prometheus's text format, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --once: print JSON
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
     /// Take releases from the server that are newer and signed by a key that this host trusts
     #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
     pub(crate) allow_updates: bool,
@@ -320,6 +344,12 @@ pub(crate) struct DoctorArgs {
     /// Data folder of the server [default: /var/lib/muster as root, else ~/.local/state/muster]
     #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Look at this host as its agent does, also where there is a server
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) host: bool,
+    /// State folder of the agent [default: /var/lib/muster-agent if it is there, else that of this user]
+    #[arg(long, env = "MUSTER_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -13,6 +13,7 @@ use muster_server::local;
 use serde::de::DeserializeOwned;
 
 use crate::cli::TargetArgs;
+use crate::install_command::hex;
 use crate::place::{Place, actor};
 
 const ADDRESS_FILE: &str = "address";
@@ -186,7 +187,7 @@ pub(crate) async fn install_sha256(data_dir: &Path) -> Option<String> {
     let response = client.http.get(format!("{}/install.sh", client.base)).send().await.ok()?;
     let script = response.error_for_status().ok()?.bytes().await.ok()?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &script);
-    Some(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(digest.as_ref()))
 }
 
 /// The address under which other machines reach the server of a data folder, and what to know about it.

@@ -1,4 +1,4 @@
-//! `muster doctor`: what a data folder holds, what of it is damaged, what takes the room, and how long that lasts.
+//! `muster doctor` of a server: what a data folder holds, what of it is damaged, what takes the room, and how long that lasts.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use muster_tsdb::{Inspection, inspect};
 use serde_json::{Value, json};
 
 use crate::cli::DoctorArgs;
+use crate::host_doctor;
 use crate::settings::state_dir;
 use crate::size::format_size;
 use crate::table;
@@ -30,7 +31,14 @@ struct Findings {
 
 /// Looks at everything in the folder. An error if something is damaged, or the database is not there.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
-    let findings = look(args.data_dir.unwrap_or_else(|| state_dir("muster"))).await?;
+    let server_dir = args.data_dir.clone().unwrap_or_else(|| state_dir("muster"));
+    let has_server =
+        data_paths::metrics(&server_dir).exists() || data_paths::meta(&server_dir).exists();
+    if args.host || args.data_dir.is_none() && !has_server {
+        let dir = args.state_dir.unwrap_or_else(agent_state_dir);
+        return host_doctor::run(dir, args.json).await;
+    }
+    let findings = look(server_dir).await?;
     if args.json {
         table::print(&format!("{:#}\n", findings.json()));
     } else {
@@ -53,6 +61,12 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
         "{damaged} {parts} damaged; a server that starts sets damaged files of samples aside, under metrics/quarantine, and serves the \
          rest. What they held, or a damaged database, comes back from a backup: muster restore"
     )
+}
+
+/// Where the agent of this host keeps its state: as the installer has it, else as this user's own.
+fn agent_state_dir() -> PathBuf {
+    let installed = PathBuf::from("/var/lib/muster-agent");
+    if installed.exists() { installed } else { state_dir("muster-agent") }
 }
 
 async fn look(data_dir: PathBuf) -> anyhow::Result<Findings> {

@@ -5,6 +5,8 @@
 //! that was shown to somebody who had signed in. The token goes to the script through its input: command lines can be read
 //! by every account of a host. The page makes the same line (`web/src/domain/joining.ts`).
 
+use std::fmt::Write as _;
+
 /// The line for a POSIX shell. `sha256` is that of the server's `/install.sh`.
 pub(crate) fn install_command(
     server: &str,
@@ -16,10 +18,18 @@ pub(crate) fn install_command(
     let script = format!("{}/install.sh", server.trim_end_matches('/'));
     format!(
         "s=\"$(curl -fsSLk {script} || wget -qO- --no-check-certificate {script})\"; \
-         if [ \"$(printf '%s\\n' \"$s\" | sha256sum)\" = '{sha256}  -' ]; \
+         if [ \"$(printf '%s\\n' \"$s\" | sha256sum | cut -c1-64)\" = {sha256} ]; \
          then printf 'MUSTER_TOKEN=%s\\n%s\\n' {token} \"$s\" | $(command -v sudo) sh -s -- --server {server}{pin}; \
          else echo 'not the script that this command was made for: make a new command' >&2; fi"
     )
+}
+
+/// Small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -32,7 +42,7 @@ mod tests {
         assert_eq!(
             line,
             "s=\"$(curl -fsSLk https://m:6868/install.sh || wget -qO- --no-check-certificate https://m:6868/install.sh)\"; \
-             if [ \"$(printf '%s\\n' \"$s\" | sha256sum)\" = '0f  -' ]; \
+             if [ \"$(printf '%s\\n' \"$s\" | sha256sum | cut -c1-64)\" = 0f ]; \
              then printf 'MUSTER_TOKEN=%s\\n%s\\n' T \"$s\" | $(command -v sudo) sh -s -- --server https://m:6868/ --ca-fingerprint sha256:ab; \
              else echo 'not the script that this command was made for: make a new command' >&2; fi"
         );

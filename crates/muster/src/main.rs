@@ -5,6 +5,7 @@
 mod cli;
 mod settings;
 
+mod agent_modes;
 mod run_agent;
 mod run_server;
 
@@ -12,6 +13,8 @@ mod backup;
 mod backup_command;
 mod client;
 mod doctor_command;
+mod host_doctor;
+mod hosts_command;
 mod install_command;
 mod oidc_settings;
 mod place;
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Command::Server(arguments) => run_server::server(arguments).await,
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
+            Command::Hosts(arguments) => hosts_command::run(arguments).await,
             Command::Rules(arguments) => rules_command::run(&arguments),
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,

@@ -16,10 +16,8 @@
 
 use anyhow::{Context as _, bail};
 use muster_meta::Role;
-use muster_server::OidcConfig;
+use muster_server::{OidcConfig, nearest};
 use toml::{Table, Value};
-
-use crate::settings::nearest;
 
 const KEYS: [&str; 10] = [
     "name",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use muster_agent::{
-    AgentConfig, AgentError, AgentReport, HostSource, LAUNCHED_VERSION, UpdatePolicy, built_in_key,
-    launch, parse_fingerprint, relaunch, run,
+    AgentConfig, AgentError, AgentReport, CpuCounted, HostSource, LAUNCHED_VERSION, UpdatePolicy,
+    built_in_key, launch, parse_fingerprint, relaunch, run,
 };
 use muster_collectors::{NamedPattern, Roots};
 use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::agent_modes::{self, MetricsListener};
 use crate::cli::AgentArgs;
 use crate::settings::state_dir;
 use crate::signals::Signals;
@@ -32,8 +33,30 @@ const REMEMBERED_FILE: &str = "agent.json";
 /// Runs the agent of this host until it is told to stop.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     let state_dir = args.state_dir.clone().unwrap_or_else(|| state_dir("muster-agent"));
+    let settings = agent_modes::settings(&state_dir, !args.no_central_settings);
+    if args.once {
+        return agent_modes::once(settings, args.json).await;
+    }
     let updates = update_policy(&args)?;
     launch(&state_dir, &updates, SystemClock::new().now_ms());
+    let metrics = match &args.listen_metrics {
+        Some(text) => Some(MetricsListener::start(text, &settings).await?),
+        None => None,
+    };
+    let result = report(args, state_dir, updates, metrics.is_some()).await;
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
+    result
+}
+
+/// Reports to a server; without one it only waits for the end, if the agent has something else to do.
+async fn report(
+    args: AgentArgs,
+    state_dir: PathBuf,
+    updates: UpdatePolicy,
+    is_exporter: bool,
+) -> anyhow::Result<()> {
     let known = match recall(&state_dir) {
         // What was remembered is not needed where the server is given.
         Err(error) if args.server.is_some() => {
@@ -48,7 +71,12 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         ca_fingerprint: args.ca_fingerprint.or(ca_fingerprint),
         instance: args.instance.or(instance),
     };
+    let mut signals = Signals::listen()?;
     let Some(server) = remembered.server.clone() else {
+        if is_exporter {
+            signals.stop().await;
+            return Ok(());
+        }
         bail!(
             "this agent has not joined a server yet: make a token with `muster enroll-token` on the server, \
              then start the agent with --server, --token and, if it was printed, --ca-fingerprint"
@@ -65,11 +93,18 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         config.agent_version = version;
     }
     config.service_manager = ServiceManager::from_environment().map(Arc::new);
-    config.interval_ms = parse_duration_ms(&args.interval).context("in --interval")?;
-    config.max_cpu_ratio = args.max_cpu;
+    if let Some(interval) = &args.interval {
+        config.interval_ms = parse_duration_ms(interval).context("in --interval")?;
+        config.interval_is_fixed = true;
+    }
+    config.central_settings = !args.no_central_settings;
+    config.hide_arguments = args.hide_process_arguments;
+    if let Some(ratio) = args.max_cpu {
+        config.max_cpu_ratio = ratio;
+        config.max_cpu_is_fixed = true;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
-    let mut signals = Signals::listen()?;
     let mut running = spawn(config, args.watch_processes, clock, stopped);
     if known.as_ref() != Some(&remembered) {
         remember(&state_dir, &remembered);
@@ -102,6 +137,12 @@ fn update_policy(args: &AgentArgs) -> anyhow::Result<UpdatePolicy> {
     }
     let spread_ms = parse_duration_ms(&args.update_spread).context("in --update-spread")?;
     Ok(UpdatePolicy { allowed: args.allow_updates, keys, spread_ms })
+}
+
+/// The server with which the agent of this state folder has joined, and the fingerprint of its CA.
+pub(crate) fn joined_with(state_dir: &Path) -> anyhow::Result<(Option<String>, Option<String>)> {
+    let Remembered { server, ca_fingerprint, .. } = recall(state_dir)?;
+    Ok((server, ca_fingerprint))
 }
 
 fn recall(state_dir: &Path) -> anyhow::Result<Remembered> {
@@ -162,7 +203,7 @@ impl LocalAgent {
         config.token = self.token;
         config.ca_fingerprint = self.ca_fingerprint;
         // The server is in this process too.
-        config.alone = false;
+        config.cpu_counted = CpuCounted::Collecting;
         let (stop, stopped) = watch::channel(false);
         RunningAgent { stop, task: Some(spawn(config, Vec::new(), clock, stopped)) }
     }

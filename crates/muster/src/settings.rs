@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use muster_meta::DatabaseUrl;
 use muster_series::parse_duration_ms;
-use muster_server::{OidcConfig, ServerConfig, TlsMode};
+use muster_server::{OidcConfig, ServerConfig, TlsMode, nearest};
 
 use crate::cli::ServerArgs;
 use crate::oidc_settings::oidc;
@@ -165,30 +165,6 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
         }
     }
     Ok(settings)
-}
-
-/// The known key that takes the fewest edits.
-pub(crate) fn nearest(key: &str, keys: &[&'static str]) -> &'static str {
-    keys.iter()
-        .copied()
-        .min_by_key(|known| edit_distance(&key.replace('-', "_"), known))
-        .expect("there are known keys")
-}
-
-/// Levenshtein's distance: the fewest insertions, deletions and replacements.
-fn edit_distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replace = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

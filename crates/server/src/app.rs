@@ -8,6 +8,7 @@ use muster_meta::Meta;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::agent_settings::CentralSettings;
 use crate::bearers::Bearers;
 use crate::config::{ServerConfig, data_paths};
 use crate::downloads::Downloads;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) roster: Roster,
     /// What hosts get from here.
     pub(crate) downloads: Downloads,
+    /// What agents are told.
+    pub(crate) central: CentralSettings,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     pub(crate) throttle: Mutex<Throttle>,
@@ -110,6 +113,7 @@ impl App {
             push: Push::default(),
             bearers: Bearers::new(),
             roster: Roster::default(),
+            central: CentralSettings::default(),
             fleet: Fleet::default(),
             services: Services::default(),
             throttle: Mutex::default(),

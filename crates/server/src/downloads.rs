@@ -15,16 +15,16 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};
 use muster_wire::{MAX_RELEASE_BYTES, Offer, SignedRelease};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use crate::installer::{self, Script};
+use crate::shares::Shares;
 
 /// What every program's name begins with; the architecture follows.
 const PREFIX: &str = "muster-linux-";
 /// The program that runs here, also after its file was replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
-/// How many programs are sent at the same time: a fleet that updates takes turns.
-const MOST_AT_ONCE: usize = 32;
+/// How many programs are sent at the same time, half of them to one network: a fleet that updates takes turns.
+const MOST_AT_ONCE: u32 = 64;
 /// No `.sig` file is longer.
 const MAX_SIGNATURE_FILE: u64 = 4 << 10;
 /// Architectures told of; a folder with more in it holds something else.
@@ -48,7 +48,7 @@ pub(crate) struct Downloads {
     hashed: Mutex<HashMap<PathBuf, (Facts, [u8; 32])>>,
     offers: ArcSwap<BTreeMap<String, Arc<Offer>>>,
     /// A place for each program that is being sent.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Shares,
 }
 
 impl Downloads {
@@ -58,7 +58,7 @@ impl Downloads {
             dir,
             hashed: Mutex::default(),
             offers: ArcSwap::default(),
-            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            places: Shares::new(MOST_AT_ONCE),
         }
     }
 

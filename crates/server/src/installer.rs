@@ -42,6 +42,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn made() -> Script {
@@ -69,6 +71,21 @@ mod tests {
     fn it_ends_with_one_line_feed() {
         let text = made().text;
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn a_shell_and_its_critic_find_nothing_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("install.sh");
+        std::fs::write(&path, made().text).unwrap();
+        for critic in [["sh", "-n"], ["shellcheck", "--shell=sh"]] {
+            let Ok(output) = Command::new(critic[0]).arg(critic[1]).arg(&path).output() else {
+                println!("skipped: there is no {} here", critic[0]);
+                continue;
+            };
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{critic:?}: {said}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_wire::{GoodbyeReason, OsFacts, UpdateReport};
+use muster_wire::{GoodbyeReason, OsFacts, ProcessTable, UpdateReport};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -50,6 +50,8 @@ pub(crate) struct Entry {
     update: Mutex<Option<UpdateReport>>,
     newest_ms: watch::Sender<i64>,
     viewers: watch::Sender<usize>,
+    process_viewers: watch::Sender<usize>,
+    processes: watch::Sender<Option<Arc<ProcessTable>>>,
     /// The time of which the host is asked for all that its recorder holds, until its session has taken it.
     recall: watch::Sender<Option<RecallRange>>,
 }
@@ -127,10 +129,46 @@ impl Entry {
         self.budget.lock().take(bytes, now_ms)
     }
 
+    /// How many people look at the host's processes now.
+    pub(crate) fn process_viewers(&self) -> watch::Receiver<usize> {
+        self.process_viewers.subscribe()
+    }
+
+    /// The newest table of processes, while somebody looks.
+    pub(crate) fn processes(&self) -> watch::Receiver<Option<Arc<ProcessTable>>> {
+        self.processes.subscribe()
+    }
+
+    /// A table of processes has come. One that nobody looks at is let go of.
+    pub(crate) fn processes_arrived(&self, table: ProcessTable) {
+        if *self.process_viewers.borrow() > 0 {
+            self.processes.send_replace(Some(Arc::new(table)));
+        }
+    }
+
+    /// Counts the caller as looking at the host's processes until the guard is dropped; all who look share one watch.
+    pub(crate) fn look_at_processes(self: &Arc<Self>) -> ProcessLook {
+        self.process_viewers.send_modify(|viewers| *viewers += 1);
+        ProcessLook(Arc::clone(self))
+    }
+
     /// Counts the caller as looking at the host until the guard is dropped.
     pub(crate) fn look(self: &Arc<Self>) -> Look {
         self.viewers.send_modify(|viewers| *viewers += 1);
         Look(Arc::clone(self))
+    }
+}
+
+/// See [`Entry::look_at_processes`].
+pub(crate) struct ProcessLook(Arc<Entry>);
+
+impl Drop for ProcessLook {
+    fn drop(&mut self) {
+        self.0.process_viewers.send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+        if *self.0.process_viewers.borrow() == 0 {
+            // Who looks next must not see what is old by then.
+            self.0.processes.send_replace(None);
+        }
     }
 }
 
@@ -257,6 +295,8 @@ impl Roster {
             update: Mutex::new(None),
             newest_ms: watch::Sender::new(0),
             viewers: watch::Sender::new(0),
+            process_viewers: watch::Sender::new(0),
+            processes: watch::Sender::new(None),
             recall: watch::Sender::new(None),
         });
         entries.insert(name, Arc::clone(&entry));
@@ -361,6 +401,22 @@ mod tests {
         assert_eq!(*newest.borrow_and_update(), 100);
         hold.entry.arrived(50);
         assert!(!newest.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_table_of_processes_is_kept_only_while_somebody_looks() {
+        let roster = Roster::default();
+        roster.add_silent("web-1", 0, 0);
+        let entry = roster.get("web-1").unwrap();
+        entry.processes_arrived(ProcessTable::default());
+        assert!(entry.processes().borrow().is_none(), "nobody looks");
+        let looks = (entry.look_at_processes(), entry.look_at_processes());
+        entry.processes_arrived(ProcessTable::default());
+        drop(looks.0);
+        assert!(entry.processes().borrow().is_some(), "another still looks");
+        drop(looks.1);
+        assert!(entry.processes().borrow().is_none());
+        assert_eq!(*entry.process_viewers().borrow(), 0);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
 use crate::tls::{Keeper, TlsError, format_fingerprint};
-use crate::{http, ingest, listener, tls};
+use crate::{agent_settings, http, ingest, listener, tls};
 
 /// The name of the first administrator.
 const FIRST_USER: &str = "admin";
@@ -137,9 +137,11 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
         stop: stopped,
     }));
     call_roll(&app).await?;
+    app.central.refresh(&app.meta).await?;
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
+    tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
     if let Some(keeper) = keeper {
         tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use muster_agent::{AgentConfig, AgentKey};
+use muster_agent::{AgentConfig, AgentKey, CpuCounted};
 use muster_environment::Clock;
 use muster_wire::Group;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -175,7 +175,7 @@ fn agent_config(config: &FleetConfig, host: &HostModel, state_dir: PathBuf) -> A
         // Hundreds of them share this process and its processors.
         recorder_bytes: 0,
         max_cpu_ratio: f64::INFINITY,
-        alone: false,
+        cpu_counted: CpuCounted::Collecting,
         ..AgentConfig::new(config.target.url(), state_dir)
     }
 }

@@ -181,6 +181,12 @@ impl HostTask {
             AgentEvent::Settings { interval_ms, lease_ms } => {
                 self.script.boost(interval_ms, now_ms + lease_ms);
             }
+            // A simulated host sends what its model says, whatever is set; it has no processes to show, keeps no record of
+            // seconds past, and stays what it is.
+            AgentEvent::Configuration(_)
+            | AgentEvent::ProcessWatch { .. }
+            | AgentEvent::Recall { .. }
+            | AgentEvent::Release(_) => {}
             AgentEvent::Goodbye { reason, message } => {
                 return Err(SimulationError::Ended(format!("{reason:?} {message}")));
             }

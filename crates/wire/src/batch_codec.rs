@@ -43,23 +43,16 @@ impl BatchEncoder {
         if total > limit {
             return Err(WireError::Limit { what: "samples of a batch", limit, got: total });
         }
-        let definitions = self.define_new(groups, labels_of, limits);
+        let mut definitions = Definitions::within(limits);
         let mut dropped = 0;
         let mut bytes = Vec::new();
         for group in groups {
-            let mut known = Vec::with_capacity(group.samples.len());
-            known.extend(
-                group
-                    .samples
-                    .iter()
-                    .filter_map(|&(own, value)| Some((*self.numbers.get(&own)?, value))),
-            );
-            dropped += group.samples.len() - known.len();
-            self.codec
-                .encode(&Group { timestamp_ms: group.timestamp_ms, samples: known }, &mut bytes);
+            let known = self.number(group, &labels_of, limits, &mut definitions);
+            dropped += group.samples.len() - known.samples.len();
+            self.codec.encode(&known, &mut bytes);
         }
         self.free_ended(groups);
-        Ok(EncodedBatch { definitions, groups: bytes, dropped })
+        Ok(EncodedBatch { definitions: definitions.parts, groups: bytes, dropped })
     }
 
     /// Appends one group, and the definitions of its new series. Series that it ends keep their numbers until they are
@@ -72,12 +65,12 @@ impl BatchEncoder {
         definitions: &mut Vec<u8>,
         bytes: &mut Vec<u8>,
     ) {
-        for part in self.define_new(std::slice::from_ref(group), labels_of, limits) {
+        let mut parts = Definitions::within(limits);
+        let known = self.number(group, labels_of, limits, &mut parts);
+        for part in parts.parts {
             definitions.extend_from_slice(&part);
         }
-        let known = |&(own, value): &(u32, f64)| Some((*self.numbers.get(&own)?, value));
-        let samples = group.samples.iter().filter_map(known).collect();
-        self.codec.encode(&Group { timestamp_ms: group.timestamp_ms, samples }, bytes);
+        self.codec.encode(&known, bytes);
     }
 
     /// These series, by the caller's numbers, have ended: their numbers are free for others.
@@ -87,34 +80,41 @@ impl BatchEncoder {
         }
     }
 
-    fn define_new(
+    /// A group with the numbers of the wire, without the samples that cannot have one.
+    fn number(
         &mut self,
-        groups: &[Group],
+        group: &Group,
         labels_of: impl Fn(u32) -> Option<Labels>,
         limits: &Limits,
-    ) -> Vec<Vec<u8>> {
-        let longest = DEFINITIONS_PER_PART_BYTES.min(limits.frame_bytes / 4);
-        let mut parts: Vec<Vec<u8>> = Vec::new();
-        for &(own, _) in groups.iter().flat_map(|group| &group.samples) {
-            if self.numbers.contains_key(&own) {
-                continue;
-            }
-            let fits = |labels: &Labels| definitions::check(labels, limits).is_ok();
-            let Some(labels) = labels_of(own).filter(fits) else {
-                continue;
+        definitions: &mut Definitions,
+    ) -> Group {
+        let mut samples = Vec::with_capacity(group.samples.len());
+        for &(own, value) in &group.samples {
+            let number = match self.numbers.get(&own) {
+                Some(&number) => Some(number),
+                None => self.define(own, &labels_of, limits, definitions),
             };
-            let Some(number) = self.take_number(limits) else {
-                continue;
-            };
-            if parts.last().is_none_or(|part| part.len() >= longest) {
-                parts.push(Vec::new());
-            }
-            let part = parts.last_mut().expect("a part was pushed if there was none");
-            definitions::encode(number, &labels, part);
-            self.codec.define(number);
-            self.numbers.insert(own, number);
+            samples.extend(number.map(|number| (number, value)));
         }
-        parts
+        Group { timestamp_ms: group.timestamp_ms, samples }
+    }
+
+    /// Numbers and names a series, if it may be sent. The receiver reads all definitions before the groups, and a number
+    /// has no second use among those, so it makes no difference that groups before this one are encoded already.
+    fn define(
+        &mut self,
+        own: u32,
+        labels_of: impl Fn(u32) -> Option<Labels>,
+        limits: &Limits,
+        definitions: &mut Definitions,
+    ) -> Option<u32> {
+        let labels = labels_of(own)?;
+        definitions::check(&labels, limits).ok()?;
+        let number = self.take_number(limits)?;
+        definitions.push(number, &labels);
+        self.codec.define(number);
+        self.numbers.insert(own, number);
+        Some(number)
     }
 
     fn take_number(&mut self, limits: &Limits) -> Option<u32> {
@@ -133,6 +133,28 @@ impl BatchEncoder {
                 self.free.push(number);
             }
         }
+    }
+}
+
+/// Definitions on their way into frames.
+struct Definitions {
+    parts: Vec<Vec<u8>>,
+    /// From so many bytes on a part is full.
+    part_bytes: usize,
+}
+
+impl Definitions {
+    fn within(limits: &Limits) -> Self {
+        let part_bytes = DEFINITIONS_PER_PART_BYTES.min(limits.frame_bytes / 4);
+        Self { parts: Vec::new(), part_bytes }
+    }
+
+    fn push(&mut self, number: u32, labels: &Labels) {
+        if self.parts.last().is_none_or(|part| part.len() >= self.part_bytes) {
+            self.parts.push(Vec::new());
+        }
+        let part = self.parts.last_mut().expect("a part was pushed if there was none");
+        definitions::encode(number, labels, part);
     }
 }
 

@@ -83,7 +83,7 @@ export async function readJson<T>(path: string, signal?: AbortSignal): Promise<T
 /** The header that unsafe methods need: no form of another site can send it. */
 const JSON_BODY = { 'Content-Type': 'application/json' };
 
-type Change = 'POST' | 'PATCH' | 'DELETE';
+type Change = 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** Changes something; what the server answers is not wanted. */
 export async function change(method: Change, path: string, body?: object): Promise<void> {

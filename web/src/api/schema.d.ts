@@ -684,10 +684,13 @@ export interface components {
              * @description When it was last heard of, to the minute.
              */
             last_seen_ms?: number | null;
+            /** @description The release that this server has for its machine, if it is newer than its program. */
+            offered_version?: string | null;
             /** @description Whether it was revoked. */
             revoked: boolean;
             /** @description Its tags. */
             tags: string[];
+            update?: components["schemas"]["AgentUpdate"] | null;
             /** @description The version of its program when it last connected; empty if that is not on record. */
             version: string;
         };
@@ -695,6 +698,15 @@ export interface components {
         AgentList: {
             /** @description By instance. */
             agents: components["schemas"]["Agent"][];
+        };
+        /** @description What became of a release on a host. */
+        AgentUpdate: {
+            /** @description Why, in the agent's words; may be empty. */
+            message: string;
+            /** @description What became of it. */
+            outcome: components["schemas"]["UpdateOutcome"];
+            /** @description The release's version. */
+            version: string;
         };
         /** @description An API token as listed; without its secret. */
         ApiToken: {
@@ -1186,6 +1198,8 @@ export interface components {
             expires_ms?: number | null;
             /** @description Number of the token, to revoke it by. */
             id: string;
+            /** @description For enrolment: the SHA-256 of `/install.sh` in hexadecimal digits, by which the join command knows the script. */
+            install_sha256?: string | null;
             /** @description The secret. */
             token: string;
         };
@@ -1515,6 +1529,11 @@ export interface components {
              */
             not_after_ms?: number | null;
         };
+        /**
+         * @description What became of a release on a host.
+         * @enum {string}
+         */
+        UpdateOutcome: "installed" | "rolled_back" | "refused" | "not_allowed" | "failed";
     };
     responses: never;
     parameters: never;

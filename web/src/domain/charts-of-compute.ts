@@ -132,7 +132,7 @@ export const MEMORY_CHARTS: readonly ChartDefinition[] = [
   {
     id: 'memory-oom',
     title: 'chart.oom',
-    unit: 'plain',
+    unit: 'count',
     at_least: 1,
     queries: [gaugeOf('memory.oom', 'node_vmstat_oom_kill')],
   },

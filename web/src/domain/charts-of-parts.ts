@@ -42,7 +42,7 @@ export const PROGRAM_CHARTS: readonly ChartDefinition[] = [
   {
     id: 'process-states',
     title: 'chart.process_states',
-    unit: 'plain',
+    unit: 'count',
     queries: [{ name: { label: 'state' }, promql: ({ host }) => `node_processes_state{${host}}` }],
   },
 ];

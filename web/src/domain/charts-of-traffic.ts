@@ -110,7 +110,7 @@ export const NETWORK_CHARTS: readonly ChartDefinition[] = [
   {
     id: 'tcp-states',
     title: 'chart.tcp_states',
-    unit: 'plain',
+    unit: 'count',
     stacked: true,
     at_least: 1,
     queries: [
@@ -157,7 +157,7 @@ export const NETWORK_CHARTS: readonly ChartDefinition[] = [
   {
     id: 'sockets',
     title: 'chart.sockets',
-    unit: 'plain',
+    unit: 'count',
     queries: [
       {
         name: { message: 'network.sockets' },

@@ -6,6 +6,7 @@ use std::fs;
 use muster_series::is_stale_marker;
 use muster_wire::Group;
 
+use crate::config::CpuCounted;
 use crate::governor::{Pressure, Why};
 use crate::own_metrics::OwnFigures;
 use crate::recorder::{Held, Recorder};
@@ -58,8 +59,11 @@ impl Agent {
         if sent {
             self.figures(now_ms).append(self.exchange.table(), &mut numbered);
         } else {
+            let goes_on = |number| {
+                numbered.iter().any(|(other, value)| *other == number && !is_stale_marker(*value))
+            };
             let ended = numbered.iter().filter(|(_, value)| is_stale_marker(*value));
-            self.ended.extend(ended.map(|(number, _)| number));
+            self.ended.extend(ended.map(|(number, _)| *number).filter(|number| !goes_on(*number)));
         }
         let group = Group { timestamp_ms: due.timestamp_ms, samples: numbered };
         self.record(&group, sent, now_ms);
@@ -185,7 +189,10 @@ impl Agent {
 
     /// CPU time that the agent has used, in microseconds.
     fn cpu_us(&self) -> i64 {
-        if self.config.alone { process_cpu_us() } else { self.collector_cpu_us }
+        match self.config.cpu_counted {
+            CpuCounted::Process => process_cpu_us(),
+            CpuCounted::Collecting => self.collector_cpu_us,
+        }
     }
 
     fn figures(&self, now_ms: i64) -> OwnFigures {

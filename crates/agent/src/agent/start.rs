@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use muster_environment::{Clock, DirLock, Disk, RealDisk};
 use muster_wire::Configuration;
+use rustls::ClientConfig;
 
 use crate::backoff::Backoff;
 use crate::central_settings;
-use crate::config::{AgentConfig, AgentError};
+use crate::config::{AgentConfig, AgentError, CpuCounted};
 use crate::enrolment::{Enrolment, left_token};
 use crate::exchange::Exchange;
 use crate::governor::Governor;
@@ -33,7 +34,7 @@ use super::Agent;
 
 const MIN_INTERVAL_MS: i64 = 100;
 /// How often the recorder wants to know how the host is.
-const RECORD_MS: i64 = 1_000;
+pub(super) const RECORD_MS: i64 = 1_000;
 
 impl Agent {
     pub(super) async fn prepare(
@@ -46,19 +47,9 @@ impl Agent {
                 return Err(AgentError::Interval(interval_ms));
             }
         }
-        let target = Arc::new(Target::parse(&config.server_url)?);
-        let tls = if target.tls {
-            let tls = crate::tls::client_config(config.ca_fingerprint);
-            Some(Arc::new(tls.map_err(AgentError::Tls)?))
-        } else {
-            None
-        };
+        let (target, tls) = server_of(&config)?;
         let facts = HostFacts::read(&config.proc_root, &config.rootfs);
-        let instance = config.instance.clone().unwrap_or_else(|| facts.hostname.clone());
-        if instance.is_empty() {
-            let path = config.proc_root.join("sys/kernel/hostname");
-            return Err(AgentError::NoName { path });
-        }
+        let instance = name_of(&config, &facts)?;
         let state = {
             let (config, clock, boot_id) =
                 (config.clone(), Arc::clone(&clock), facts.boot_id.clone());
@@ -72,20 +63,17 @@ impl Agent {
             Collector::spawn(source, Arc::clone(&clock)).map_err(|_| AgentError::CollectorGone)?;
         let enrolled = state.enrolment.is_some();
         let now_ms = clock.monotonic_ms();
-        let cpu_us = if config.alone { process_cpu_us() } else { 0 };
+        let cpu_us = match config.cpu_counted {
+            CpuCounted::Process => process_cpu_us(),
+            CpuCounted::Collecting => 0,
+        };
         let mut agent = Self {
             schedule: Schedule::new(cadence(&config)),
             governor: Governor::new(config.max_cpu_ratio, now_ms, cpu_us),
             exchange: Exchange::new(state.key, config.memory_bytes),
             connect_at_ms: now_ms,
             supervision: Supervision::new(config.service_manager.clone()),
-            updater: Updater::new(
-                config.updates.clone(),
-                &config.state_dir,
-                &config.agent_version,
-                config.launched,
-                now_ms,
-            ),
+            updater: updater(&config, now_ms),
             config,
             clock,
             disk: state.disk,
@@ -118,10 +106,36 @@ impl Agent {
             _lock: state.lock,
         };
         if agent.config.central_settings {
-            agent.apply(state.central);
+            agent.apply(state.central).await;
         }
         Ok(agent)
     }
+}
+
+/// Where the server is, and how it is known if it speaks TLS.
+fn server_of(config: &AgentConfig) -> Result<(Arc<Target>, Option<Arc<ClientConfig>>), AgentError> {
+    let target = Target::parse(&config.server_url)?;
+    let tls = target
+        .tls
+        .then(|| crate::tls::client_config(config.ca_fingerprint).map(Arc::new))
+        .transpose()
+        .map_err(AgentError::Tls)?;
+    Ok((Arc::new(target), tls))
+}
+
+/// The name under which the host asks to be known.
+fn name_of(config: &AgentConfig, facts: &HostFacts) -> Result<String, AgentError> {
+    let instance = config.instance.as_ref().unwrap_or(&facts.hostname);
+    if instance.is_empty() {
+        let path = config.proc_root.join("sys/kernel/hostname");
+        return Err(AgentError::NoName { path });
+    }
+    Ok(instance.clone())
+}
+
+fn updater(config: &AgentConfig, now_ms: i64) -> Updater {
+    let AgentConfig { updates, state_dir, agent_version, launched, .. } = config;
+    Updater::new(updates.clone(), state_dir, agent_version, *launched, now_ms)
 }
 
 fn cadence(config: &AgentConfig) -> Cadence {

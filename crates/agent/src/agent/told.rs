@@ -5,9 +5,11 @@ use std::sync::Arc;
 use muster_wire::{Configuration, ProcessTable};
 
 use crate::central_settings::{of_collectors, save};
+use crate::recorder::Recorder;
 use crate::tasks::{ProcessReader, on_disk};
 
 use super::Agent;
+use super::start::RECORD_MS;
 
 impl Agent {
     /// Takes over settings of the server and keeps them, unless this host's administrator forbids it.
@@ -26,7 +28,7 @@ impl Agent {
         }
         tracing::info!(revision = configuration.revision, "new settings from the server");
         let saved = configuration.clone();
-        self.apply(configuration);
+        self.apply(configuration).await;
         let (disk, state_dir) = (Arc::clone(&self.disk), self.config.state_dir.clone());
         if let Err(error) = on_disk(move || save(&*disk, &state_dir, &saved)).await {
             tracing::warn!(%error, "the settings from the server cannot be kept; after a restart without a server they are forgotten");
@@ -34,18 +36,34 @@ impl Agent {
     }
 
     /// Hands settings to the parts that they concern. What was given when this agent was started wins.
-    pub(super) fn apply(&mut self, configuration: Configuration) {
+    pub(super) async fn apply(&mut self, configuration: Configuration) {
         let central = configuration.fast_interval_ms.filter(|_| !self.config.interval_is_fixed);
         let interval_ms = central.unwrap_or(self.config.interval_ms);
         let slow_interval_ms =
             configuration.slow_interval_ms.unwrap_or(self.config.slow_interval_ms);
         self.schedule.set_intervals(interval_ms, slow_interval_ms);
+        let cpu_percent = configuration.cpu_limit_percent.filter(|_| !self.config.max_cpu_is_fixed);
+        self.governor.set_limit(cpu_percent.map_or(self.config.max_cpu_ratio, |p| p / 100.0));
+        self.switch_recorder(configuration.recorder.unwrap_or(true)).await;
         let (settings, wrong) = of_collectors(&configuration);
         for error in wrong {
             tracing::warn!(%error, "a pattern from the server is left out");
         }
         self.collector.configure(settings);
         self.central = configuration;
+    }
+
+    /// Ends the recorder, or begins it anew: in memory only, until the next start opens its folder again.
+    async fn switch_recorder(&mut self, on: bool) {
+        if self.config.recorder_bytes == 0 || on == self.recorder.is_some() {
+            return;
+        }
+        self.schedule.set_record_interval(on.then_some(RECORD_MS));
+        if on {
+            self.recorder = Some(Recorder::new(self.config.recorder_bytes, Vec::new()));
+        } else {
+            self.end_recording().await;
+        }
     }
 
     /// Somebody looks at the processes for so long.

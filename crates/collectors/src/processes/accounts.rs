@@ -8,6 +8,7 @@
 //! A process that has done nothing for a minute is looked at in every third reading only, in which what it
 //! did meanwhile is found: on most hosts nearly all are such, and a line costs more than all the rest.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -93,6 +94,18 @@ struct Known {
     idle_rounds: u32,
     /// What it had when it was last looked at, and nothing that it did.
     had: Totals,
+    /// CPU time that it has used in this reading.
+    used_ticks: u64,
+}
+
+/// A process that uses much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Busy<'a> {
+    pub(crate) pid: u32,
+    pub(crate) program: &'a str,
+    /// CPU time since the last reading, as a share of one core.
+    pub(crate) cpu_ratio: f64,
+    pub(crate) resident_pages: u64,
 }
 
 const HAS_PLACE: &str = "the program of a known process has its place";
@@ -107,6 +120,8 @@ pub(crate) struct Accounts {
     naming: Naming,
     round: u64,
     last_ms: Option<i64>,
+    /// How long after the one before it the last reading was, in seconds.
+    seconds: Option<f64>,
     /// The start of the youngest process in this reading and in the last one.
     youngest: u64,
     last_youngest: u64,
@@ -124,6 +139,7 @@ impl Accounts {
             naming: Naming::default(),
             round: 0,
             last_ms: None,
+            seconds: None,
             youngest: 0,
             last_youngest: 0,
             page_bytes: page_bytes as f64,
@@ -145,6 +161,7 @@ impl Accounts {
         match self.known.get_mut(&pid) {
             Some(known) if known.idle_rounds >= IDLE_ROUNDS && !is_turn => {
                 known.round = self.round;
+                known.used_ticks = 0;
                 let program = self.programs[known.program].as_mut();
                 program.expect(HAS_PLACE).round.add(&known.had);
                 true
@@ -173,6 +190,7 @@ impl Accounts {
                 round,
                 idle_rounds: 0,
                 had: NOTHING,
+                used_ticks: 0,
             };
             self.known.insert(stat.pid, known);
         } else if self.known.get(&stat.pid).is_some_and(|known| *known.comm != *stat.comm) {
@@ -201,6 +219,7 @@ impl Accounts {
         let program = self.programs[known.program].as_mut();
         program.expect(HAS_PLACE).round.add(&more);
         known.idle_rounds = if cpu_ticks == 0 { known.idle_rounds + 1 } else { 0 };
+        known.used_ticks = more.cpu_ticks;
         known.had = Totals { cpu_ticks: 0, io: Io::default(), ..more };
     }
 
@@ -218,6 +237,7 @@ impl Accounts {
         }
         let seconds = self.last_ms.map(|last| (now_ms - last) as f64 / 1e3);
         self.last_ms = Some(now_ms);
+        self.seconds = seconds.filter(|seconds| *seconds > 0.0);
         for program in self.programs.iter_mut().flatten() {
             program.smooth(seconds, self.page_bytes);
         }
@@ -256,6 +276,28 @@ impl Accounts {
         named
             .filter_map(|program| Some((&*program.name, program.named.as_ref()?)))
             .chain((self.round > 0).then_some((OTHER, &self.others)))
+    }
+
+    /// The `most` processes that use most CPU time, and the `most` that have most memory, each once. None after the first
+    /// reading, which cannot tell what is used now.
+    pub(crate) fn busiest(&self, most: usize) -> Vec<Busy<'_>> {
+        let Some(seconds) = self.seconds else { return Vec::new() };
+        let mut by_memory: Vec<(&u32, &Known)> = self.known.iter().collect();
+        let mut chosen: Vec<(&u32, &Known)> =
+            by_memory.iter().copied().filter(|(_, known)| known.used_ticks > 0).collect();
+        chosen.sort_unstable_by_key(|(pid, known)| (Reverse(known.used_ticks), **pid));
+        chosen.truncate(most);
+        by_memory.sort_unstable_by_key(|(pid, known)| (Reverse(known.had.resident_pages), **pid));
+        by_memory.truncate(most);
+        by_memory.retain(|(pid, _)| !chosen.iter().any(|(other, _)| other == pid));
+        chosen.append(&mut by_memory);
+        let busy = |(pid, known): (&u32, &Known)| Busy {
+            pid: *pid,
+            program: self.programs[known.program].as_ref().map_or(OTHER, |program| &program.name),
+            cpu_ratio: known.used_ticks as f64 / TICKS_PER_SECOND / seconds,
+            resident_pages: known.had.resident_pages,
+        };
+        chosen.iter().map(|(pid, known)| busy((pid, known))).collect()
     }
 
     /// The place of the program that a process runs, which has one process more from now on.
@@ -383,6 +425,31 @@ mod tests {
     }
 
     const IO: Option<Io> = Some(Io { read: 100, written: 10 });
+
+    #[test]
+    fn the_busiest_are_those_of_now_and_each_is_told_once() {
+        let mut host = Host::new();
+        let with_memory = |pid, ticks, resident_pages| {
+            (ProcessStat { resident_pages, ..process(pid, "worker", 5, ticks) }, None)
+        };
+        host.reading(&[with_memory(1, 50_000, 10), with_memory(2, 0, 900)]);
+        assert!(host.accounts.busiest(2).is_empty(), "one reading tells nothing of now");
+        let now = [
+            with_memory(1, 50_000, 10),
+            with_memory(2, 100, 900),
+            with_memory(3, 500, 20),
+            with_memory(4, 10, 700),
+        ];
+        host.reading(&now);
+        let told: Vec<(u32, f64, u64)> = host
+            .accounts
+            .busiest(2)
+            .iter()
+            .map(|busy| (busy.pid, busy.cpu_ratio, busy.resident_pages))
+            .collect();
+        assert_eq!(told, [(3, 0.5, 20), (2, 0.1, 900), (4, 0.01, 700)]);
+        assert_eq!(host.accounts.busiest(1)[0].program, "worker");
+    }
 
     #[test]
     fn what_processes_did_stays_counted_when_they_end() {

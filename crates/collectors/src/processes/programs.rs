@@ -49,6 +49,23 @@ static THREADS: Metric = Metric::gauge(
     LABELS,
 );
 
+/// So many processes by CPU time, and as many by memory, are recorded.
+const BUSIEST: usize = 10;
+const PROCESS_LABELS: &[&str] = &["pid", "program"];
+
+static TOP_CPU: Metric = Metric::gauge(
+    "muster_top_process_cpu_ratio",
+    Unit::None,
+    "CPU time of one of the busiest processes, as a share of one core. Only recorded: the server gets it for the minutes before a crash, or before somebody looks.",
+    PROCESS_LABELS,
+);
+static TOP_MEMORY: Metric = Metric::gauge(
+    "muster_top_process_memory_bytes",
+    Unit::Bytes,
+    "Memory of one of the busiest processes that is in RAM. Only recorded, as its CPU time.",
+    PROCESS_LABELS,
+);
+
 /// Collects what each program uses: those that use most by name, the rest as `other`.
 #[derive(Debug)]
 pub(crate) struct Programs {
@@ -78,7 +95,7 @@ impl Collector for Programs {
     }
 
     fn metrics(&self) -> Vec<&'static Metric> {
-        vec![&CPU, &MEMORY, &READ, &WRITTEN, &PROCESSES, &THREADS]
+        vec![&CPU, &MEMORY, &READ, &WRITTEN, &PROCESSES, &THREADS, &TOP_CPU, &TOP_MEMORY]
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
@@ -104,6 +121,13 @@ impl Collector for Programs {
             }
             sink.push(&PROCESSES, labels, totals.processes as f64);
             sink.push(&THREADS, labels, totals.threads as f64);
+        }
+        for busy in self.accounts.busiest(BUSIEST) {
+            let pid = busy.pid.to_string();
+            let labels = &[&*pid, busy.program];
+            sink.push_recorded(&TOP_CPU, labels, busy.cpu_ratio);
+            let memory = busy.resident_pages as f64 * self.page_bytes;
+            sink.push_recorded(&TOP_MEMORY, labels, memory);
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ static MAX_THREADS: Metric =
 
 /// Most threads whose states are read one by one; on a host with more, the states of threads are left
 /// out, as each costs as much as a process.
-const MAX_THREADS_READ: u64 = 4096;
+const MAX_THREADS_READ: u64 = 1024;
 
 /// How many there are by letter of state.
 type States = BTreeMap<u8, u64>;

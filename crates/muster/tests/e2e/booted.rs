@@ -15,6 +15,7 @@ pub(crate) struct Booted {
 
 impl Booted {
     /// Boots; none, with the reason told, where that cannot be done.
+    #[expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
     pub(crate) fn start() -> Option<Self> {
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/tools/with-systemd");
         if !tool.exists() {

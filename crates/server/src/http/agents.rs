@@ -13,6 +13,7 @@ use muster_wire::{Limits, UpdateReport, Version};
 use super::authority::{Administrator, Reader};
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
+use crate::agent_settings;
 use crate::app::App;
 use crate::ingest::admission::{BAD_HOST_NAME, is_host_name};
 use crate::ingest::session;
@@ -77,6 +78,7 @@ pub(crate) async fn change(
         let groups = request.groups.unwrap_or(agent.groups);
         let tags = request.tags.unwrap_or(agent.tags);
         agent = app.meta.set_agent_groups(&who.actor, &id, groups, tags, now_ms).await?;
+        agent_settings::changed(&app).await;
     }
     if let Some(instance) = &request.instance {
         if !is_host_name(instance) {
@@ -124,7 +126,7 @@ pub(crate) async fn forget(
 }
 
 /// An agent that is not revoked.
-async fn find(app: &App, id: &str) -> Result<muster_meta::Agent, ApiFailure> {
+pub(super) async fn find(app: &App, id: &str) -> Result<muster_meta::Agent, ApiFailure> {
     let agent = app.meta.agent(id).await?.filter(|agent| !agent.revoked);
     agent.ok_or_else(|| ApiFailure::not_found("there is no such agent"))
 }

@@ -1,6 +1,6 @@
 //! Authority as a value: a handler that may do something takes the permission to do it as an argument.
 //!
-//! [`Reader`] may read, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known, [`Person`]
+//! [`Reader`] may read, [`Operator`] also how agents are set up, [`Administrator`] may change what everybody depends on, [`SignedIn`] is anyone known, [`Person`]
 //! somebody at the page.
 //! A permission comes from a session cookie or a bearer token; there is no other way to make one, and so no
 //! route that forgets to check.
@@ -77,6 +77,10 @@ pub(crate) struct Person {
 #[derive(Debug, Clone)]
 pub(crate) struct Reader(pub(crate) SignedIn);
 
+/// Somebody who may also see how agents are set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator;
+
 /// Somebody who may do everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Administrator(pub(crate) SignedIn);
@@ -122,6 +126,19 @@ impl FromRequestParts<Arc<App>> for Reader {
             Ok(Self(who))
         } else {
             Err(ApiFailure::forbidden("this token may only push samples"))
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = ApiFailure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
+        let who = SignedIn::from_request_parts(parts, app).await?;
+        if who.role.permits(Permission::Operate) {
+            Ok(Self)
+        } else {
+            Err(ApiFailure::forbidden("only an operator or administrator may do this"))
         }
     }
 }

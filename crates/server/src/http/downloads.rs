@@ -1,22 +1,24 @@
 //! The installer and the programs that it installs, for everybody: there is no secret in them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::ApiFailure;
 use crate::app::App;
 use crate::downloads::{Program, architecture};
 use crate::installer::hex;
+use crate::shares::Place;
+use crate::throttle::network;
 
 /// How long one may take over a program: nobody keeps a place for ever.
 const LONGEST_DOWNLOAD: Duration = Duration::from_mins(15);
@@ -48,6 +50,7 @@ pub(super) async fn install_sha256(app: &Arc<App>) -> Result<String, ApiFailure>
 /// A program, its SHA-256 (`.sha256`, as sha256sum writes it), or its signature (`.sig`).
 pub(crate) async fn download(
     State(app): State<Arc<App>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiFailure> {
@@ -61,7 +64,7 @@ pub(crate) async fn download(
     match extension {
         "" => {
             let found = find(&app, architecture).await?;
-            send(&app, found, &headers)
+            send(&app, address.ip(), found, &headers)
         }
         "sha256" => {
             let found = find(&app, architecture).await?;
@@ -91,14 +94,18 @@ async fn find(app: &Arc<App>, architecture: String) -> Result<Program, ApiFailur
 }
 
 /// Sends a program piece by piece, in one of a bounded number of places.
-fn send(app: &App, program: Program, headers: &HeaderMap) -> Result<Response, ApiFailure> {
+fn send(
+    app: &App,
+    address: IpAddr,
+    program: Program,
+    headers: &HeaderMap,
+) -> Result<Response, ApiFailure> {
     let tag = tag(&hex(&program.sha256));
     if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
         return Ok(unchanged(tag));
     }
-    let place = Arc::clone(&app.downloads.places)
-        .try_acquire_owned()
-        .map_err(|_| ApiFailure::busy("too many programs are being sent"))?;
+    let place = app.downloads.places.try_acquire(&network(address).to_string(), 1);
+    let place = place.ok_or_else(|| ApiFailure::busy("too many programs are being sent"))?;
     let pieces = pieces(File::from_std(program.file), place)
         .take_until(tokio::time::sleep(LONGEST_DOWNLOAD));
     let kind = HeaderValue::from_static("application/octet-stream");
@@ -112,10 +119,7 @@ fn send(app: &App, program: Program, headers: &HeaderMap) -> Result<Response, Ap
 }
 
 /// The content of a file; the place is given back when its stream ends or is dropped.
-fn pieces(
-    file: File,
-    place: OwnedSemaphorePermit,
-) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+fn pieces(file: File, place: Place) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
     stream::try_unfold((file, place), |(mut file, place)| async move {
         let mut piece = BytesMut::with_capacity(PIECE);
         let read = file.read_buf(&mut piece).await?;

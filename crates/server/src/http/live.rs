@@ -37,7 +37,7 @@ const AUTHORITY_EVERY: Duration = Duration::from_secs(10);
 /// Events that wait for a slow reader; beyond, evaluation waits.
 const QUEUED_EVENTS: usize = 4;
 
-type Events = mpsc::Sender<Result<Event, Infallible>>;
+pub(super) type Events = mpsc::Sender<Result<Event, Infallible>>;
 
 /// All hosts, then every two seconds those that changed.
 #[utoipa::path(get, path = "/api/muster/v1/live/hosts", responses(
@@ -223,7 +223,7 @@ fn series(value: Value) -> Vec<LiveSeries> {
 }
 
 /// An event stream fed by `work`, which is dropped when the client goes away, may not read any more, or the server stops.
-fn stream<F, W>(app: &Arc<App>, who: SignedIn, work: W) -> Result<Response, ApiFailure>
+pub(super) fn stream<F, W>(app: &Arc<App>, who: SignedIn, work: W) -> Result<Response, ApiFailure>
 where
     F: Future<Output = ()> + Send + 'static,
     W: FnOnce(Arc<App>, Events) -> F,
@@ -269,7 +269,7 @@ async fn until_revoked(app: &App, who: &SignedIn) {
     }
 }
 
-async fn send<T: serde::Serialize>(events: &Events, name: &str, data: &T) -> bool {
+pub(super) async fn send<T: serde::Serialize>(events: &Events, name: &str, data: &T) -> bool {
     match Event::default().event(name).json_data(data) {
         Ok(event) => events.send(Ok(event)).await.is_ok(),
         Err(error) => {

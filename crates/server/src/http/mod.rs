@@ -2,6 +2,7 @@
 
 mod account;
 mod admin_tsdb;
+mod agent_settings;
 mod agents;
 mod answer;
 mod assets;
@@ -20,6 +21,7 @@ mod live;
 mod openapi;
 mod passwords;
 mod people;
+mod processes;
 mod prometheus;
 mod prometheus_inventory;
 mod prometheus_json;
@@ -61,7 +63,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
-use Access::{Administrator, Agent, Anyone, Person, Pusher, Reader, SignedIn};
+use Access::{Administrator, Agent, Anyone, Operator, Person, Pusher, Reader, SignedIn};
 use failure::ApiFailure;
 use routes::Routes;
 
@@ -126,6 +128,7 @@ fn answers() -> Routes {
         .get("/api/muster/v1/file-systems", Reader, hosts::file_systems)
         .merge(account_routes())
         .merge(administration_routes())
+        .merge(agent_settings_routes())
 }
 
 /// Signing in, and one's own account.
@@ -178,8 +181,33 @@ fn administration_routes() -> Routes {
         .patch("/api/muster/v1/agents/{id}", Administrator, agents::change)
         .delete("/api/muster/v1/agents/{id}", Administrator, agents::revoke)
         .post("/api/muster/v1/agents/{id}/forget", Administrator, agents::forget)
+        .get("/api/muster/v1/agents/{id}/settings", Operator, agent_settings::effective)
         .get("/api/muster/v1/audit", Administrator, audit::list)
         .get("/api/muster/v1/audit.csv", Administrator, audit::export)
+}
+
+/// What agents are told.
+fn agent_settings_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/agent-settings", Operator, agent_settings::list)
+        .put("/api/muster/v1/agent-settings/all", Administrator, agent_settings::set_all)
+        .delete("/api/muster/v1/agent-settings/all", Administrator, agent_settings::remove_all)
+        .put(
+            "/api/muster/v1/agent-settings/groups/{group}",
+            Administrator,
+            agent_settings::set_group,
+        )
+        .delete(
+            "/api/muster/v1/agent-settings/groups/{group}",
+            Administrator,
+            agent_settings::remove_group,
+        )
+        .put("/api/muster/v1/agent-settings/hosts/{id}", Administrator, agent_settings::set_host)
+        .delete(
+            "/api/muster/v1/agent-settings/hosts/{id}",
+            Administrator,
+            agent_settings::remove_host,
+        )
 }
 
 /// What lasts.
@@ -187,6 +215,7 @@ fn streams() -> Routes {
     Routes::default()
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
+        .get("/api/muster/v1/hosts/{instance}/processes", Reader, processes::processes)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
         .get("/install.sh", Anyone, downloads::install_script)
         .get("/download/{name}", Anyone, downloads::download)

@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agents, audit, enroll_tokens, health, hosts, live, people, provider_sign_in,
-    second_factor, services, sessions, settings, tokens,
+    account, agent_settings, agents, audit, enroll_tokens, health, hosts, live, people, processes,
+    provider_sign_in, second_factor, services, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]
@@ -54,10 +54,19 @@ use super::{
         agents::change,
         agents::revoke,
         agents::forget,
+        agent_settings::list,
+        agent_settings::set_all,
+        agent_settings::remove_all,
+        agent_settings::set_group,
+        agent_settings::remove_group,
+        agent_settings::set_host,
+        agent_settings::remove_host,
+        agent_settings::effective,
+        processes::processes,
         audit::list,
         audit::export,
     ),
-    components(schemas(muster_api::LiveFailure))
+    components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
 struct Document;
 

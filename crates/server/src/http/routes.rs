@@ -26,6 +26,8 @@ pub enum Access {
     Person,
     /// Viewers, operators, administrators.
     Reader,
+    /// Operators and administrators.
+    Operator,
     /// Administrators.
     Administrator,
     /// Writers, operators and administrators, who say so in each request; a cookie is no way.
@@ -67,6 +69,15 @@ impl Routes {
         handler: impl Handler<T, Arc<App>>,
     ) -> Self {
         self.on(Method::POST, path, access, handler)
+    }
+
+    pub(super) fn put<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::PUT, path, access, handler)
     }
 
     pub(super) fn patch<T: 'static>(

@@ -23,6 +23,8 @@ pub(crate) enum Admission {
         agent_id: String,
         /// The name by which its host is known.
         instance: String,
+        /// Its groups.
+        groups: Vec<String>,
     },
     /// The agent is sent away, with a sentence for the person who reads its log.
     Rejected(RejectCode, String),
@@ -50,7 +52,7 @@ pub(crate) async fn admit(
             RejectCode::Revoked,
             "this agent was revoked; remove its state folder and join again with a new token",
         ),
-        Ok(Some(agent)) => Admission::Admitted { agent_id: agent.id, instance: agent.instance },
+        Ok(Some(agent)) => admitted(agent),
         Ok(None) => join(meta, identity, address, now_ms).await,
         Err(error) => unavailable(&error.to_string()),
     }
@@ -90,7 +92,7 @@ async fn join(meta: &Meta, identity: &Identity, address: &SocketAddr, now_ms: i6
             } else {
                 tracing::info!(instance = agent.instance, "agent joined");
             }
-            Admission::Admitted { agent_id: agent.id, instance: agent.instance }
+            admitted(agent)
         }
         Err(EnrollError::Meta(error)) => unavailable(&error.to_string()),
         Err(refusal @ EnrollError::AgentRevoked { .. }) => {
@@ -98,6 +100,10 @@ async fn join(meta: &Meta, identity: &Identity, address: &SocketAddr, now_ms: i6
         }
         Err(refusal) => reject(RejectCode::BadToken, &refusal.to_string()),
     }
+}
+
+fn admitted(agent: muster_meta::Agent) -> Admission {
+    Admission::Admitted { agent_id: agent.id, instance: agent.instance, groups: agent.groups }
 }
 
 fn reject(code: RejectCode, message: &str) -> Admission {

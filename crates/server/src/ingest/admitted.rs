@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use muster_series::Labels;
 use muster_tsdb::SeriesId;
-use muster_wire::{Offer, Version};
+use muster_wire::{Configuration, Offer, Version};
 use tokio::sync::watch;
 
+use crate::agent_settings::Central;
+use crate::agent_settings::layers::configuration;
 use crate::app::App;
 use crate::roster::{Entry, Hold, RecallRange};
 
@@ -14,7 +16,13 @@ use crate::roster::{Entry, Hold, RecallRange};
 pub(super) struct Admitted {
     pub(super) hold: Hold,
     pub(super) agent_id: String,
+    /// Its groups when it was let in.
+    groups: Vec<String>,
     pub(super) viewers: watch::Receiver<usize>,
+    pub(super) process_viewers: watch::Receiver<usize>,
+    pub(super) central: watch::Receiver<Arc<Central>>,
+    /// Which settings the agent was given in this session.
+    given_revision: Option<u64>,
     pub(super) recalls: watch::Receiver<Option<RecallRange>>,
     /// Whether somebody looked at the host when the agent was told last.
     pub(super) watched: bool,
@@ -41,16 +49,20 @@ enum Slot {
 }
 
 impl Admitted {
-    pub(super) fn new(hold: Hold, agent_id: String) -> Self {
+    pub(super) fn new(app: &App, hold: Hold, agent_id: String, groups: Vec<String>) -> Self {
         let mut recalls = hold.entry.recalls();
         recalls.mark_changed();
         Self {
             viewers: hold.entry.viewers(),
+            process_viewers: hold.entry.process_viewers(),
+            central: app.central.subscribe(),
+            given_revision: None,
             recalls,
             watched: false,
             recalled_ms: None,
             hold,
             agent_id,
+            groups,
             noted: false,
             series: Vec::new(),
             refused_series: 0,
@@ -69,6 +81,16 @@ impl Admitted {
         let newer = offer.signed.release.version > running;
         self.offered = Some(Arc::clone(&offer));
         newer.then_some(offer)
+    }
+
+    /// The settings that the agent is to be given, if those that it was given in this session are others. The first ones are
+    /// given even where nothing is set: the agent may have kept some from before.
+    pub(super) fn settings_to_give(&mut self) -> Option<Configuration> {
+        let central = Arc::clone(&self.central.borrow_and_update());
+        let groups = central.groups_of(&self.agent_id, &self.groups);
+        let configuration = configuration(central.layers.resolve(&self.agent_id, groups));
+        let given = self.given_revision.replace(configuration.revision);
+        (given != Some(configuration.revision)).then_some(configuration)
     }
 
     /// Remembers what the numbers stand for; the store learns of a series with its first sample.

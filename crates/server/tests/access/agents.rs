@@ -17,14 +17,14 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::server::{NOW_MS, PASSWORD, Proof, Server};
 
 /// One connection, up to the server's word on who may come in.
-struct Link {
+pub(crate) struct Link {
     socket: WebSocketStream<TcpStream>,
-    wire: AgentSession,
+    pub(crate) wire: AgentSession,
 }
 
 impl Link {
     /// Introduces itself with the public half of `key`, and proves it with `signer`.
-    async fn open(
+    pub(crate) async fn open(
         server: &Server,
         instance: &str,
         (key, signer): (&Ed25519KeyPair, &Ed25519KeyPair),
@@ -59,7 +59,7 @@ impl Link {
     }
 
     /// Sends what is to be sent, and waits for what the server says next.
-    async fn next(&mut self) -> AgentEvent {
+    pub(crate) async fn next(&mut self) -> AgentEvent {
         loop {
             while let Some(frame) = self.wire.poll_transmit() {
                 self.socket.send(Message::Binary(frame.into())).await.unwrap();
@@ -83,7 +83,7 @@ impl Link {
     }
 
     /// Sends one sample of each series, and waits until they are stored.
-    async fn write(&mut self, series: &[Labels]) {
+    pub(crate) async fn write(&mut self, series: &[Labels]) {
         let samples = (0..series.len()).map(|at| (at as u32, 7.0)).collect();
         let groups = [Group { timestamp_ms: NOW_MS, samples }];
         let named = |number: u32| series.get(number as usize).cloned();
@@ -97,7 +97,7 @@ impl Link {
     }
 }
 
-async fn enroll_token(server: &Server, admin: &Proof) -> String {
+pub(crate) async fn enroll_token(server: &Server, admin: &Proof) -> String {
     let body = json!({ "uses": 10, "expires_in_ms": 60_000 });
     let made = server.done("POST", "enroll-tokens", admin, body).await;
     made["token"].as_str().unwrap().to_owned()

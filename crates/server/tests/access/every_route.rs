@@ -60,6 +60,7 @@ fn fate(access: Access, who: Who) -> Fate {
         Access::Anyone | Access::Agent | Access::SignedIn => true,
         Access::Person => person,
         Access::Reader => role != Role::Writer,
+        Access::Operator => matches!(role, Role::Operator | Role::Admin),
         Access::Administrator => role == Role::Admin,
         Access::Pusher => role != Role::Viewer,
     };

@@ -8,7 +8,9 @@ mod server;
 
 mod administration;
 mod agents;
+mod agents_told;
 mod certificate;
+mod downloads;
 mod every_route;
 mod headers;
 mod provider;

@@ -1,0 +1,97 @@
+//! The fleet's past and its file systems, told from what other programs pushed.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::server::Server;
+
+const HOUR_MS: i64 = 3_600_000;
+const SIZE: i64 = 1_000_000_000_000;
+/// What `/data` fills by in an hour: in 20 hours from now it is full.
+const PACE: i64 = 10_000_000_000;
+const LEFT: i64 = 20 * PACE;
+
+/// What two hosts tell at a moment: `/data` of one fills, `/` does not, `/mnt` does not answer; the other has been silent
+/// for the four hours before `now_ms`.
+fn tell(text: &mut String, now_ms: i64, at_ms: i64) {
+    let mut line = |series: &str, value: i64| {
+        let _ = writeln!(text, "{series} {value} {at_ms}");
+    };
+    let silent = now_ms - at_ms <= 4 * HOUR_MS;
+    line("up{job=\"node\",instance=\"db-1\"}", 1);
+    line("up{job=\"node\",instance=\"web-1\"}", i64::from(!silent));
+    line("node_load1{instance=\"db-1\"}", 2);
+    if !silent {
+        line("node_load1{instance=\"web-1\"}", 2);
+    }
+    let left = LEFT + PACE * (now_ms - at_ms) / HOUR_MS;
+    for (mountpoint, left) in [("/data", left), ("/", SIZE / 2)] {
+        let labels = format!(
+            "{{instance=\"db-1\",device=\"sda\",fstype=\"xfs\",mountpoint=\"{mountpoint}\"}}"
+        );
+        line(&format!("node_filesystem_size_bytes{labels}"), SIZE);
+        line(&format!("node_filesystem_avail_bytes{labels}"), left);
+        line(&format!("node_filesystem_free_bytes{labels}"), left);
+    }
+    let labels = "{instance=\"db-1\",device=\"nas:/x\",fstype=\"nfs4\",mountpoint=\"/mnt\"}";
+    line(&format!("node_filesystem_device_error{labels}"), 1);
+}
+
+async fn json(server: &Server, path: &str) -> Value {
+    server.get(path).send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn disks_and_the_past_are_told_from_what_is_stored() {
+    let server = Server::start().await;
+    // On the grid of the readings, as samples stand for five minutes only.
+    let now_ms = Server::now_ms();
+    let last_ms = now_ms - now_ms.rem_euclid(HOUR_MS / 4);
+    let mut text = String::new();
+    for step in (0..=22 * 4).rev() {
+        tell(&mut text, last_ms, last_ms - step * HOUR_MS / 4);
+    }
+    if now_ms > last_ms {
+        tell(&mut text, last_ms, now_ms);
+    }
+    let push = server.post("/api/v1/import/prometheus").bearer_auth(&server.writer);
+    let status = push.body(text).send().await.unwrap().status();
+    assert_eq!(status, 204);
+
+    let list = json(&server, "/api/muster/v1/file-systems").await;
+    let systems = list["file_systems"].as_array().unwrap();
+    let of = |mountpoint: &str| {
+        systems
+            .iter()
+            .find(|one| one["mountpoint"] == mountpoint)
+            .unwrap_or_else(|| panic!("{list}"))
+    };
+    let data = of("/data");
+    assert_eq!(data["growth"]["kind"], "steady", "{data}");
+    let ahead_ms = data["growth"]["full_ms"].as_i64().unwrap() - last_ms;
+    assert!((19 * HOUR_MS..=21 * HOUR_MS).contains(&ahead_ms), "{data}");
+    assert_eq!(of("/")["growth"]["kind"], "none");
+    let failed = of("/mnt");
+    assert_eq!((&failed["failed"], &failed["network"]), (&true.into(), &true.into()), "{failed}");
+    assert_eq!(failed["size_bytes"], Value::Null);
+
+    let past = |ago_ms: i64| format!("/api/muster/v1/hosts?time_ms={}", last_ms - ago_ms);
+    let before = json(&server, &past(6 * HOUR_MS)).await;
+    let states = |list: &Value| -> Vec<String> {
+        let hosts = list["hosts"].as_array().unwrap().iter();
+        hosts.map(|host| format!("{} {}", host["instance"], host["state"])).collect()
+    };
+    assert_eq!(states(&before), ["\"db-1\" \"up\"", "\"web-1\" \"up\""]);
+    assert_eq!(before["hosts"][0]["load1"], 2.0);
+    assert!(before["hosts"][0]["worst_disk"]["used_percent"].as_f64().unwrap() > 70.0);
+    let after = json(&server, &past(2 * HOUR_MS)).await;
+    assert_eq!(states(&after), ["\"db-1\" \"up\"", "\"web-1\" \"silent\""]);
+    let since_ms = after["hosts"][1]["state_since_ms"].as_i64().unwrap();
+    let silent_ms = last_ms - 2 * HOUR_MS - since_ms;
+    assert!((2 * HOUR_MS..=3 * HOUR_MS).contains(&silent_ms), "{after}");
+    assert_eq!(json(&server, &past(30 * 24 * HOUR_MS)).await["hosts"], Value::Array(vec![]));
+    let future = server.get(&past(-48 * HOUR_MS)).send().await.unwrap();
+    assert_eq!(future.status(), 400);
+    server.running.stop().await;
+}
