@@ -10,7 +10,9 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process as handles;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::process::pidfd_open;
 
 use crate::file::{attribute, names_in};
 use crate::named_processes::table::SharedTable;
@@ -146,8 +148,8 @@ impl ProcessWatcher {
         if !self.is_own_proc || self.handles.len() >= MAX_HANDLES {
             return;
         }
-        let raw = i32::try_from(pid).ok().and_then(handles::Pid::from_raw);
-        let Some(Ok(handle)) = raw.map(|raw| handles::pidfd_open(raw, handles::PidfdFlags::empty())) else {
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let Some(Ok(handle)) = raw.map(|raw| pidfd_open(raw, PidfdFlags::empty())) else {
             return;
         };
         if program_and_start(folder).is_some_and(|(_, start)| start == start_ticks) {

@@ -13,12 +13,14 @@ mod units;
 mod watcher;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::CollectError;
 use crate::metric::Metric;
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
+use crate::settings::CollectorSettings;
 use crate::sink::Sink;
 use crate::systemd::cgroups::Cgroups;
 use crate::systemd::units::Units;
@@ -34,12 +36,16 @@ pub(crate) struct Systemd {
 
 /// The table that the watcher fills and the collector reads.
 #[derive(Debug, Clone, Default)]
-struct SharedUnits(Arc<Mutex<Units>>);
+struct SharedUnits {
+    units: Arc<Mutex<Units>>,
+    /// Whether nobody wants them.
+    off: Arc<AtomicBool>,
+}
 
 impl SharedUnits {
     fn lock(&self) -> MutexGuard<'_, Units> {
         // A panic while it was held may have cut a change short; the next list mends that.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,6 +70,10 @@ impl Collector for Systemd {
 
     fn metrics(&self) -> Vec<&'static Metric> {
         metrics::ALL.to_vec()
+    }
+
+    fn configure(&mut self, settings: &CollectorSettings) {
+        self.units.off.store(settings.off.contains(self.name()), Ordering::Relaxed);
     }
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {

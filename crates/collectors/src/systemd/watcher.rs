@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use crate::dbus::{Connection, DbusError};
 use crate::systemd::SharedUnits;
@@ -13,6 +14,8 @@ use crate::watch::{Change, Watcher};
 const FIRST_RETRY_MS: i64 = 250;
 /// Longest wait; also how often a machine without a bus is asked whether it has one now.
 const LONGEST_RETRY_MS: i64 = 60_000;
+/// How often it looks whether it is wanted, while it is not, in milliseconds.
+const REST_MS: i64 = 10_000;
 /// How long the last known states are told without a connection.
 const KEEP_MS: i64 = 120_000;
 /// Messages taken in before the other watchers have their turn.
@@ -45,6 +48,15 @@ impl UnitWatcher {
             failure_told: false,
             more_waits: false,
         }
+    }
+
+    /// Nobody wants to know of units: hangs up, and looks from time to time whether that has changed.
+    fn rest(&mut self, monotonic_ms: i64) {
+        if self.link.take().is_some() {
+            self.units.lock().clear();
+        }
+        self.lost_ms = None;
+        self.retry_at_ms = monotonic_ms + REST_MS;
     }
 
     fn connect(&mut self, monotonic_ms: i64) {
@@ -120,6 +132,10 @@ impl Watcher for UnitWatcher {
     }
 
     fn poll(&mut self, now_ms: i64, monotonic_ms: i64) -> Vec<Change> {
+        if self.units.off.load(Ordering::Relaxed) {
+            self.rest(monotonic_ms);
+            return Vec::new();
+        }
         if self.link.is_none() && self.retry_at_ms <= monotonic_ms {
             self.connect(monotonic_ms);
         }
@@ -131,5 +147,30 @@ impl Watcher for UnitWatcher {
             self.failed(&error, monotonic_ms);
             Vec::new()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watcher(socket: &str) -> UnitWatcher {
+        UnitWatcher::new(SharedUnits::default(), socket.into())
+    }
+
+    #[test]
+    fn a_machine_without_a_bus_is_asked_seldom_and_says_nothing() {
+        let mut watcher = watcher("/nonexistent/bus");
+        assert!(watcher.poll(0, 1_000).is_empty());
+        assert!(watcher.wakers().is_empty() && !watcher.failure_told);
+        assert_eq!(watcher.deadline_ms(), 1_000 + LONGEST_RETRY_MS);
+    }
+
+    #[test]
+    fn who_is_not_wanted_does_not_call() {
+        let mut watcher = watcher("/nonexistent/bus");
+        watcher.units.off.store(true, Ordering::Relaxed);
+        assert!(watcher.poll(0, 1_000).is_empty());
+        assert_eq!(watcher.deadline_ms(), 1_000 + REST_MS);
     }
 }
