@@ -158,6 +158,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/agent-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the settings of agents, and what can be set. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/agent-settings/all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what all agents are told, but for what their groups and hosts say. */
+        put: operations["set_all"];
+        post?: never;
+        /** Removes what all agents are told. */
+        delete: operations["remove_all"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/agent-settings/groups/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what the agents of a group are told. */
+        put: operations["set_group"];
+        post?: never;
+        /** Removes what the agents of a group are told. */
+        delete: operations["remove_group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/agent-settings/hosts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what one agent is told. */
+        put: operations["set_host"];
+        post?: never;
+        /** Removes what one agent is told. */
+        delete: operations["remove_host"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/agents": {
         parameters: {
             query?: never;
@@ -204,6 +275,23 @@ export interface paths {
         put?: never;
         /** Forgets an agent that was revoked. Its samples stay, and what the audit log says of it. */
         post: operations["forget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/agents/{id}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says what one agent is told, all layers together. */
+        get: operations["effective"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -322,6 +410,23 @@ export interface paths {
         };
         /** Lists all hosts with their newest figures, or as they were at a moment. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/hosts/{instance}/processes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The processes of a host, about every two seconds. */
+        get: operations["processes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -699,6 +804,79 @@ export interface components {
             /** @description By instance. */
             agents: components["schemas"]["Agent"][];
         };
+        /** @description Settings of agents; what is `null` is taken from the layer below: the agent's own default, then all, then groups, then the host. */
+        AgentSettings: {
+            /**
+             * @description Collectors that do not run, by name.
+             * @default null
+             */
+            collectors_off: string[] | null;
+            /**
+             * Format: double
+             * @description The most of one core that the agent may use, in percent: 1 to 100.
+             * @default null
+             */
+            cpu_limit_percent: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds from one collection of what changes fast to the next: 1,000 to 300,000.
+             * @default null
+             */
+            fast_interval_ms: number | null;
+            /**
+             * @description A regular expression; types of file systems that it matches as a whole are left out.
+             * @default null
+             */
+            fs_types_exclude: string | null;
+            /**
+             * @description A regular expression; only types of file systems that it matches as a whole are looked at.
+             * @default null
+             */
+            fs_types_include: string | null;
+            /**
+             * @description A regular expression; mount points that it matches as a whole are left out.
+             * @default null
+             */
+            mount_points_exclude: string | null;
+            /**
+             * @description A regular expression; only mount points that it matches as a whole are looked at.
+             * @default null
+             */
+            mount_points_include: string | null;
+            /**
+             * @description Processes to look for by name: a regular expression that their command matches somewhere.
+             * @default null
+             */
+            named_processes: {
+                [key: string]: string;
+            } | null;
+            /**
+             * @description A regular expression; network devices that it matches as a whole are left out.
+             * @default null
+             */
+            network_devices_exclude: string | null;
+            /**
+             * @description Whether the arguments of processes are shown in tables.
+             * @default null
+             */
+            process_arguments: boolean | null;
+            /**
+             * @description Whether the last minutes are kept at one second.
+             * @default null
+             */
+            recorder: boolean | null;
+            /**
+             * Format: int64
+             * @description Milliseconds from one collection of what changes slowly to the next: 1,000 to 3,600,000.
+             * @default null
+             */
+            slow_interval_ms: number | null;
+            /**
+             * @description Whether agents that may update themselves wait with it.
+             * @default null
+             */
+            updates_paused: boolean | null;
+        };
         /** @description What became of a release on a host. */
         AgentUpdate: {
             /** @description Why, in the agent's words; may be empty. */
@@ -908,6 +1086,16 @@ export interface components {
              * @description Bytes of that file system.
              */
             size_bytes?: number | null;
+        };
+        /** @description What one agent is told, all layers together. */
+        EffectiveSettings: {
+            /**
+             * Format: int64
+             * @description The number of these settings: an agent that applies them says so in its series `muster_agent_settings_revision`.
+             */
+            revision: number;
+            /** @description The settings; `null` is the agent's own. */
+            settings: components["schemas"]["AgentSettings"];
         };
         /** @description An enrolment token as listed; without its secret. */
         EnrollToken: {
@@ -1281,6 +1469,77 @@ export interface components {
             /** @description By name. */
             people: components["schemas"]["Person"][];
         };
+        /** @description One process. */
+        ProcessRow: {
+            /** @description Its command with arguments, values of secrets replaced; the program's name where arguments are not shown. */
+            command: string;
+            /**
+             * Format: double
+             * @description How much of one core it used since the table before: 1.5 is one and a half.
+             */
+            cpu_ratio: number;
+            /**
+             * Format: int64
+             * @description Memory in use (resident), in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: int32
+             * @description The number of its parent; 0 has none.
+             */
+            parent: number;
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            pid: number;
+            /** @description The name of its program. */
+            program: string;
+            /**
+             * Format: double
+             * @description Read from disks; `null` where the agent may not know.
+             */
+            read_bytes_per_second?: number | null;
+            /**
+             * Format: int64
+             * @description When it was started.
+             */
+            started_ms: number;
+            /** @description The kernel's letter for its state: `R` runs, `S` sleeps, `D` waits for a disk, `Z` has ended, and so on. */
+            state: string;
+            /**
+             * Format: int32
+             * @description How many threads it has.
+             */
+            threads: number;
+            /** @description The account it runs as: its name, or its number where it has no name. */
+            user: string;
+            /**
+             * Format: double
+             * @description Written to disks; `null` where the agent may not know.
+             */
+            written_bytes_per_second?: number | null;
+        };
+        /** @description The processes of a host at a moment. */
+        ProcessTable: {
+            /** @description Those that use most CPU, memory or disk, 500 at most. */
+            rows: components["schemas"]["ProcessRow"][];
+            /**
+             * Format: int64
+             * @description The host's time.
+             */
+            time_ms: number;
+            /**
+             * Format: int64
+             * @description How many processes more there are.
+             */
+            truncated: number;
+        };
+        /** @description Why there is no table at the moment. One follows by itself when the host answers again. */
+        ProcessesUnavailable: {
+            /** @description A word for programs: `host_silent`, its agent is not connected; `no_answer`, the agent is connected and sends no table. */
+            reason: string;
+        };
         /** @description The last minute of one host's figures, a value a step; `null` where there was none. */
         RecentFigures: {
             /** @description CPU in use, percent. */
@@ -1458,6 +1717,21 @@ export interface components {
             /** @description Name of the account. */
             user: string;
         };
+        /** @description New settings for all, a group or a host. */
+        SetAgentSettings: {
+            /**
+             * Format: int32
+             * @description Between groups; see [`SettingsLayer`].
+             */
+            priority?: number;
+            /** @description The settings, all of them: what is absent is not set any more. */
+            settings: components["schemas"]["AgentSettings"];
+            /**
+             * Format: int64
+             * @description The version that was seen (0: none was); the change is refused if there is another by now. Without it, it is made anyway.
+             */
+            version?: number | null;
+        };
         /** @description Another password for somebody. All sessions of the account end. */
         SetPassword: {
             /** @description Its password, of 8 characters at least; one is made if there is none here. */
@@ -1495,6 +1769,45 @@ export interface components {
             /** @description Version of the server. */
             version: string;
         };
+        /** @description Settings that were made for somebody. */
+        SettingsLayer: {
+            /**
+             * Format: int64
+             * @description When they were changed.
+             */
+            changed_ms: number;
+            /**
+             * Format: int32
+             * @description Where an agent is in several groups, the group with the greater number decides; with the same number, the one with the
+             *     later name. 0 for all and for hosts.
+             */
+            priority: number;
+            /** @description Whom they are for. */
+            scope: components["schemas"]["SettingsScope"];
+            /** @description The settings. */
+            settings: components["schemas"]["AgentSettings"];
+            /** @description The group's name or the agent's number; empty for all. */
+            target: string;
+            /**
+             * Format: int64
+             * @description How often they were changed: to be given with the next change.
+             */
+            version: number;
+        };
+        /** @description All central settings, and what can be set. */
+        SettingsLayers: {
+            /** @description The names of all collectors. */
+            collectors: string[];
+            /** @description The groups that agents are in. */
+            groups: string[];
+            /** @description For all first, then groups in the order in which they are applied, then hosts. */
+            layers: components["schemas"]["SettingsLayer"][];
+        };
+        /**
+         * @description Whom settings are for.
+         * @enum {string}
+         */
+        SettingsScope: "all" | "group" | "host";
         /** @description A request to sign in. */
         SignIn: {
             /**
@@ -1928,6 +2241,287 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description All layers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsLayers"];
+                };
+            };
+            /** @description Not an operator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    set_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAgentSettings"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsLayer"];
+                };
+            };
+            /** @description A setting cannot be given to agents */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Somebody else changed them meanwhile (`changed`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed, or there was nothing */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    set_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAgentSettings"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsLayer"];
+                };
+            };
+            /** @description A setting cannot be given to agents, or that is no name of a group */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Somebody else changed them meanwhile (`changed`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed, or there was nothing */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    set_host: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent's number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAgentSettings"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsLayer"];
+                };
+            };
+            /** @description A setting cannot be given to agents */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such agent */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Somebody else changed them meanwhile (`changed`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_host: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed, or there was nothing */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
             /** @description All agents, by host */
             200: {
                 headers: {
@@ -2076,6 +2670,46 @@ export interface operations {
                 };
             };
             /** @description No such agent, or it is not revoked */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    effective: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings in force */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EffectiveSettings"];
+                };
+            };
+            /** @description Not an operator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2387,6 +3021,46 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    processes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events `processes`; an event `unavailable` says why there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ProcessTable"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such host */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

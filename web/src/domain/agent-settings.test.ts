@@ -1,6 +1,7 @@
+/** Settings of agents between the form and the server. */
 import { expect, test } from 'vitest';
 
-import { countOf, formOf, settingsOf } from './agent-settings.ts';
+import { type AgentSettings, countOf, formOf, settingsOf } from './agent-settings.ts';
 
 test('a form says what it was made of, and keeps what it does not show', () => {
   const settings = {
@@ -28,5 +29,8 @@ test('an empty form leaves everything to the layer below', () => {
 
 test('a process without a pattern is looked for by its name', () => {
   const form = { ...formOf({}), named_processes: ' nginx \n\nweb=apache2' };
-  expect(settingsOf(form, {}).named_processes).toEqual({ nginx: 'nginx', web: 'apache2' });
+  expect(settingsOf<AgentSettings>(form, {}).named_processes).toEqual({
+    nginx: 'nginx',
+    web: 'apache2',
+  });
 });

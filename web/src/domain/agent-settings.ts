@@ -15,6 +15,23 @@ export interface AgentSettings {
   updates_paused?: boolean | null;
 }
 
+/** Settings that leave everything to the layer below. */
+export const NOTHING_SET = {
+  fast_interval_ms: null,
+  slow_interval_ms: null,
+  recorder: null,
+  collectors_off: null,
+  mount_points_include: null,
+  mount_points_exclude: null,
+  fs_types_include: null,
+  fs_types_exclude: null,
+  network_devices_exclude: null,
+  named_processes: null,
+  process_arguments: null,
+  cpu_limit_percent: null,
+  updates_paused: null,
+};
+
 /** A switch that may also be left to the layer below. */
 export type Choice = 'inherit' | 'yes' | 'no';
 
