@@ -93,6 +93,9 @@ mod tests {
     fn host(instance: &str, state: HostState) -> Host {
         Host {
             instance: instance.into(),
+            groups: vec![],
+            tags: vec![],
+            next_full: None,
             state,
             state_since_ms: 1_000,
             last_sample_ms: None,
@@ -121,7 +124,7 @@ mod tests {
     #[test]
     fn silent_hosts_come_first_and_what_is_not_known_is_a_dash() {
         let hosts = vec![host("a", HostState::Up), host("b", HostState::Silent)];
-        let text = text(&HostList { now_ms: 91_000, hosts, removed: vec![] });
+        let text = text(&HostList { now_ms: 91_000, hosts, removed: vec![], figures: None });
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].starts_with("b     silent  1m30s  12 %  -       0.50"), "{text}");
         assert!(lines[2].contains("91 % /srv"), "{text}");

@@ -89,7 +89,10 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, fault: Fault) {
                 }
                 session.acknowledge(batch.sequence);
             }
-            Some(ServerEvent::Goodbye(_)) | None => {}
+            Some(
+                ServerEvent::Goodbye(_) | ServerEvent::Processes(_) | ServerEvent::UpdateReport(_),
+            )
+            | None => {}
         }
         while let Some(frame) = session.poll_transmit() {
             if socket.send(Message::Binary(frame.into())).await.is_err() {
