@@ -126,7 +126,6 @@ fn check_end(server: &Server, token: &str, service: &str, expected: &[(&str, f64
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
-#[expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 fn every_way_in_which_a_service_ends_is_told() {
     let Some(mut systemd) = Systemd::start() else { return };
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -175,7 +174,6 @@ fn every_way_in_which_a_service_ends_is_told() {
 
 #[test]
 #[ignore = "needs the release binary: cargo xtask test"]
-#[expect(clippy::print_stdout, reason = "the times are the result")]
 fn a_killed_service_is_on_the_server_within_a_second() {
     let Some(mut systemd) = Systemd::start() else { return };
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
