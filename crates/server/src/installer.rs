@@ -2,7 +2,7 @@
 //!
 //! It holds no secret and no address, so it is the same for everybody, and its SHA-256 can stand in the command that the
 //! page shows: whoever compares it needs to trust neither the network nor this server's certificate. The programs' hashes
-//! stand in the script in turn (docs/decisions/0011-the-install-command-carries-a-hash.md).
+//! stand in the script in turn (docs/decisions/0010-the-install-command-carries-a-hash.md).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

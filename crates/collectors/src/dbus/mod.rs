@@ -1,7 +1,7 @@
 //! A client of the D-Bus wire protocol, as small as the agent needs: method calls with texts as arguments, replies, signals.
 //!
 //! The format is that of the D-Bus specification, "Message Protocol" and "Authentication Protocol".
-//! `docs/decisions/0010-an-own-client-of-d-bus.md` says why it is not a library.
+//! `docs/decisions/0009-an-own-client-of-d-bus.md` says why it is not a library.
 
 mod connection;
 mod message;
