@@ -184,7 +184,13 @@ impl Exchange {
                 Some(Notice::Settings { interval_ms, lease_ms })
             }
             AgentEvent::Recall { from_ms, to_ms } => Some(Notice::Recall { from_ms, to_ms }),
-            AgentEvent::Configuration(configuration) => Some(Notice::Configuration(configuration)),
+            AgentEvent::Configuration(Ok(configuration)) => {
+                Some(Notice::Configuration(configuration))
+            }
+            AgentEvent::Configuration(Err(error)) => {
+                tracing::warn!(%error, "settings of the server cannot be taken; those from before hold");
+                None
+            }
             AgentEvent::ProcessWatch { lease_ms } => Some(Notice::ProcessWatch { lease_ms }),
             AgentEvent::Release(offer) => Some(Notice::Release(offer)),
             AgentEvent::Goodbye { reason, message } => Some(Notice::Goodbye { reason, message }),

@@ -3,9 +3,12 @@
 //! It answers GET and HEAD of two paths and reads no body. Whoever asks often gets what was collected within the last
 //! second; connections are few, short-spoken and may not dawdle.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,8 +30,13 @@ use crate::scrape::Scraper;
 
 /// The most connections at a time; others wait until one ends.
 const MAX_CONNECTIONS: usize = 16;
+/// The most of them from one address: nobody alone can shut the others out.
+const MAX_CONNECTIONS_OF_ONE: usize = 4;
+/// After so long a connection ends with the answer that is under way, and is cut if that does not leave.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
+const LAST_ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to come, the time between two requests included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of a head.
 const MAX_HEAD: usize = 16 << 10;
 /// For how long a collection is handed out again.
@@ -55,6 +63,39 @@ struct Page {
     gzip: Bytes,
 }
 
+type Visitors = Arc<std::sync::Mutex<HashMap<IpAddr, usize>>>;
+
+/// A connection that counts for its address until this is dropped.
+struct Visit {
+    visitors: Visitors,
+    address: IpAddr,
+}
+
+impl Visit {
+    /// None if the address has as many as it may have.
+    fn begin(visitors: &Visitors, address: IpAddr) -> Option<Self> {
+        let mut counts = visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= MAX_CONNECTIONS_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Self { visitors: Arc::clone(visitors), address })
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut counts = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Serves `/metrics` until `stop` becomes true or its sender is gone.
 pub async fn serve_metrics(
     listener: TcpListener,
@@ -64,6 +105,7 @@ pub async fn serve_metrics(
     let shared =
         Arc::new(Shared { scraper: std::sync::Mutex::new(scraper), newest: Mutex::new(None) });
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let visitors = Arc::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -75,8 +117,12 @@ pub async fn serve_metrics(
             accepted = accepted => accepted,
         };
         while connections.try_join_next().is_some() {}
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, visit) = match accepted {
+            Ok((stream, peer)) => match Visit::begin(&visitors, peer.ip()) {
+                Some(visit) => (stream, visit),
+                // Closing it is the answer.
+                None => continue,
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection to --listen-metrics cannot be accepted");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -92,8 +138,13 @@ pub async fn serve_metrics(
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
             // One that breaks off, or says what is no HTTP, concerns nobody else.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            drop(place);
+            let connection = http.serve_connection(TokioIo::new(stream), answer);
+            let mut connection = pin!(connection);
+            if tokio::time::timeout(CONNECTION_LIMIT, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(LAST_ANSWER_LIMIT, connection).await;
+            }
+            drop((place, visit));
         });
     }
 }
@@ -211,6 +262,34 @@ mod tests {
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
         let body = answer.get(end + 4..).unwrap_or_default().to_vec();
         (String::from_utf8_lossy(&answer[..end]).to_lowercase(), body)
+    }
+
+    #[tokio::test]
+    async fn one_address_cannot_shut_the_others_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let scraper = Scraper::new(Box::new(Counting(0.0)), Arc::new(ManualClock::at(0)));
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve_metrics(listener, scraper, stopped));
+        let mut held = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        let other = tokio::net::TcpSocket::new_v4().unwrap();
+        other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = other.connect(address).await.unwrap();
+        other.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        other.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        // All but the first ones of the other address were closed at once.
+        let mut closed = 0;
+        for stream in &mut held[MAX_CONNECTIONS_OF_ONE..] {
+            closed += usize::from(matches!(stream.read(&mut [0]).await, Ok(0) | Err(_)));
+        }
+        assert_eq!(closed, MAX_CONNECTIONS - MAX_CONNECTIONS_OF_ONE);
+        drop(stop);
+        serving.await.unwrap();
     }
 
     #[tokio::test]

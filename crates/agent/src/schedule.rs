@@ -11,8 +11,9 @@ use crate::source::Tick;
 
 /// A tick within this part of its interval counts as on time, so 20 ms at one second.
 const PUNCTUAL_SHARE: i64 = 50;
-/// Shortest interval that a server may ask for.
+/// Shortest and longest interval that a server may ask for.
 const MIN_INTERVAL_MS: i64 = 1_000;
+const MAX_INTERVAL_MS: i64 = 300_000;
 /// Longest lease that a server may ask for.
 const MAX_LEASE_MS: i64 = 3_600_000;
 /// The slowest level: eight times the configured intervals.
@@ -92,7 +93,7 @@ impl Schedule {
 
     /// Replaces the fast interval, on a word of the server.
     pub(crate) fn set_interval(&mut self, interval_ms: i64) {
-        self.cadence.interval_ms = interval_ms.max(MIN_INTERVAL_MS);
+        self.cadence.interval_ms = interval_ms.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS);
     }
 
     /// Replaces both intervals, with settings of the server or the agent's own.
@@ -109,7 +110,10 @@ impl Schedule {
     /// Sends every `interval_ms` until the lease ends; a lease of 0 ends the last one.
     pub(crate) fn boost(&mut self, interval_ms: i64, lease_ms: i64, monotonic_ms: i64) {
         let until_ms = monotonic_ms + lease_ms.clamp(0, MAX_LEASE_MS);
-        self.boost = Some(Boost { interval_ms: interval_ms.max(MIN_INTERVAL_MS), until_ms });
+        self.boost = Some(Boost {
+            interval_ms: interval_ms.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS),
+            until_ms,
+        });
     }
 
     /// Goes slower the higher the level, [`SLOWEST`] at most: at 0 as configured, at 1 nothing is collected that is not

@@ -51,8 +51,9 @@ pub enum AgentEvent {
         /// For how long, in milliseconds from now.
         lease_ms: i64,
     },
-    /// Settings to apply and to keep, in the place of all that were given before.
-    Configuration(Box<Configuration>),
+    /// Settings to apply and to keep, in the place of all that were given before; or why they cannot be taken: those from
+    /// before hold then, and the session goes on.
+    Configuration(Result<Box<Configuration>, WireError>),
     /// Send tables of processes ([`AgentSession::send_processes`]) for the next so many milliseconds; 0 ends it.
     ProcessWatch {
         /// For how long, in milliseconds from now.
@@ -181,7 +182,7 @@ impl AgentSession {
                 lease_ms: settings.lease_ms,
             },
             (State::Active, ServerKind::Configuration(message)) => {
-                AgentEvent::Configuration(Box::new(Configuration::from_message(message)?))
+                AgentEvent::Configuration(Configuration::from_message(message).map(Box::new))
             }
             (State::Active, ServerKind::ProcessWatch(watch)) => {
                 AgentEvent::ProcessWatch { lease_ms: watch.lease_ms }

@@ -240,3 +240,15 @@ fn other_intervals_hold_from_the_next_tick_on() {
     let steps = [(62_000, 2_000, FULL, 62_000), (64_000, 4_000, FULL, 64_000)];
     check(&mut schedule, &steps);
 }
+
+#[test]
+fn no_interval_of_a_server_is_beyond_bounds() {
+    let mut schedule = plain(5_000, 30_000);
+    check(&mut schedule, &[(600_000, 0, FULL, 600_000)]);
+    schedule.slow_down(SLOWEST);
+    schedule.boost(i64::MAX, 60_000, 0);
+    assert_eq!(schedule.intervals_ms(1).1, 40_000, "the agent's own interval, eight times");
+    schedule.slow_down(0);
+    schedule.set_interval(i64::MAX);
+    assert_eq!(schedule.intervals_ms(100_000).1, MAX_INTERVAL_MS);
+}

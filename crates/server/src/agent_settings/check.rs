@@ -1,5 +1,7 @@
 //! Whether settings can be given to agents; what cannot is told with what to do about it.
 
+use std::collections::BTreeSet;
+
 use muster_api::AgentSettings;
 use muster_collectors::{Pattern, collector_names};
 
@@ -9,7 +11,7 @@ use crate::nearest::nearest;
 const MAX_PATTERN_BYTES: usize = 1_024;
 /// The longest name of a process, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-/// The most processes to look for in one layer; all layers together come to fewer than agents take.
+/// The most processes to look for in one layer.
 const MAX_NAMED_PROCESSES: usize = 50;
 
 /// The first thing that is wrong with settings.
@@ -22,7 +24,11 @@ pub(crate) fn check(settings: &AgentSettings) -> Result<(), String> {
         return Err(format!("cpu_limit_percent is {percent}; give 1 to 100 (percent of one core)"));
     }
     let known = collector_names();
+    let mut off = BTreeSet::new();
     for name in settings.collectors_off.iter().flatten() {
+        if !off.insert(name) {
+            return Err(format!("collectors_off names {name:?} twice"));
+        }
         if !known.contains(&name.as_str()) {
             return Err(format!(
                 "there is no collector {name:?}; did you mean {:?}?",
@@ -102,6 +108,8 @@ mod tests {
         check_error(&AgentSettings { cpu_limit_percent: Some(0.0), ..none.clone() }, "1 to 100");
         let off = Some(vec!["filesytem".into()]);
         check_error(&AgentSettings { collectors_off: off, ..none.clone() }, "\"filesystem\"");
+        let twice = Some(vec!["hwmon".into(), "hwmon".into()]);
+        check_error(&AgentSettings { collectors_off: twice, ..none.clone() }, "\"hwmon\" twice");
         let open = Some("(".to_owned());
         check_error(
             &AgentSettings { mount_points_exclude: open.clone(), ..none.clone() },

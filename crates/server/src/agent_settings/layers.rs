@@ -123,6 +123,9 @@ fn place(layer: &Layer) -> (u8, i32, &str) {
     }
 }
 
+/// The most processes to look for of all layers together; agents take no more.
+const MAX_NAMED_PROCESSES: usize = 200;
+
 fn lay_over(below: &mut AgentSettings, above: &AgentSettings) {
     fn take<T: Clone>(below: &mut Option<T>, above: Option<&T>) {
         if let Some(value) = above {
@@ -142,7 +145,15 @@ fn lay_over(below: &mut AgentSettings, above: &AgentSettings) {
     take(&mut below.cpu_limit_percent, above.cpu_limit_percent.as_ref());
     take(&mut below.updates_paused, above.updates_paused.as_ref());
     if let Some(named) = &above.named_processes {
-        below.named_processes.get_or_insert_default().extend(named.clone());
+        let mut all = named.clone();
+        for (name, pattern) in below.named_processes.take().unwrap_or_default() {
+            // More than agents take: what stands nearer to the host is kept.
+            if all.len() >= MAX_NAMED_PROCESSES {
+                break;
+            }
+            all.entry(name).or_insert(pattern);
+        }
+        below.named_processes = Some(all);
     }
 }
 
@@ -188,6 +199,25 @@ mod tests {
 
     fn group(name: &str) -> Scope {
         Scope::Group(name.into())
+    }
+
+    #[test]
+    fn names_of_many_layers_stay_within_what_agents_take() {
+        let named = |from: usize, count: usize| AgentSettings {
+            named_processes: Some(
+                (from..from + count).map(|at| (format!("p{at:04}"), "x".to_owned())).collect(),
+            ),
+            ..AgentSettings::default()
+        };
+        let mut below = AgentSettings::default();
+        for at in 0..34 {
+            lay_over(&mut below, &named(at * 50, 50));
+        }
+        lay_over(&mut below, &named(9_000, 50));
+        let configuration = configuration(below);
+        assert_eq!(configuration.named_processes.len(), MAX_NAMED_PROCESSES);
+        assert!(configuration.named_processes.iter().any(|(name, _)| name == "p9049"));
+        assert!(Configuration::from_bytes(&configuration.to_bytes()).is_ok());
     }
 
     #[track_caller]

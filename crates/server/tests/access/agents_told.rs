@@ -27,7 +27,7 @@ impl Link {
     async fn configuration(&mut self) -> Configuration {
         let given = async {
             loop {
-                if let AgentEvent::Configuration(configuration) = self.next().await {
+                if let AgentEvent::Configuration(Ok(configuration)) = self.next().await {
                     return *configuration;
                 }
             }

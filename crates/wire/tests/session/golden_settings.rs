@@ -63,9 +63,23 @@ fn what_this_version_sends() {
 fn what_protocol_1_sends_is_read() {
     let mut both = TwoSides::welcomed(Limits::default());
     let mut to_agent = |frame| both.agent.handle_frame(&unhex(frame), 0).unwrap();
-    let settings = AgentEvent::Configuration(Box::new(configuration()));
+    let settings = AgentEvent::Configuration(Ok(Box::new(configuration())));
     assert_eq!(to_agent(CONFIGURATION), Some(settings));
     assert_eq!(to_agent(PROCESS_WATCH), Some(AgentEvent::ProcessWatch { lease_ms: 10_000 }));
     let read = both.server.handle_frame(&unhex(PROCESSES), 0).unwrap();
     assert_eq!(read, Some(ServerEvent::Processes(table())));
+}
+
+#[test]
+fn settings_that_cannot_be_taken_do_not_end_the_session() {
+    let mut both = TwoSides::welcomed(Limits::default());
+    let off = vec!["hwmon".into(); 201];
+    both.server.configure(Configuration { collectors_off: off, ..configuration() });
+    both.server.configure(configuration());
+    let mut heard = || {
+        let frame = both.server.poll_transmit().unwrap();
+        both.agent.handle_frame(&frame, 0).unwrap()
+    };
+    assert!(matches!(heard(), Some(AgentEvent::Configuration(Err(_)))));
+    assert_eq!(heard(), Some(AgentEvent::Configuration(Ok(Box::new(configuration())))));
 }
