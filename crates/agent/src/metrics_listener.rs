@@ -33,7 +33,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// The most of them from one address: nobody alone can shut the others out.
 const MAX_CONNECTIONS_OF_ONE: usize = 4;
 /// After so long a connection ends with the answer that is under way, and is cut if that does not leave.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
+const CONNECTION_LIMIT: Duration = Duration::from_mins(1);
 const LAST_ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to come, the time between two requests included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
