@@ -1,5 +1,5 @@
-//! How the kernel's clock is kept right, as `adjtimex(2)` tells. The one place with `unsafe` code: no safe
-//! wrapper of this call is well kept.
+//! How the kernel's clock is kept right, as `adjtimex(2)` tells. It needs `unsafe` code: no safe wrapper of this call
+//! is well kept.
 
 use std::io;
 

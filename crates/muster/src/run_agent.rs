@@ -1,7 +1,10 @@
 //! `muster agent`, and the agent of this machine inside `muster up`.
 
+use std::convert::Infallible;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use muster_agent::{
@@ -9,7 +12,9 @@ use muster_agent::{
     built_in_key, launch, parse_fingerprint, relaunch, run,
 };
 use muster_collectors::{NamedPattern, Roots};
-use muster_environment::{Clock, ServiceManager, SystemClock, replace_private_file};
+use muster_environment::{
+    Clock, ServiceManager, SystemClock, give_back_program_pages, replace_private_file,
+};
 use muster_series::parse_duration_ms;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -29,6 +34,13 @@ struct Remembered {
 }
 
 const REMEMBERED_FILE: &str = "agent.json";
+
+/// When the start is over: the session stands, and each collector has run once.
+const STARTED: Duration = Duration::from_secs(10);
+/// From then on until what happens each minute has happened too.
+const SETTLED: Duration = Duration::from_mins(1);
+/// From then on, for what was touched meanwhile and is not needed again.
+const SELDOM: Duration = Duration::from_hours(1);
 
 /// Runs the agent of this host until it is told to stop.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
@@ -119,8 +131,21 @@ async fn report(
             stop.send_replace(true);
             tell(running.await??);
         }
+        never = stay_small() => match never {},
     }
     Ok(())
+}
+
+/// Gives back the memory that only the start needed, and now and then what was touched since.
+async fn stay_small() -> Infallible {
+    for wait in [STARTED, SETTLED].into_iter().chain(iter::repeat(SELDOM)) {
+        tokio::time::sleep(wait).await;
+        if let Err(error) = give_back_program_pages() {
+            tracing::debug!(%error, "the memory that the start needed is not given back");
+            break;
+        }
+    }
+    std::future::pending().await
 }
 
 /// What the host's administrator allows, and who may sign releases for it.
