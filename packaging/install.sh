@@ -14,12 +14,13 @@ settings=/etc/muster/agent.env
 state=/var/lib/muster-agent
 user=muster-agent
 unit=/etc/systemd/system/muster-agent.service
+remover=/usr/local/lib/muster/uninstall.sh
 
 usage() {
   cat <<'USAGE'
 usage: install.sh --server URL [--ca-fingerprint sha256:HEX] [OPTION...]
        install.sh [OPTION...]      once installed: renews the program, changes what the options say
-       install.sh --uninstall
+       install.sh --uninstall      the same as, once installed: sudo sh /usr/local/lib/muster/uninstall.sh
 
 The join token is the variable MUSTER_TOKEN, or --token-file FILE, or --token T (others on this host may see that one).
   --instance NAME       name of this host [its host name]
@@ -137,22 +138,30 @@ sha256_of() {
   sha256sum <"$1" | cut -d ' ' -f 1
 }
 
-install_binary() {
+# Whether the program has to be removed with the agent is known only before anything is changed.
+decide_keep() {
+  if [ -e "$binary" ] && [ ! -e "$settings" ]; then
+    # Somebody else put it there, and may need it after the agent is gone.
+    keep=yes
+  fi
+}
+
+# The program beside its place, checked; nothing where the right one lies there already.
+fetch_binary() {
+  new=''
   architecture=$(uname -m)
   wanted=$(printf '%s\n' "$binaries" | sed -n "s/^$architecture //p")
   [ -n "$wanted" ] || die "this server has no program for $architecture, only for:
 $(printf '%s\n' "$binaries" | cut -d ' ' -f 1)
 An administrator can put muster-linux-$architecture into its folder downloads."
-  if [ -e "$binary" ] && [ ! -e "$settings" ]; then
-    # Somebody else put it there, and may need it after the agent is gone.
-    keep=yes
-  fi
   if [ -e "$binary" ] && [ "$(sha256_of "$binary")" = "$wanted" ]; then
     return 0
   fi
   mkdir -p "$(dirname "$binary")"
-  new=$(mktemp "$binary.XXXXXX")
   trap 'rm -f "$new"' EXIT
+  # A shell that a signal ends does not come to its EXIT by itself.
+  trap 'exit 1' INT TERM HUP
+  new=$(mktemp "$binary.XXXXXX")
   get "${server%/}/download/muster-linux-$architecture" "$new" ||
     die "cannot fetch the program from $server; is the address right, and open from here?"
   [ "$(sha256_of "$new")" = "$wanted" ] ||
@@ -160,8 +169,13 @@ An administrator can put muster-linux-$architecture into its folder downloads."
   chmod 755 "$new"
   "$new" --version >/dev/null 2>&1 ||
     die "the program does not run on this system ($("$new" --version 2>&1 | head -n 1))"
+}
+
+place_binary() {
+  [ -n "$new" ] || return 0
   mv -f "$new" "$binary"
-  trap - EXIT
+  new=''
+  trap - EXIT INT TERM HUP
 }
 
 make_user() {
@@ -169,26 +183,51 @@ make_user() {
   shell=/usr/sbin/nologin
   [ -e "$shell" ] || shell=/sbin/nologin
   if has useradd; then
-    useradd --system --user-group --home-dir "$state" --no-create-home --shell "$shell" "$user"
+    group=--user-group
+    ! grep -q "^$user:" /etc/group || group="--gid=$user"
+    useradd --system "$group" --home-dir "$state" --no-create-home --shell "$shell" "$user"
   else
-    addgroup -S "$user" && adduser -S -D -H -h "$state" -s "$shell" -G "$user" "$user"
+    grep -q "^$user:" /etc/group || addgroup -S "$user"
+    adduser -S -D -H -h "$state" -s "$shell" -G "$user" "$user"
   fi
 }
 
+# Runs a line of shell as the agent's account, with that account's rights and no more.
+as_agent() {
+  if setpriv --reuid="$user" --regid="$user" --clear-groups true 2>/dev/null; then
+    setpriv --reuid="$user" --regid="$user" --clear-groups sh -c "$1"
+  elif has runuser; then
+    runuser -u "$user" -- sh -c "$1"
+  else
+    su -s /bin/sh "$user" -c "$1"
+  fi
+}
+
+# Any name in the agent's folder may be a link that the account made, so root writes and changes nothing by one.
 make_state() {
   mkdir -p "$state"
+  chown "$user:$user" "$state"
   chmod 700 "$state"
   if [ -n "$token" ]; then
     # The agent takes it from here and removes it once it has joined.
-    (umask 077 && printf '%s\n' "$token" >"$state/join-token.new")
-    chown "$user:$user" "$state/join-token.new"
-    mv -f "$state/join-token.new" "$state/join-token"
+    printf '%s\n' "$token" | as_agent "cd '$state' && umask 077 && rm -f join-token.new &&
+      cat >join-token.new && mv -f join-token.new join-token" ||
+      die "the account $user cannot write the token into $state"
   fi
-  chown "$user:$user" "$state"
+}
+
+# What somebody else has written into the settings, line by line.
+foreign_settings() {
+  [ -e "$settings" ] || return 0
+  own='# with|# keep-binary|MUSTER_SERVER|MUSTER_CA_FINGERPRINT|MUSTER_INSTANCE'
+  own="$own|MUSTER_ALLOW_UPDATES|MUSTER_TRUSTED_RELEASE_KEY"
+  grep -Ev "^(# Settings of the Muster agent;.*|($own)=.*)\$" "$settings" || true
 }
 
 write_settings() {
   mkdir -p "$(dirname "$settings")"
+  # Written into a copy, the new file is as closed to others as the old one.
+  [ ! -e "$settings" ] || cp -p "$settings" "$settings.new"
   {
     echo '# Settings of the Muster agent; after a change: systemctl restart muster-agent'
     echo "MUSTER_SERVER=$server"
@@ -198,8 +237,22 @@ write_settings() {
     [ -z "$key" ] || echo "MUSTER_TRUSTED_RELEASE_KEY=$key"
     echo "# with=$with"
     [ -z "$keep" ] || echo "# keep-binary=$keep"
+    foreign_settings
   } >"$settings.new"
   mv -f "$settings.new" "$settings"
+}
+
+uninstall_script() {
+  cat <<'UNINSTALL'
+@UNINSTALL@
+UNINSTALL
+}
+
+# What removes the agent again is no newer and no older than what installed it.
+write_remover() {
+  mkdir -p "$(dirname "$remover")"
+  uninstall_script >"$remover.new"
+  mv -f "$remover.new" "$remover"
 }
 
 write_unit() {
@@ -246,50 +299,23 @@ start_agent() {
   wait_until_joined
 }
 
-remove_everything() {
-  if under_systemd; then
-    systemctl --quiet disable --now muster-agent 2>/dev/null || true
-  fi
-  rm -rf "$unit" "$unit.d"
-  if under_systemd; then
-    systemctl daemon-reload
-    systemctl reset-failed muster-agent 2>/dev/null || true
-  fi
-  if [ -e "$settings" ] && [ -z "$keep" ]; then
-    rm -f "$binary"
-  fi
-  rm -rf "$settings" "$state"
-  rmdir /etc/muster 2>/dev/null || true
-  if grep -q "^$user:" /etc/passwd; then
-    if has userdel; then
-      userdel "$user"
-    else
-      deluser "$user"
-    fi
-  fi
-  if grep -q "^$user:" /etc/group; then
-    if has groupdel; then
-      groupdel "$user"
-    else
-      delgroup "$user"
-    fi
-  fi
-  say 'removed. The server still lists this host; an administrator can remove it there too.'
-}
-
 main() {
   read_options "$@"
   check_host
   if [ -n "$uninstall" ]; then
-    remove_everything
+    uninstall_script | sh
     return 0
   fi
   check_wanted
-  install_binary
+  decide_keep
+  fetch_binary
+  write_settings
+  write_remover
   make_user
   make_state
-  write_settings
+  place_binary
   start_agent
+  say "to remove it all again: sudo sh $remover"
 }
 
 # The whole script is read before anything is done: one that broke off on its way does nothing.

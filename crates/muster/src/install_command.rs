@@ -20,7 +20,7 @@ pub(crate) fn install_command(
         "s=\"$(curl -fsSLk {script} || wget -qO- --no-check-certificate {script})\"; \
          if [ \"$(printf '%s\\n' \"$s\" | sha256sum | cut -c1-64)\" = {sha256} ]; \
          then printf 'MUSTER_TOKEN=%s\\n%s\\n' {token} \"$s\" | $(command -v sudo) sh -s -- --server {server}{pin}; \
-         else echo 'not the script that this command was made for: make a new command' >&2; fi"
+         else echo 'not the script that this command was made for: make a new command' >&2; false; fi"
     )
 }
 
@@ -44,7 +44,7 @@ mod tests {
             "s=\"$(curl -fsSLk https://m:6868/install.sh || wget -qO- --no-check-certificate https://m:6868/install.sh)\"; \
              if [ \"$(printf '%s\\n' \"$s\" | sha256sum | cut -c1-64)\" = 0f ]; \
              then printf 'MUSTER_TOKEN=%s\\n%s\\n' T \"$s\" | $(command -v sudo) sh -s -- --server https://m:6868/ --ca-fingerprint sha256:ab; \
-             else echo 'not the script that this command was made for: make a new command' >&2; fi"
+             else echo 'not the script that this command was made for: make a new command' >&2; false; fi"
         );
         assert!(!install_command("http://m", "T", None, "0f").contains("fingerprint"));
     }

@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 const SCRIPT: &str = include_str!("../../../packaging/install.sh");
 const UNIT: &str = include_str!("../../../packaging/muster-agent.service");
+const UNINSTALL: &str = include_str!("../../../packaging/uninstall.sh");
 
 /// A script, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub(crate) fn script(version: &str, programs: &BTreeMap<String, [u8; 32]>) -> Sc
     let text = SCRIPT
         .replace("@VERSION@", version)
         .replace("@BINARIES@", &lines.join("\n"))
-        .replace("@UNIT@", UNIT.trim_end());
+        .replace("@UNIT@", UNIT.trim_end())
+        .replace("@UNINSTALL@", UNINSTALL.trim_end());
     let sha256 = hex(digest(&SHA256, text.as_bytes()).as_ref());
     Script { text, sha256 }
 }
@@ -61,7 +63,7 @@ mod tests {
             "02".repeat(32)
         )));
         assert!(text.contains("\nUser=muster-agent\n") && text.contains("\nType=notify\n"));
-        for placeholder in ["@VERSION@", "@BINARIES@", "@UNIT@"] {
+        for placeholder in ["@VERSION@", "@BINARIES@", "@UNIT@", "@UNINSTALL@"] {
             assert!(!text.contains(placeholder), "{placeholder}");
         }
     }
@@ -101,7 +103,8 @@ mod tests {
 
     /// A here-document in single quotes ends at its word, and nothing in it is expanded.
     #[test]
-    fn the_unit_cannot_end_its_own_document() {
+    fn neither_unit_nor_remover_can_end_its_own_document() {
         assert!(UNIT.lines().all(|line| line != "UNIT"));
+        assert!(UNINSTALL.lines().all(|line| line != "UNINSTALL"));
     }
 }

@@ -25,7 +25,7 @@ export function joinCommand(origin: string, joining: Joining): string {
     `s="$(curl -fsSLk ${script} || wget -qO- --no-check-certificate ${script})"; ` +
     `if [ "$(printf '%s\\n' "$s" | sha256sum | cut -c1-64)" = ${install_sha256} ]; ` +
     `then printf 'MUSTER_TOKEN=%s\\n%s\\n' ${token} "$s" | $(command -v sudo) sh -s -- --server ${origin}${pin}; ` +
-    `else echo 'not the script that this command was made for: make a new command' >&2; fi`
+    `else echo 'not the script that this command was made for: make a new command' >&2; false; fi`
   );
 }
 

@@ -64,7 +64,7 @@ test('the command to join holds the hash of the script, and names the CA where t
     's="$(curl -fsSLk https://m:6868/install.sh || wget -qO- --no-check-certificate https://m:6868/install.sh)"; ' +
       `if [ "$(printf '%s\\n' "$s" | sha256sum | cut -c1-64)" = 0f ]; ` +
       `then printf 'MUSTER_TOKEN=%s\\n%s\\n' T "$s" | $(command -v sudo) sh -s -- --server https://m:6868 --ca-fingerprint sha256:ab; ` +
-      `else echo 'not the script that this command was made for: make a new command' >&2; fi`,
+      `else echo 'not the script that this command was made for: make a new command' >&2; false; fi`,
   );
   const plain = joinCommand('http://m', { token: 'T', ca_fingerprint: null });
   expect(plain).toBe('muster agent --server http://m --token T');

@@ -235,7 +235,7 @@ fn refused_and_rolled_back(host: &mut Host) {
 
 fn removed(host: &mut Host, before: &str) {
     let url = &host.url;
-    let told = host.booted.run(&format!("curl -fsSk {url}/install.sh | sh -s -- --uninstall"));
+    let told = host.booted.run("sh /usr/local/lib/muster/uninstall.sh");
     assert!(told.contains("removed"), "{told}");
     let after = host.booted.run(TREE);
     let lines =
