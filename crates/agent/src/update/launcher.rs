@@ -71,7 +71,11 @@ enum BecomeError {
 /// Returns only if that fails.
 fn become_release(store: &Store, stored: &SignedRelease, trial: &Trial) -> BecomeError {
     if let Err(error) = store.set_trial(trial) {
-        return BecomeError::Record(error);
+        if !trial.welcomed {
+            return BecomeError::Record(error);
+        }
+        // A full disk is no reason to run an older program than the one that is known to work.
+        tracing::warn!(%error, version = trial.version, "this start of the release cannot be put on record");
     }
     let file = match store.open_program(&stored.release) {
         Ok(file) => file,
