@@ -32,6 +32,9 @@ pub fn launch(state_dir: &Path, policy: &UpdatePolicy, wall_ms: i64) {
         return;
     }
     let store = Store::new(state_dir);
+    if let Err(error) = store.recover() {
+        tracing::warn!(%error, "an update that was cut off cannot be undone");
+    }
     let Some(stored) = store.release() else { return };
     let Ok(own) = env!("CARGO_PKG_VERSION").parse() else { return };
     let version = stored.release.version;

@@ -211,6 +211,10 @@ impl Updater {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
+        let store = self.store.clone();
+        if let Err(error) = on_disk(move || store.discard_incoming()).await {
+            tracing::warn!(%error, "what came of it stays in the state folder");
+        }
         tracing::warn!(%version, failure, "a release was not fetched; it is tried again in {} minutes", RETRY_MS / 60_000);
         let (version, outcome) = (version.to_string(), UpdateOutcome::Failed);
         self.reports.push(UpdateReport { version, outcome, message: failure });
@@ -366,6 +370,8 @@ mod tests {
         updater.tend(&target, None, false, 0, 699).await;
         assert!(updater.fetching.is_none(), "the second offer is the first one");
         updater.tend(&target, None, false, 0, 700).await;
+        std::fs::create_dir_all(dir.path().join("update")).unwrap();
+        std::fs::write(dir.path().join("update/incoming"), b"half").unwrap();
         while updater.fetching.is_some() {
             tokio::task::yield_now().await;
             updater.tend(&target, None, false, 0, 800).await;
@@ -373,6 +379,7 @@ mod tests {
         let reports = updater.take_reports();
         assert_eq!(reports[0].outcome, UpdateOutcome::Failed, "{reports:?}");
         assert_eq!(updater.due.as_ref().map(|(at_ms, _)| *at_ms), Some(800 + RETRY_MS));
+        assert!(!dir.path().join("update/incoming").exists(), "half a program stays");
         assert!(!updater.wants_restart());
     }
 }
