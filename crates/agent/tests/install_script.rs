@@ -1,6 +1,10 @@
 //! The script that installs the agent, run as root in name spaces of its own, where what it changes is gone with them.
 //! Its server is a `curl` that copies a file; no systemd is there, and the program is a script.
 
+#![expect(clippy::unwrap_used, reason = "a test's preparations must succeed")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
+
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -47,7 +51,10 @@ fn check(steps: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let sha256 = digest(&SHA256, PROGRAM.as_bytes());
-    let sha256 = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = sha256.as_ref().iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    });
     let script = SCRIPT
         .replace("@BINARIES@", &format!("{} {sha256}", std::env::consts::ARCH))
         .replace("@UNIT@", UNIT.trim_end())

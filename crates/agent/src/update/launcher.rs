@@ -32,6 +32,9 @@ pub fn launch(state_dir: &Path, policy: &UpdatePolicy, wall_ms: i64) {
         return;
     }
     let store = Store::new(state_dir);
+    if let Err(error) = store.recover() {
+        tracing::warn!(%error, "an update that was cut off cannot be undone");
+    }
     let Some(stored) = store.release() else { return };
     let Ok(own) = env!("CARGO_PKG_VERSION").parse() else { return };
     let version = stored.release.version;
@@ -71,7 +74,11 @@ enum BecomeError {
 /// Returns only if that fails.
 fn become_release(store: &Store, stored: &SignedRelease, trial: &Trial) -> BecomeError {
     if let Err(error) = store.set_trial(trial) {
-        return BecomeError::Record(error);
+        if !trial.welcomed {
+            return BecomeError::Record(error);
+        }
+        // A full disk is no reason to run an older program than the one that is known to work.
+        tracing::warn!(%error, version = trial.version, "this start of the release cannot be put on record");
     }
     let file = match store.open_program(&stored.release) {
         Ok(file) => file,

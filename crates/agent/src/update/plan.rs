@@ -7,6 +7,8 @@ use super::UpdatePolicy;
 
 /// How often a release is started without being welcomed before it is set aside.
 pub(crate) const MAX_STARTS: u32 = 3;
+/// The same for a release that has proved itself, counted anew whenever it did well: it may have met something new since.
+pub(crate) const MAX_STARTS_PROVED: u32 = 10;
 /// How long a release that was set aside is not tried again, in milliseconds: what was wrong may have been elsewhere.
 pub(crate) const SET_ASIDE_MS: i64 = 7 * 86_400_000;
 
@@ -15,7 +17,7 @@ pub(crate) const SET_ASIDE_MS: i64 = 7 * 86_400_000;
 pub(crate) struct Trial {
     /// Which release.
     pub(crate) version: String,
-    /// How often it was started since it was stored.
+    /// How often it was started since it was stored, or since it last did well.
     pub(crate) starts: u32,
     /// Whether the server has welcomed it.
     pub(crate) welcomed: bool,
@@ -66,6 +68,11 @@ pub(crate) fn plan_launch(
     if !trial.welcomed && trial.starts >= MAX_STARTS {
         return Launch::SetAside(format!(
             "it was started {MAX_STARTS} times, and the server welcomed it never"
+        ));
+    }
+    if trial.starts >= MAX_STARTS_PROVED {
+        return Launch::SetAside(format!(
+            "it worked once, but ended early {MAX_STARTS_PROVED} times in a row"
         ));
     }
     Launch::Become(Trial { starts: trial.starts.saturating_add(1), ..trial })
@@ -175,10 +182,12 @@ pub(crate) mod tests {
         assert_eq!(launch("0.1.0", Some(trial(2, false))), becomes(3, false));
         assert!(matches!(launch("0.1.0", Some(trial(3, false))), Launch::SetAside(_)));
         assert_eq!(
-            launch("0.1.0", Some(trial(900, true))),
-            becomes(901, true),
+            launch("0.1.0", Some(trial(9, true))),
+            becomes(10, true),
             "it has proved itself"
         );
+        let launched = launch("0.1.0", Some(trial(10, true)));
+        assert!(matches!(launched, Launch::SetAside(_)), "and does so no more: {launched:?}");
         let former = Some(Trial { version: "0.1.9".into(), starts: 3, welcomed: false });
         assert_eq!(launch("0.1.0", former), becomes(1, false), "each release has its own attempts");
         assert_eq!(launch("0.2.0", None), Launch::Stay, "root has installed it meanwhile");

@@ -69,12 +69,34 @@ impl Store {
         for name in [RELEASE, TRIAL, PROGRAM, INCOMING] {
             self.remove_file(name)?;
         }
+        self.restore_former()
+    }
+
+    /// Ends what was cut off between two of its steps, by the end of the process or of the host: the release that had proved
+    /// itself is the release again.
+    pub(crate) fn recover(&self) -> io::Result<()> {
+        let there = |name| self.dir.join(name).exists();
+        if !there(RELEASE) {
+            return self.restore_former();
+        }
+        if !there(PROGRAM) && there(FORMER_PROGRAM) {
+            // What the former release was before has lost its program to this one.
+            self.remove_file(FORMER_RELEASE)?;
+            fs::rename(self.dir.join(FORMER_PROGRAM), self.dir.join(PROGRAM))?;
+        }
+        Ok(())
+    }
+
+    fn restore_former(&self) -> io::Result<()> {
         let path = self.dir.join(FORMER_RELEASE);
         let Ok(Ok(former)) = fs::read_to_string(&path).map(|text| SignedRelease::parse(&text))
         else {
             return Ok(());
         };
-        fs::rename(self.dir.join(FORMER_PROGRAM), self.dir.join(PROGRAM))?;
+        // Without it the program was moved already, and the release was not.
+        if self.dir.join(FORMER_PROGRAM).exists() {
+            fs::rename(self.dir.join(FORMER_PROGRAM), self.dir.join(PROGRAM))?;
+        }
         let version = former.release.version.to_string();
         self.set_trial(&Trial { version, starts: 0, welcomed: true })?;
         fs::rename(path, self.dir.join(RELEASE))
@@ -86,6 +108,11 @@ impl Store {
             self.remove_file(name)?;
         }
         Ok(())
+    }
+
+    /// Removes what was fetched of a program that is not to be accepted.
+    pub(crate) fn discard_incoming(&self) -> io::Result<()> {
+        self.remove_file(INCOMING)
     }
 
     /// A new file for a program to be fetched into.
@@ -241,6 +268,33 @@ mod tests {
         assert!(store.trial().is_some_and(|trial| trial.welcomed));
         store.give_up(&SetAside { version: "0.2.0".into(), ..aside }).unwrap();
         assert_eq!(store.release(), None);
+    }
+
+    /// Moves files of a store with a proved release as an acceptance that is cut off leaves them.
+    #[track_caller]
+    fn check_recovery(moved: &[(&str, &str)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, signer) = (Store::new(dir.path()), Signer::new());
+        let proved = signer.release("0.2.0", b"\x7fELF good");
+        fetched(&store, b"\x7fELF good");
+        store.accept(&proved).unwrap();
+        fetched(&store, b"\x7fELF newer");
+        for (from, to) in moved {
+            fs::rename(store.dir.join(from), store.dir.join(to)).unwrap();
+        }
+        store.recover().unwrap();
+        assert_eq!(store.release(), Some(proved.clone()), "{moved:?}");
+        assert!(store.open_program(&proved.release).is_ok(), "{moved:?}");
+    }
+
+    #[test]
+    fn an_acceptance_that_was_cut_off_leaves_the_release_that_worked() {
+        let (program, release) = ((PROGRAM, FORMER_PROGRAM), (RELEASE, FORMER_RELEASE));
+        check_recovery(&[]);
+        check_recovery(&[program]);
+        check_recovery(&[program, release]);
+        check_recovery(&[program, release, (INCOMING, PROGRAM)]);
+        check_recovery(&[release]);
     }
 
     #[test]

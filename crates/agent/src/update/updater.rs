@@ -8,14 +8,19 @@ use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
 use super::download::{FetchError, fetch};
-use super::plan::{SET_ASIDE_MS, SetAside, Verdict, judge};
+use super::plan::{SET_ASIDE_MS, SetAside, Trial, Verdict, judge};
 use super::store::Store;
 use super::{TRIAL_MS, UpdatePolicy};
 use crate::target::Target;
 use crate::tasks::on_disk;
 
 /// How long a release has to go on after its welcome before it is trusted, in milliseconds.
-const PROBATION_MS: i64 = 20_000;
+///
+/// Several slow collections and writes of the recorder lie in it.
+const PROBATION_MS: i64 = 180_000;
+/// How long a proved release has to run for its start to count as a good one, in milliseconds: whoever lives that long
+/// without a welcome waits for a server that is away.
+const GOOD_START_MS: i64 = 300_000;
 /// How long until a download that failed is tried again, in milliseconds.
 const RETRY_MS: i64 = 600_000;
 
@@ -26,8 +31,8 @@ enum Origin {
     Installed,
     /// It is a release that the launcher has become, and nobody knows yet whether it works.
     OnTrial { until_ms: i64 },
-    /// It is such a release, and it works.
-    Proved,
+    /// It is such a release, and it works; when its start is to be taken for a good one, until it was.
+    Proved { good_at_ms: Option<i64> },
 }
 
 /// See the module. Times are milliseconds: `wall_ms` since 1970, `now_ms` of a monotonic clock.
@@ -61,7 +66,7 @@ impl Updater {
             || store.trial().is_some_and(|trial| trial.version == version && trial.welcomed);
         let origin = match launched {
             false => Origin::Installed,
-            true if proved() => Origin::Proved,
+            true if proved() => Origin::Proved { good_at_ms: Some(now_ms + GOOD_START_MS) },
             true => Origin::OnTrial { until_ms: now_ms + TRIAL_MS },
         };
         Self {
@@ -117,7 +122,7 @@ impl Updater {
             let SetAside { version, reason, .. } = aside;
             let outcome = UpdateOutcome::RolledBack;
             self.reports.push(UpdateReport { version, outcome, message: reason });
-        } else if self.origin == Origin::Proved {
+        } else if matches!(self.origin, Origin::Proved { .. }) {
             self.tell_installed();
         }
     }
@@ -136,8 +141,12 @@ impl Updater {
         wall_ms: i64,
         now_ms: i64,
     ) {
-        if let Origin::OnTrial { until_ms } = self.origin {
-            self.judge_trial(until_ms, wall_ms, now_ms).await;
+        match self.origin {
+            Origin::OnTrial { until_ms } => self.judge_trial(until_ms, wall_ms, now_ms).await,
+            Origin::Proved { good_at_ms: Some(at_ms) } if now_ms >= at_ms || self.lasts(now_ms) => {
+                self.record_good_start().await;
+            }
+            Origin::Proved { .. } | Origin::Installed => {}
         }
         if let Some((_, task)) = &self.fetching
             && task.is_finished()
@@ -154,24 +163,34 @@ impl Updater {
         }
     }
 
-    async fn judge_trial(&mut self, until_ms: i64, wall_ms: i64, now_ms: i64) {
+    /// Whether the session that is open has lasted for long enough.
+    fn lasts(&self, now_ms: i64) -> bool {
+        self.welcomed_ms.is_some_and(|since_ms| now_ms - since_ms >= PROBATION_MS)
+    }
+
+    /// Puts on record that this release works: what it was started before is not counted any more.
+    async fn record_good_start(&mut self) {
+        self.origin = Origin::Proved { good_at_ms: None };
         let store = self.store.clone();
-        if self.welcomed_ms.is_some_and(|since_ms| now_ms - since_ms >= PROBATION_MS) {
-            self.origin = Origin::Proved;
+        let good = move || match store.trial() {
+            Some(trial) => store.set_trial(&Trial { welcomed: true, starts: 0, ..trial }),
+            None => Ok(()),
+        };
+        if let Err(error) = on_disk(good).await {
+            tracing::warn!(%error, "that this release works cannot be put on record");
+        }
+    }
+
+    async fn judge_trial(&mut self, until_ms: i64, wall_ms: i64, now_ms: i64) {
+        if self.lasts(now_ms) {
             tracing::info!(version = self.version, "this release works and stays");
             self.tell_installed();
-            let proved = move || match store.trial() {
-                Some(trial) => store.set_trial(&super::plan::Trial { welcomed: true, ..trial }),
-                None => Ok(()),
-            };
-            if let Err(error) = on_disk(proved).await {
-                tracing::warn!(%error, "that cannot be put on record");
-            }
+            self.record_good_start().await;
         } else if now_ms >= until_ms && self.welcomed_ms.is_none() {
             let minutes = TRIAL_MS / 60_000;
             let reason = format!("the server did not welcome it within {minutes} minutes");
             tracing::error!(version = self.version, reason, "this release is set aside");
-            let version = self.version.clone();
+            let (version, store) = (self.version.clone(), self.store.clone());
             let aside = SetAside { version, reason, at_ms: wall_ms };
             if let Err(error) = on_disk(move || store.give_up(&aside)).await {
                 tracing::warn!(%error, "that cannot be put on record");
@@ -192,10 +211,15 @@ impl Updater {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
+        let store = self.store.clone();
+        if let Err(error) = on_disk(move || store.discard_incoming()).await {
+            tracing::warn!(%error, "what came of it stays in the state folder");
+        }
         tracing::warn!(%version, failure, "a release was not fetched; it is tried again in {} minutes", RETRY_MS / 60_000);
         let (version, outcome) = (version.to_string(), UpdateOutcome::Failed);
         self.reports.push(UpdateReport { version, outcome, message: failure });
-        self.due = Some((now_ms + RETRY_MS, offer));
+        // An offer that was heard meanwhile is newer.
+        self.due.get_or_insert((now_ms + RETRY_MS, offer));
     }
 
     fn tell_installed(&mut self) {
@@ -226,7 +250,6 @@ mod tests {
     use muster_wire::SignedRelease;
 
     use super::*;
-    use crate::update::plan::Trial;
     use crate::update::plan::tests::Signer;
 
     const MINUTE: i64 = 60_000;
@@ -240,7 +263,7 @@ mod tests {
         store: Store,
         updater: Updater,
         target: Arc<Target>,
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
     }
 
     impl OnTrial {
@@ -254,7 +277,7 @@ mod tests {
                 .unwrap();
             let updater = Updater::new(signer.policy(), dir.path(), "0.2.0", true, 0);
             let target = Arc::new(Target::parse("http://127.0.0.1:1").unwrap());
-            Self { store, updater, target, _dir: dir }
+            Self { store, updater, target, dir }
         }
 
         async fn at(&mut self, now_ms: i64) -> Vec<UpdateOutcome> {
@@ -278,6 +301,30 @@ mod tests {
         assert!(!trial.updater.wants_restart());
         trial.updater.welcomed(1_000, 91 * MINUTE);
         assert_eq!(trial.at(91 * MINUTE).await, installed, "each session hears of it");
+    }
+
+    /// A proved release after its seventh start in a row, `welcomed_ms` after it; how many count at `now_ms`.
+    async fn check_starts(welcomed_ms: Option<i64>, now_ms: i64, expected: u32) {
+        let mut trial = OnTrial::new();
+        trial
+            .store
+            .set_trial(&Trial { version: "0.2.0".into(), starts: 7, welcomed: true })
+            .unwrap();
+        let dir = trial.dir.path();
+        trial.updater = Updater::new(Signer::new().policy(), dir, "0.2.0", true, 0);
+        if let Some(welcomed_ms) = welcomed_ms {
+            trial.updater.welcomed(1_000, welcomed_ms);
+        }
+        trial.at(now_ms).await;
+        assert_eq!(trial.store.trial().map(|trial| trial.starts), Some(expected));
+    }
+
+    #[tokio::test]
+    async fn a_start_of_a_proved_release_is_good_once_it_has_lasted() {
+        check_starts(Some(1_000), PROBATION_MS, 7).await;
+        check_starts(Some(1_000), PROBATION_MS + 1_000, 0).await;
+        check_starts(None, GOOD_START_MS - 1, 7).await;
+        check_starts(None, GOOD_START_MS, 0).await;
     }
 
     #[tokio::test]
@@ -323,6 +370,8 @@ mod tests {
         updater.tend(&target, None, false, 0, 699).await;
         assert!(updater.fetching.is_none(), "the second offer is the first one");
         updater.tend(&target, None, false, 0, 700).await;
+        std::fs::create_dir_all(dir.path().join("update")).unwrap();
+        std::fs::write(dir.path().join("update/incoming"), b"half").unwrap();
         while updater.fetching.is_some() {
             tokio::task::yield_now().await;
             updater.tend(&target, None, false, 0, 800).await;
@@ -330,6 +379,7 @@ mod tests {
         let reports = updater.take_reports();
         assert_eq!(reports[0].outcome, UpdateOutcome::Failed, "{reports:?}");
         assert_eq!(updater.due.as_ref().map(|(at_ms, _)| *at_ms), Some(800 + RETRY_MS));
+        assert!(!dir.path().join("update/incoming").exists(), "half a program stays");
         assert!(!updater.wants_restart());
     }
 }

@@ -104,7 +104,7 @@ impl Host {
                 return agent["version"].as_str().unwrap().to_owned();
             }
             last.clone_from(&agent);
-            if started.elapsed() > 2 * crate::server::PATIENCE {
+            if started.elapsed() > 3 * crate::server::PATIENCE {
                 let log = self.booted.run("journalctl --no-pager -u muster-agent | tail -n 60");
                 panic!("waited in vain for {what}: {last}\n{log}\n{}", self.server.log());
             }
