@@ -24,6 +24,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// A throw-away `/etc`, `/usr/local` and `/var/lib`, and no `/run`. `$d` is the test's folder.
 const PRELUDE: &str = "set -eu
 mount --make-rprivate /
+mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 for at in /etc /usr/local /var/lib; do
   mkdir -p /run/over$at/upper /run/over$at/work
@@ -74,7 +75,7 @@ fn check(steps: &str) {
         return;
     }
     let output = Command::new("unshare")
-        .args(["--mount", "sh", "-c", &format!("{PRELUDE}{steps}")])
+        .args(["--mount", "--pid", "--fork", "sh", "-c", &format!("{PRELUDE}{steps}")])
         .env("d", dir.path())
         .env_remove("MUSTER_TOKEN")
         .output()
