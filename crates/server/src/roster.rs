@@ -148,7 +148,11 @@ impl Entry {
 
     /// Counts the caller as looking at the host's processes until the guard is dropped; all who look share one watch.
     pub(crate) fn look_at_processes(self: &Arc<Self>) -> ProcessLook {
-        self.process_viewers.send_modify(|viewers| *viewers += 1);
+        // The agent is to hear of the first and of the last, not of those between.
+        self.process_viewers.send_if_modified(|viewers| {
+            *viewers += 1;
+            *viewers == 1
+        });
         ProcessLook(Arc::clone(self))
     }
 
@@ -164,7 +168,10 @@ pub(crate) struct ProcessLook(Arc<Entry>);
 
 impl Drop for ProcessLook {
     fn drop(&mut self) {
-        self.0.process_viewers.send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+        self.0.process_viewers.send_if_modified(|viewers| {
+            *viewers = viewers.saturating_sub(1);
+            *viewers == 0
+        });
         if *self.0.process_viewers.borrow() == 0 {
             // Who looks next must not see what is old by then.
             self.0.processes.send_replace(None);
@@ -410,11 +417,20 @@ mod tests {
         let entry = roster.get("web-1").unwrap();
         entry.processes_arrived(ProcessTable::default());
         assert!(entry.processes().borrow().is_none(), "nobody looks");
-        let looks = (entry.look_at_processes(), entry.look_at_processes());
+        let mut viewers = entry.process_viewers();
+        let first = entry.look_at_processes();
+        assert!(viewers.has_changed().unwrap());
+        viewers.mark_unchanged();
+        let looks = (first, entry.look_at_processes());
         entry.processes_arrived(ProcessTable::default());
         drop(looks.0);
         assert!(entry.processes().borrow().is_some(), "another still looks");
+        assert!(
+            !viewers.has_changed().unwrap(),
+            "the agent hears of the first and of the last only"
+        );
         drop(looks.1);
+        assert!(viewers.has_changed().unwrap());
         assert!(entry.processes().borrow().is_none());
         assert_eq!(*entry.process_viewers().borrow(), 0);
     }
