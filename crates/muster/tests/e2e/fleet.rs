@@ -136,8 +136,14 @@ fn check_worst_disk(model: &HostModel, disk: &Value, moments: &[i64]) {
     };
     let actual = disk["used_percent"].as_f64().unwrap();
     let agrees = |at_ms: &i64| {
+        // One that does not answer tells nothing.
+        let answers = |mountpoint: &&&str| {
+            let labels = [("mountpoint", **mountpoint)];
+            value(model, "node_filesystem_device_error", &labels, *at_ms) == 0.0
+        };
         let worst = mountpoints
             .iter()
+            .filter(answers)
             .max_by(|one, other| used_percent(one, *at_ms).total_cmp(&used_percent(other, *at_ms)))
             .unwrap();
         disk["mountpoint"] == *worst && near(actual, used_percent(worst, *at_ms))
