@@ -12,13 +12,12 @@ use std::collections::btree_map::Entry;
 
 use muster_series::{Labels, METRIC_NAME};
 
+use crate::posted::ALERT_NAME;
 use crate::rule_file::AlertingRule;
 use crate::template::Context;
 
 /// How long a resolved alert is kept, in milliseconds.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60_000;
-/// The label that names an alert.
-const ALERT_NAME: &str = "alertname";
 
 /// A series' value at the instant that is evaluated.
 #[derive(Debug, Clone, PartialEq)]

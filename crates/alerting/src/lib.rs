@@ -18,6 +18,8 @@
 //! ```
 
 mod alerts;
+mod notification;
+mod posted;
 mod recording;
 mod rule_file;
 mod series_notation;
@@ -26,6 +28,11 @@ mod test_file;
 mod yaml;
 
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
+pub use notification::{Notification, NotificationKind, NotifiedAlert};
+pub use posted::{
+    ALERT_NAME, AlertSource, INSTANCE, LabelMap, PostedAlert, PostedState, SEVERITY, fingerprint,
+    format_fingerprint,
+};
 pub use recording::record;
 pub use rule_file::{AlertingRule, RecordingRule, Rule, RuleFile, RuleFileError, RuleGroup};
 pub use series_notation::{NotationError, parse_values};

@@ -13,14 +13,18 @@
 mod account;
 mod agent_settings;
 mod agents;
+mod alerts;
 mod audit;
+mod channels;
 mod file_systems;
 mod hosts;
 mod live;
 mod people;
 mod processes;
+mod rules;
 mod services;
 mod settings;
+mod silences;
 mod tokens;
 
 pub use account::{
@@ -35,7 +39,15 @@ pub use agents::{
     Agent, AgentList, AgentUpdate, ChangeAgent, CreateEnrollToken, EnrollToken, EnrollTokenList,
     UpdateOutcome,
 };
+pub use alerts::{
+    Acknowledge, Acknowledgement, Alert, AlertCounts, AlertDetail, AlertEpisode, AlertHistory,
+    AlertHush, AlertList, AlertState, AssignAlert, Severity, TrailKind, TrailStep, WhyNot,
+};
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
+pub use channels::{
+    Channel, ChannelKind, ChannelList, ChannelSpec, ChannelTest, MessageLanguage, OutboxMessage,
+    OutboxPage, Routing, SetRouting,
+};
 pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
 pub use hosts::{
     Disk, Host, HostFigures, HostList, HostState, NextFull, RecentFigures, RecentList,
@@ -43,8 +55,14 @@ pub use hosts::{
 pub use live::{LiveFailure, LivePoints, LiveResult, LiveSeries};
 pub use people::{ChangePerson, CreatePerson, NewPassword, Person, PersonList, SetPassword};
 pub use processes::{ProcessRow, ProcessTable, ProcessesUnavailable};
+pub use rules::{
+    Backtest, BacktestEpisode, BacktestMessage, BacktestResult, BuiltInRule, CheckRules,
+    LevelChange, OwnRule, RuleDocument, RuleJob, RuleLayer, RuleLevel, RuleList, RuleProblem,
+    RuleProblems, SetRuleDocument, SetRuleLayer,
+};
 pub use services::{Service, ServiceCounts, ServiceGroup, ServiceHealth, ServiceKind, ServiceList};
 pub use settings::{DiskUse, Settings, TlsKind, TlsSettings};
+pub use silences::{Recurrence, Silence, SilenceList, SilenceMatcher, SilenceSpec, SilenceState};
 pub use tokens::{ApiToken, ApiTokenList, CreateApiToken, NewSecret, Role};
 
 use serde::{Deserialize, Serialize};

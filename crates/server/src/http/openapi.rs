@@ -11,6 +11,27 @@ use super::{
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
+    components(schemas(
+        muster_api::AlertList,
+        muster_api::AlertDetail,
+        muster_api::AlertHistory,
+        muster_api::Acknowledge,
+        muster_api::AssignAlert,
+        muster_api::WhyNot,
+        muster_api::SilenceList,
+        muster_api::ChannelList,
+        muster_api::ChannelTest,
+        muster_api::Routing,
+        muster_api::SetRouting,
+        muster_api::OutboxPage,
+        muster_api::RuleList,
+        muster_api::SetRuleLayer,
+        muster_api::SetRuleDocument,
+        muster_api::CheckRules,
+        muster_api::RuleProblems,
+        muster_api::Backtest,
+        muster_api::BacktestResult,
+    )),
     paths(
         sessions::ways,
         provider_sign_in::begin,
