@@ -1,7 +1,8 @@
 //! What the alerting writes down: records, steps, firings, messages and channels.
 
 use muster_meta::{
-    AlertingChange, Episode, EpisodeFilter, MetaError, NewMessage, Record, Secrets, TrailLine,
+    AlertingChange, AuditFilter, Episode, EpisodeFilter, MetaError, NewMessage, Record, Secrets,
+    TrailLine,
 };
 use serde_json::json;
 
@@ -184,7 +185,7 @@ async fn secrets_of_channels_are_sealed_kept_and_never_told() {
     assert_eq!((changed.name.as_str(), changed.secret_names.len()), ("night", 2));
     let (_, kept) = meta.channel(&made.id).await.unwrap().unwrap();
     assert_eq!(kept, secrets(&[("password", "hunter2"), ("url", "http://y/secret")]));
-    let audit = meta.audit_page(&Default::default(), None, 100).await.unwrap();
+    let audit = meta.audit_page(&AuditFilter::default(), None, 100).await.unwrap();
     assert!(!format!("{audit:?}").contains("hunter2"));
     assert!(!format!("{:?}", meta.list_channels().await.unwrap()).contains("hunter2"));
 
