@@ -18,6 +18,7 @@
 //! ```
 
 mod alerts;
+mod dispatch;
 mod notification;
 mod posted;
 mod recording;
@@ -28,6 +29,11 @@ mod test_file;
 mod yaml;
 
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
+pub use dispatch::{
+    Acknowledgement, AlertView, Decisions, Dispatcher, EVERYONE, Episode, GroupView, Hush,
+    Matchers, MatchersError, NOBODY, Recurrence, Routing, RoutingError, Silence, SilenceError,
+    SilenceState, TrailKind, TrailLine, why,
+};
 pub use notification::{Notification, NotificationKind, NotifiedAlert};
 pub use posted::{
     ALERT_NAME, AlertSource, INSTANCE, LabelMap, PostedAlert, PostedState, SEVERITY, fingerprint,
