@@ -18,6 +18,8 @@
 //! ```
 
 mod alerts;
+mod built_in;
+mod judge;
 mod notification;
 mod posted;
 mod recording;
@@ -28,6 +30,11 @@ mod test_file;
 mod yaml;
 
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
+pub use built_in::{BuiltIn, Job, Level, Severity, Terms, Thresholds, catalogue};
+pub use judge::{
+    DEFAULT_INTERVAL_MS, Group, Judge, JudgedRule, LastEvaluation, Outcome, RULE_STATE, Reads,
+    RuleKind, RuleSource, Step, Timing, Turn,
+};
 pub use notification::{Notification, NotificationKind, NotifiedAlert};
 pub use posted::{
     ALERT_NAME, AlertSource, INSTANCE, LabelMap, PostedAlert, PostedState, SEVERITY, fingerprint,
