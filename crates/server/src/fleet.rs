@@ -2,7 +2,6 @@
 //!
 //! Everybody who looks shares one result: it is made anew when it is older than its limit and somebody asks.
 
-mod ask;
 mod changes;
 mod figures;
 mod file_systems;

@@ -32,6 +32,7 @@ mod start;
 
 mod agent_settings;
 mod app;
+mod ask;
 mod bearers;
 mod connection;
 mod downloads;

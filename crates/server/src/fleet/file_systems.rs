@@ -6,8 +6,8 @@ use std::sync::Arc;
 use muster_api::{Disk, FileSystem, FileSystemList, Growth, GrowthKind, Host, NextFull};
 use muster_series::Labels;
 
-use super::ask::{file_system_metric, vector};
 use super::readings::GrowthTable;
+use crate::ask::{file_system_metric, vector};
 use crate::store::MetricStore;
 
 /// Types of file systems that another machine holds.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use muster_api::Growth;
 use muster_series::Labels;
 
-use super::ask::{file_system_metric, vector};
 use super::growth::{Reading, WINDOWS, Window, growth};
+use crate::ask::{file_system_metric, vector};
 use crate::store::MetricStore;
 
 /// After this time all moments are asked for anew.
