@@ -39,6 +39,7 @@ mod downloads;
 mod fleet;
 mod http;
 mod ingest;
+mod insight;
 mod installer;
 mod latest;
 mod listener;
