@@ -317,3 +317,17 @@ proptest! {
         prop_assert!((hours(date.at_ms) - ahead).abs() <= 1.0 + 0.05 * ahead, "{date:?}");
     }
 }
+
+#[test]
+#[ignore = "measures: run with --release --nocapture"]
+fn cost_of_a_forecast() {
+    const TIMES: u32 = 200;
+    for (name, _, shape) in SHAPES {
+        let (history, _) = drawn(shape, 1);
+        let began = std::time::Instant::now();
+        for _ in 0..TIMES {
+            std::hint::black_box(foretold(std::hint::black_box(&history)));
+        }
+        println!("{name}: {:?} a forecast of {} values", began.elapsed() / TIMES, history.len());
+    }
+}
