@@ -217,6 +217,19 @@ fn a_date_is_known_from_three_quarters_of_an_hour_on() {
     assert!((hours(date.at_ms) - 0.75).abs() < 0.05, "{date:?}");
 }
 
+#[test]
+fn four_weeks_know_a_rhythm_of_a_week_and_what_is_far_away() {
+    for phase in 0..12 {
+        let week = |hour: f64| {
+            70.0 + 12.0 * (hour / 168.0 * std::f64::consts::TAU + f64::from(phase) / 2.0).sin()
+        };
+        let found = of(672, week);
+        assert!(matches!(found, Forecast::NoDate(_)), "{phase}: {found:?}");
+    }
+    let Forecast::Date(date) = of(672, |hour| 45.0 + 0.01 * hour) else { panic!("no date") };
+    assert!((hours(date.at_ms) - 5_000.0).abs() < 50.0, "{date:?}");
+}
+
 /// The width of the range told after so many forecasts, an hour apart, that promised what did not come.
 fn width_after(forecasts: i64, comes: f64) -> i64 {
     let mut record = Record::default();
