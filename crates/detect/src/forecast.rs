@@ -1,8 +1,8 @@
 //! When something will be full: a disk, its inodes, memory; or when what is left of a certificate's time will be none.
 //!
 //! 1. Five windows are read, each by itself: an hour, six hours, a day, a week, four weeks, as far as there is a history
-//!    (`forecast/window.rs`). In each, the
-//!    highest value of each of up to 288 equal parts counts, because it is the highest that fills.
+//!    (`forecast/window.rs`). In each, the highest value of each of up to 288 equal parts counts, because it is the
+//!    highest that fills.
 //! 2. A window in which the series went up and down more than once is read by its peaks: what a rotation or the rhythm
 //!    of a day takes back is no growth. One great fall starts the history anew.
 //! 3. The pace is that of Theil and Sen, with Kendall's bounds (`trend.rs`). It counts if it is no chance, if most
