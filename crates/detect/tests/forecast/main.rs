@@ -141,8 +141,14 @@ fn tuning() {
 }
 
 #[test]
+#[ignore = "the long form, to report by"]
+fn report() {
+    print(&rows(101..121), 20);
+}
+
+#[test]
 fn shapes_are_judged_better_than_by_least_squares() {
-    const SEEDS: usize = 20;
+    const SEEDS: usize = 8;
     let rows = rows(101..101 + SEEDS as u64);
     print(&rows, SEEDS);
     for row in &rows {
@@ -151,11 +157,16 @@ fn shapes_are_judged_better_than_by_least_squares() {
         // What gets ever faster is told late; least squares over six hours tell it a little better.
         let most = if row.name == "exponential" { 0.5 } else { 0.15 };
         assert!(error.is_nan() || error <= most, "{}: error {error}", row.name);
-        assert!(row.ours.errors.is_empty() || row.within >= 15, "{}: {}", row.name, row.within);
+        assert!(
+            row.ours.errors.is_empty() || row.within >= SEEDS - 2,
+            "{}: {}",
+            row.name,
+            row.within
+        );
     }
     let total = |of: fn(&Row) -> &Score| rows.iter().map(|row| of(row).right).sum::<usize>();
     let all = SEEDS * SHAPES.len();
-    assert!(total(|row| &row.ours) * 100 >= all * 98);
+    assert!(total(|row| &row.ours) * 100 >= all * 97);
     assert!(total(|row| &row.ours) > total(|row| &row.six_hours));
     assert!(total(|row| &row.ours) > total(|row| &row.a_day));
 }
@@ -268,7 +279,7 @@ fn past_errors_widen_the_range() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn nothing_panics_and_dates_are_in_order(
