@@ -19,6 +19,7 @@
 
 mod alerts;
 mod built_in;
+mod dispatch;
 mod judge;
 mod notification;
 mod posted;
@@ -31,6 +32,11 @@ mod yaml;
 
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
 pub use built_in::{BuiltIn, Job, Level, Severity, Terms, Thresholds, catalogue};
+pub use dispatch::{
+    Acknowledgement, AlertView, Decisions, Dispatcher, EVERYONE, Episode, GroupView, Hush,
+    Matchers, MatchersError, NOBODY, Recurrence, Routing, RoutingError, Silence, SilenceError,
+    SilenceState, TrailKind, TrailLine, why,
+};
 pub use judge::{
     DEFAULT_INTERVAL_MS, Group, Judge, JudgedRule, LastEvaluation, Outcome, RULE_STATE, Reads,
     RuleKind, RuleSource, Step, Timing, Turn,
