@@ -155,9 +155,9 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
         }
         if let ("rules", Some(patterns)) = (key.as_str(), value.as_array()) {
             let texts = patterns.iter().map(|one| one.as_str().map(str::to_owned));
-            settings.rules = texts
-                .collect::<Option<_>>()
-                .context("rules must be a list of patterns, such as [\"/etc/muster/rules/*.yml\"]")?;
+            settings.rules = texts.collect::<Option<_>>().context(
+                "rules must be a list of patterns, such as [\"/etc/muster/rules/*.yml\"]",
+            )?;
             continue;
         }
         let Some(value) = value.as_str().map(str::to_owned) else {

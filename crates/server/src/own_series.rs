@@ -46,5 +46,8 @@ fn write(app: &App, instance: &str) {
             tracing::debug!(%error, "the server's own metrics were not stored");
         }
     };
-    app.store.append(WriteBatch::scrape(app.clock.now_ms(), samples), Box::new(move |r| done(r.map(|_| ()))));
+    app.store.append(
+        WriteBatch::scrape(app.clock.now_ms(), samples),
+        Box::new(move |r| done(r.map(|_| ()))),
+    );
 }

@@ -41,7 +41,9 @@ pub(super) fn families(judge: &Judge) -> Vec<Family> {
         let mut family = Family::new(name, *kind, help);
         for group in judge.groups() {
             let key = format!("{};{}", group.file, group.name);
-            family.push([("rule_group", key.as_str())], value(group)).expect("one label with a name");
+            family
+                .push([("rule_group", key.as_str())], value(group))
+                .expect("one label with a name");
         }
         family
     };

@@ -106,7 +106,11 @@ impl Admitted {
     }
 
     /// The store's number of a series, and that of its metric. A series that is refused is counted, and the first is logged.
-    pub(super) fn resolve(&mut self, number: u32, app: &App, now_ms: i64,
+    pub(super) fn resolve(
+        &mut self,
+        number: u32,
+        app: &App,
+        now_ms: i64,
     ) -> Option<(SeriesId, MetricNumber)> {
         let slot = self.series.get_mut(number as usize)?;
         let labels = match slot {

@@ -24,8 +24,7 @@ pub(crate) fn instant(
     at_ms: i64,
     run: &QueryRun,
 ) -> Result<Vec<Sample>, String> {
-    let evaluated =
-        store.query_instant(expr, at_ms, run).map_err(|error| error.to_string())?;
+    let evaluated = store.query_instant(expr, at_ms, run).map_err(|error| error.to_string())?;
     match evaluated.value {
         Value::Vector(samples) => {
             let samples = samples.into_iter();
@@ -45,7 +44,8 @@ pub(super) fn turn(app: &App, turn: &Turn, run: &QueryRun) -> Outcome {
     let mut last: Option<(&Step, Result<Vec<Sample>, String>)> = None;
     for step in &turn.steps {
         let began = Instant::now();
-        let same = |other: &Step| (&other.expr, other.query_at_ms) == (&step.expr, step.query_at_ms);
+        let same =
+            |other: &Step| (&other.expr, other.query_at_ms) == (&step.expr, step.query_at_ms);
         let result = match last.take() {
             Some((other, result)) if same(other) => result,
             _ => instant(&*app.store, &step.expr, step.query_at_ms, run),
@@ -53,8 +53,7 @@ pub(super) fn turn(app: &App, turn: &Turn, run: &QueryRun) -> Outcome {
         let ask = |text: &str| instant(&*app.store, text, step.query_at_ms, run);
         let context = Context { query: Some(Box::new(ask)), ..Context::default() };
         let seconds = began.elapsed().as_secs_f64();
-        let outcome =
-            app.judging.judge.lock().take(step, result.clone(), seconds, &context);
+        let outcome = app.judging.judge.lock().take(step, result.clone(), seconds, &context);
         last = Some((step, result));
         if let Some(failure) = &outcome.failure {
             tracing::debug!(rule = step.key, failure, "a rule could not be evaluated");
@@ -99,9 +98,7 @@ fn store(app: &App, at_ms: i64, outcome: &Outcome) {
 /// Tells the alarms what is new, and keeps what must be known after a restart.
 pub(super) async fn hand_on(app: &App, outcome: Outcome) {
     let Outcome { posted, put, remove, .. } = outcome;
-    if !posted.is_empty() {
-        app.alarms.post(posted);
-    }
+    app.judging.announce(posted);
     // A key that was put and removed, or the other way round, has its last state.
     let mut last: HashMap<String, Option<serde_json::Value>> = HashMap::new();
     last.extend(put.into_iter().map(|(key, value)| (key, Some(value))));

@@ -8,10 +8,10 @@ pub(crate) mod metric_names;
 pub(crate) mod sources;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use muster_alerting::{Judge, RULE_STATE, Thresholds, Turn, catalogue};
+use muster_alerting::{Judge, PostedAlert, RULE_STATE, Thresholds, Turn, catalogue};
 use muster_meta::AlertingChange;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -37,8 +37,14 @@ pub(crate) struct Judging {
     /// Numbers for the names of metrics.
     pub(crate) names: MetricNames,
     nudged: Notify,
-    reload: Notify,
+    /// Held while rules are read anew, so that an old reading never replaces a newer one.
+    reading: tokio::sync::Mutex<()>,
+    /// Who is told what is new of alerts.
+    listener: OnceLock<Box<Listener>>,
 }
+
+/// Takes alerts of which there is something new. It must not block.
+pub(crate) type Listener = dyn Fn(Vec<PostedAlert>) + Send + Sync;
 
 impl Default for Judging {
     fn default() -> Self {
@@ -47,7 +53,8 @@ impl Default for Judging {
             documents: Mutex::default(),
             names: MetricNames::default(),
             nudged: Notify::new(),
-            reload: Notify::new(),
+            reading: tokio::sync::Mutex::default(),
+            listener: OnceLock::new(),
         }
     }
 }
@@ -66,9 +73,16 @@ impl Judging {
         }
     }
 
-    /// Rules or thresholds were changed: they are read anew.
-    pub(crate) fn reload(&self) {
-        self.reload.notify_one();
+    /// Says who is told what is new of alerts; the first one stays.
+    pub(crate) fn announce_to(&self, listener: Box<Listener>) {
+        // Only the start of the server calls this.
+        let _ = self.listener.set(listener);
+    }
+
+    fn announce(&self, posted: Vec<PostedAlert>) {
+        if let Some(listener) = self.listener.get().filter(|_| !posted.is_empty()) {
+            listener(posted);
+        }
     }
 
     /// What rules people have.
@@ -108,8 +122,9 @@ async fn restore(app: &App) {
 }
 
 /// Reads all rules anew, if they changed.
-async fn reload(app: &Arc<App>) {
+pub(crate) async fn reload(app: &Arc<App>) {
     let judging = &app.judging;
+    let _reading = judging.reading.lock().await;
     let former = judging.documents();
     let documents = match sources::read(app, &former).await {
         Ok(documents) => documents,
@@ -127,7 +142,11 @@ async fn reload(app: &Arc<App>) {
         if let Some(failure) = &document.failure
             && known.and_then(|known| known.failure.as_ref()) != Some(failure)
         {
-            tracing::warn!(rules = document.name, failure, "rules are not in force as they are written");
+            tracing::warn!(
+                rules = document.name,
+                failure,
+                "rules are not in force as they are written"
+            );
         }
     }
     let sources = documents.iter().filter_map(Document::source).collect();
@@ -148,7 +167,6 @@ async fn watch_sources(app: &Arc<App>) {
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            () = app.judging.reload.notified() => {}
             () = app.stopped() => return,
         }
         reload(app).await;

@@ -77,14 +77,16 @@ fn document(found: Found, former: &[Document]) -> Document {
     }
     let kept = before.and_then(|before| before.rules.clone());
     let yaml = text.as_ref().cloned().unwrap_or_default();
-    let (rules, failure) = match text.map_err(|error| vec![problem("", error)]).and_then(|t| parse(&t)) {
-        Ok(rules) => (Some(Arc::new(rules)), None),
-        Err(problems) => (kept, Some(describe(&problems))),
-    };
+    let (rules, failure) =
+        match text.map_err(|error| vec![problem("", error)]).and_then(|t| parse(&t)) {
+            Ok(rules) => (Some(Arc::new(rules)), None),
+            Err(problems) => (kept, Some(describe(&problems))),
+        };
     Document { name, is_file, yaml, version, failure, rules }
 }
 
-fn describe(problems: &[RuleProblem]) -> String {
+/// Problems as one text.
+pub(crate) fn describe(problems: &[RuleProblem]) -> String {
     let lines = problems.iter().map(|one| match one.place.as_str() {
         "" => one.text.clone(),
         place => format!("{place}: {}", one.text),
@@ -155,7 +157,11 @@ mod tests {
     fn a_broken_file_keeps_the_rules_that_it_had_and_says_so() {
         let good = document(found(Ok(GOOD)), &[]);
         assert!(good.failure.is_none() && good.source().is_some());
-        for broken in [Ok("groups: 5"), Ok("groups: [{name: g, rules: [{alert: A, expr: up =}]}]"), Err("no such file")] {
+        for broken in [
+            Ok("groups: 5"),
+            Ok("groups: [{name: g, rules: [{alert: A, expr: up =}]}]"),
+            Err("no such file"),
+        ] {
             let after = document(found(broken), std::slice::from_ref(&good));
             assert!(after.failure.is_some(), "{broken:?}");
             assert!(after.source().is_some(), "{broken:?} keeps what was good");
@@ -166,8 +172,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        let problems = parse("groups: [{name: g, rules: [{alert: A, expr: up =}, {record: b, expr: '('}]}]")
-            .expect_err("two expressions are broken");
+        let problems =
+            parse("groups: [{name: g, rules: [{alert: A, expr: up =}, {record: b, expr: '('}]}]")
+                .expect_err("two expressions are broken");
         let places: Vec<&str> = problems.iter().map(|one| one.place.as_str()).collect();
         assert_eq!(places, ["g/A", "g/b"]);
         assert!(parse(&"#".repeat(MAX_TEXT + 1)).is_err());
