@@ -185,6 +185,13 @@ pub(crate) struct AgentArgs {
     /// With --once: print JSON
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
+    /// Tell people there, with Alertmanager's body, when this host has reached no server for a while; a few hosts that see
+    /// the others' network are enough
+    #[arg(long, env = "MUSTER_FALLBACK_WEBHOOK", value_name = "URL", hide_env_values = true)]
+    pub(crate) fallback_webhook: Option<String>,
+    /// How long no server was reached before the fallback webhook is told
+    #[arg(long, env = "MUSTER_FALLBACK_AFTER", default_value = "5m", value_name = "DURATION")]
+    pub(crate) fallback_after: String,
     /// Take releases from the server that are newer and signed by a key that this host trusts
     #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
     pub(crate) allow_updates: bool,

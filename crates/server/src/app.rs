@@ -14,6 +14,7 @@ use crate::config::{ServerConfig, data_paths};
 use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
+use crate::insight::Insight;
 use crate::judging::Judging;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
@@ -64,6 +65,8 @@ pub(crate) struct App {
     pub(crate) services: Services,
     /// The rules.
     pub(crate) judging: Judging,
+    /// What the stored series mean.
+    pub(crate) insight: Insight,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
     pub(crate) audited_refusals: Mutex<PerMinute>,
@@ -120,6 +123,7 @@ impl App {
             fleet: Fleet::default(),
             services: Services::default(),
             judging: Judging::default(),
+            insight: Insight::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),
             refusals: Refusals::default(),

@@ -33,12 +33,14 @@ mod start;
 
 mod agent_settings;
 mod app;
+mod ask;
 mod bearers;
 mod connection;
 mod downloads;
 mod fleet;
 mod http;
 mod ingest;
+mod insight;
 mod installer;
 mod judging;
 mod latest;

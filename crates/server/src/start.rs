@@ -21,7 +21,7 @@ use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
 use crate::tls::{Keeper, TlsError, format_fingerprint};
-use crate::{agent_settings, http, ingest, judging, listener, own_series, tls};
+use crate::{agent_settings, http, ingest, insight, judging, listener, own_series, tls};
 
 /// The name of the first administrator.
 const FIRST_USER: &str = "admin";
@@ -142,6 +142,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("own series", own_series::run(Arc::clone(&app)));
     tasks.spawn("rules", judging::run(Arc::clone(&app)));
+    tasks.spawn("insight", insight::run(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
