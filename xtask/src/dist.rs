@@ -4,12 +4,12 @@
 //! of the same key. The key stays on the machine that makes releases; a server only passes the signature on. Signing is
 //! left to openssl, so the key is a PEM file like any other.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
+use data_encoding::HEXLOWER;
 
 use crate::workspace::Workspace;
 use crate::{page, process};
@@ -91,7 +91,7 @@ fn public_key(key: &Path) -> anyhow::Result<String> {
         "{} is no Ed25519 key; make one with: openssl genpkey -algorithm ed25519 -out FILE",
         key.display()
     );
-    Ok(hex(&der[DER_HEADER..]))
+    Ok(HEXLOWER.encode(&der[DER_HEADER..]))
 }
 
 fn sign(key: &Path, text: &str) -> anyhow::Result<String> {
@@ -101,7 +101,7 @@ fn sign(key: &Path, text: &str) -> anyhow::Result<String> {
     let path = message.to_str().context("a temporary folder has a plain name")?;
     let signature = openssl(["pkeyutl", "-sign", "-rawin", "-in", path, "-inkey"], key)?;
     ensure!(signature.len() == 64, "openssl made no Ed25519 signature");
-    Ok(hex(&signature))
+    Ok(HEXLOWER.encode(&signature))
 }
 
 /// What openssl prints; the key is the last argument.
@@ -119,14 +119,6 @@ fn sha256_of(path: &Path) -> anyhow::Result<String> {
     let digits = told.split_whitespace().next().unwrap_or_default().trim_start_matches('\\');
     ensure!(digits.len() == 64, "sha256sum printed {told:?}");
     Ok(digits.to_owned())
-}
-
-/// Small hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -131,8 +131,8 @@ mod tests {
             };
             for message in [bytes, wild.to_bytes()] {
                 let Ok(read) = Configuration::from_bytes(&message) else { continue };
-                prop_assert!(read.fast_interval_ms.is_none_or(|ms| (1_000..=300_000).contains(&ms)));
-                prop_assert!(read.slow_interval_ms.is_none_or(|ms| (1_000..=3_600_000).contains(&ms)));
+                prop_assert!(read.fast_interval_ms.is_none_or(|ms| Configuration::FAST_INTERVALS_MS.contains(&ms)));
+                prop_assert!(read.slow_interval_ms.is_none_or(|ms| Configuration::SLOW_INTERVALS_MS.contains(&ms)));
                 prop_assert!(read.cpu_limit_percent.is_none_or(|p| (1.0..=100.0).contains(&p)));
                 let Configuration { collectors_off, named_processes, .. } = &read;
                 let (settings, wrong) = of_collectors(&read);

@@ -84,13 +84,9 @@ impl Exchange {
     }
 
     /// A batch just collected.
-    pub(crate) fn push(&mut self, urgent: bool, group: Group, now_ms: i64) {
-        self.queue.push(QueuedBatch {
-            urgent,
-            groups: vec![group],
-            segment: None,
-            since_ms: now_ms,
-        });
+    pub(crate) fn push(&mut self, group: Group, now_ms: i64) {
+        let groups = vec![group];
+        self.queue.push(QueuedBatch { urgent: false, groups, segment: None, since_ms: now_ms });
     }
 
     /// What has changed between the ticks: a batch that overtakes the others.

@@ -41,12 +41,7 @@ impl Source for HostSource {
             let more = self.registry.collect(cadence, &*self.clock);
             all.extend(more);
         }
-        Collection {
-            new_series: all.new_series,
-            samples: all.samples,
-            recorded: all.recorded,
-            urgent: false,
-        }
+        Collection { new_series: all.new_series, samples: all.samples, recorded: all.recorded }
     }
 
     fn watchers(&self) -> Vec<Box<dyn Watcher>> {

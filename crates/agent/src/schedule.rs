@@ -7,13 +7,15 @@
 //! Between the ticks whose samples are sent stand those that only the recorder keeps. When the agent costs too
 //! much those fall away first, then all intervals grow ([`Schedule::slow_down`]).
 
+use muster_wire::Configuration;
+
 use crate::source::Tick;
 
 /// A tick within this part of its interval counts as on time, so 20 ms at one second.
 const PUNCTUAL_SHARE: i64 = 50;
 /// Shortest and longest interval that a server may ask for.
-const MIN_INTERVAL_MS: i64 = 1_000;
-const MAX_INTERVAL_MS: i64 = 300_000;
+const MIN_INTERVAL_MS: i64 = *Configuration::FAST_INTERVALS_MS.start();
+const MAX_INTERVAL_MS: i64 = *Configuration::FAST_INTERVALS_MS.end();
 /// Longest lease that a server may ask for.
 const MAX_LEASE_MS: i64 = 3_600_000;
 /// The slowest level: eight times the configured intervals.

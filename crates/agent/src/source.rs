@@ -24,8 +24,6 @@ pub struct Collection {
     pub samples: Vec<(u32, f64)>,
     /// Values that are only recorded: the server gets them if it asks for what was kept, or after a crash.
     pub recorded: Vec<(u32, f64)>,
-    /// Whether the server is to evaluate the rules that read these series at once.
-    pub urgent: bool,
 }
 
 /// Gives samples when asked. It runs on a thread of its own and may block there.

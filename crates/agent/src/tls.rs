@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -22,14 +23,8 @@ pub struct FingerprintError(String);
 pub fn parse_fingerprint(text: &str) -> Result<[u8; 32], FingerprintError> {
     let wrong = || FingerprintError(text.into());
     let digits = text.trim().strip_prefix("sha256:").ok_or_else(wrong)?;
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    let mut fingerprint = [0; 32];
-    for (at, byte) in fingerprint.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(fingerprint)
+    let fingerprint = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| wrong())?;
+    fingerprint.try_into().map_err(|_| wrong())
 }
 
 /// TLS for connections to the server. With a fingerprint only a chain to that very CA is accepted, else

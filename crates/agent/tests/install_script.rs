@@ -4,13 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test's preparations must succeed")]
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
-use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 
 const SCRIPT: &str = include_str!("../../../packaging/install.sh");
 const UNIT: &str = include_str!("../../../packaging/muster-agent.service");
@@ -52,10 +52,7 @@ fn check(steps: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let sha256 = digest(&SHA256, PROGRAM.as_bytes());
-    let sha256 = sha256.as_ref().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    });
+    let sha256 = HEXLOWER.encode(sha256.as_ref());
     let script = SCRIPT
         .replace("@BINARIES@", &format!("{} {sha256}", std::env::consts::ARCH))
         .replace("@UNIT@", UNIT.trim_end())

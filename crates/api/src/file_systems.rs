@@ -15,6 +15,18 @@ pub enum GrowthKind {
     Steady,
 }
 
+/// How sure a date is, by the width of its range beside its distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// The range is wider than the way to the date, or has no end.
+    Low,
+    /// The range is narrower than the way to the date.
+    Medium,
+    /// The range is narrower than a third of that.
+    High,
+}
+
 /// How a file system fills.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Growth {
@@ -24,6 +36,12 @@ pub struct Growth {
     pub bytes_per_day: Option<f64>,
     /// When it is full at that pace; absent where that is further away than its history allows to say.
     pub full_ms: Option<i64>,
+    /// It will hardly be full before this.
+    pub early_ms: Option<i64>,
+    /// It will hardly be full after this; absent where its history does not allow to say, though there is a date.
+    pub late_ms: Option<i64>,
+    /// How sure the date is.
+    pub confidence: Option<Confidence>,
 }
 
 /// One mounted file system.

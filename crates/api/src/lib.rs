@@ -48,7 +48,7 @@ pub use channels::{
     Channel, ChannelKind, ChannelList, ChannelSpec, ChannelTest, MessageLanguage, OutboxMessage,
     OutboxPage, Routing, SetRouting,
 };
-pub use file_systems::{FileSystem, FileSystemList, Growth, GrowthKind};
+pub use file_systems::{Confidence, FileSystem, FileSystemList, Growth, GrowthKind};
 pub use hosts::{
     Disk, Host, HostFigures, HostList, HostState, NextFull, RecentFigures, RecentList,
 };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in};
+use crate::file::{attribute, is_digits, names_in};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -301,10 +301,7 @@ impl Collector for Bcache {
             push_files(sink, &folder, &SET, &[uuid]);
             for name in names_in(&folder) {
                 let device = folder.join(&name);
-                let is = |kind: &str| {
-                    let digits = name.strip_prefix(kind).unwrap_or("");
-                    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-                };
+                let is = |kind: &str| name.strip_prefix(kind).is_some_and(is_digits);
                 if is("bdev") {
                     push_files(sink, &device, &BACKING, &[uuid, &name]);
                     push_writeback(sink, &device, &[uuid, &name]);

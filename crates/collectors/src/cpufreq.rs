@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{attribute, is_digits, names_in, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -82,7 +82,7 @@ impl Collector for Cpufreq {
 
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         for name in names_in(&self.folder) {
-            let Some(cpu) = name.strip_prefix("cpu").filter(|cpu| is_number(cpu)) else {
+            let Some(cpu) = name.strip_prefix("cpu").filter(|cpu| is_digits(cpu)) else {
                 continue;
             };
             push_throttles(sink, &self.folder.join(&name));
@@ -113,8 +113,4 @@ fn push_throttles(sink: &mut Sink<'_>, folder: &Path) {
     if let Some(count) = number_attribute(&folder.join("thermal_throttle/package_throttle_count")) {
         sink.push(&PACKAGE_THROTTLES, &[&package], count);
     }
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }

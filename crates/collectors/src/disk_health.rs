@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diskstats::is_ignored;
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{attribute, is_digits, names_in, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -139,8 +139,7 @@ fn temperature(device: &Path) -> Option<f64> {
 /// `nvme0` of `nvme0n1`.
 fn controller_of(disk: &str) -> Option<&str> {
     let (number, _) = disk.strip_prefix("nvme")?.split_once('n')?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| &disk[.."nvme".len() + number.len()])
+    is_digits(number).then(|| &disk[.."nvme".len() + number.len()])
 }
 
 /// The worse of the two estimates `0x02 0x01`; 0 is none.

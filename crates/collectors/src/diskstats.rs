@@ -1,7 +1,7 @@
 //! `/proc/diskstats`: what every block device did.
 
 use crate::error::{CollectError, Malformed};
-use crate::file::HotFile;
+use crate::file::{HotFile, is_digits};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -171,8 +171,7 @@ pub(crate) fn is_ignored(device: &str) -> bool {
             .any(|disk| base.strip_prefix(disk).is_some_and(is_letter))
         || base.strip_prefix("nvme").and_then(|rest| rest.strip_suffix('p')).is_some_and(|rest| {
             let numbers = rest.split_once('n');
-            let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-            numbers.is_some_and(|(controller, space)| digits(controller) && digits(space))
+            numbers.is_some_and(|(controller, space)| is_digits(controller) && is_digits(space))
         })
 }
 

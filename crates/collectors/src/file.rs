@@ -208,6 +208,11 @@ pub(crate) fn number(word: &str) -> Option<f64> {
     }
 }
 
+/// Whether a text is decimal digits and nothing else, as the numbers in the kernel's names are.
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

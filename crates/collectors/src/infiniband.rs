@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{attribute, names_in};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -392,11 +392,7 @@ fn push_port(sink: &mut Sink<'_>, folder: &Path, labels: &[&str]) {
         sink.push(&RATE, labels, rate);
     }
     for (subfolder, table) in [("counters", &COUNTERS[..]), ("counters_ext", &EXTENDED[..])] {
-        for (file, scale, metric) in table {
-            if let Some(count) = number_attribute(&folder.join(subfolder).join(file)) {
-                sink.push(metric, labels, count * scale);
-            }
-        }
+        sink.push_attributes(table, &folder.join(subfolder), labels);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{attribute, names_in};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -555,11 +555,7 @@ impl Collector for PowerSupply {
             texts[0].clone_from(&supply);
             // An empty label is none, in the store as in PromQL.
             sink.push(&INFO, &texts.each_ref().map(String::as_str), 1.0);
-            for (file, scale, metric) in &VALUES {
-                if let Some(value) = number_attribute(&folder.join(file)) {
-                    sink.push(metric, &[&supply], value * scale);
-                }
-            }
+            sink.push_attributes(&VALUES, &folder, &[&supply]);
         }
         Ok(())
     }

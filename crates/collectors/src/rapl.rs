@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::CollectError;
-use crate::file::{attribute, names_in, number_attribute};
+use crate::file::{attribute, is_digits, names_in, number_attribute};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -58,8 +58,7 @@ impl Collector for Rapl {
 /// What a zone such as `package-0` measures, and the number of it: its own, or that of the package
 /// in its folder's name (`intel-rapl:0:1`).
 fn kind_and_index<'a>(zone: &'a str, folder: &'a str) -> (String, &'a str) {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let own = zone.rsplit_once('-').filter(|(_, number)| is_number(number));
+    let own = zone.rsplit_once('-').filter(|(_, number)| is_digits(number));
     let (kind, index) = own.unwrap_or((zone, folder.split(':').nth(1).unwrap_or("0")));
     (kind.replace(|c: char| !c.is_ascii_alphanumeric(), "_"), index)
 }

@@ -6,10 +6,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use muster_series::{Labels, METRIC_NAME, stale_marker};
 
+use crate::file::number_attribute;
 use crate::metric::Metric;
 
 /// What one collection brought.
@@ -190,6 +192,20 @@ impl Sink<'_> {
     pub fn push_part(&mut self, metric: &'static Metric, part: &str, labels: &[&str], value: f64) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{} has other labels", metric.name);
         self.push_series(metric, part, labels, (value, false), || labels_of(metric, part, labels));
+    }
+
+    /// The numeric attributes of `/sys` that a folder has, of a table of files, what one of theirs is worth, and metrics.
+    pub(crate) fn push_attributes(
+        &mut self,
+        table: &'static [(&str, f64, Metric)],
+        folder: &Path,
+        labels: &[&str],
+    ) {
+        for (file, scale, metric) in table {
+            if let Some(value) = number_attribute(&folder.join(file)) {
+                self.push(metric, labels, value * scale);
+            }
+        }
     }
 
     /// A value that is only to be recorded: of a series with so many or so short-lived labels that a server

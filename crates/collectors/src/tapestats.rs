@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::CollectError;
-use crate::file::{names_in, number_attribute};
+use crate::file::{is_digits, names_in};
 use crate::metric::{Metric, Unit};
 use crate::registry::{Cadence, Collector};
 use crate::roots::Roots;
@@ -141,19 +141,12 @@ impl Collector for Tapestats {
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<(), CollectError> {
         // A drive is there under several names, such as `nst0` and `st0a`; `st0` is the one that counts.
         for device in names_in(&self.folder).iter().filter(|name| is_drive(name)) {
-            for (file, scale, metric) in &STATISTICS {
-                if let Some(count) =
-                    number_attribute(&self.folder.join(device).join("stats").join(file))
-                {
-                    sink.push(metric, &[device], count * scale);
-                }
-            }
+            sink.push_attributes(&STATISTICS, &self.folder.join(device).join("stats"), &[device]);
         }
         Ok(())
     }
 }
 
 fn is_drive(name: &str) -> bool {
-    let digits = name.strip_prefix("st").unwrap_or("");
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    name.strip_prefix("st").is_some_and(is_digits)
 }

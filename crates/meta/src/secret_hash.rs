@@ -2,13 +2,13 @@
 //!
 //! Text in a fixed form is the one column type that three databases index alike.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
 use crate::MetaError;
 
 /// 64 lower-case hexadecimal digits.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    HEXLOWER.encode(bytes)
 }
 
 /// The 32 bytes behind what [`to_hex`] wrote; `column` names the place, should it hold something else.
@@ -19,12 +19,7 @@ pub(crate) fn from_hex(text: &str, column: &'static str) -> Result<[u8; 32], Met
 
 /// The bytes behind what [`to_hex`] wrote.
 pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
-    let nibbles: Vec<u8> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).map(|nibble| nibble as u8))
-        .collect::<Option<_>>()?;
-    let (pairs, rest) = nibbles.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
 
 #[cfg(test)]

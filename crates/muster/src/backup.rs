@@ -9,7 +9,6 @@ mod archive;
 mod passphrase;
 mod seal;
 
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -17,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::digest::{Context, SHA256};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use archive::{ArchiveWriter, read_archive, warn_of_gaps};
@@ -209,16 +209,8 @@ impl Hasher {
 
     /// The number of bytes, and their SHA-256 in hexadecimal digits.
     fn finish(self) -> (u64, String) {
-        (self.bytes, hexadecimal(self.context.finish().as_ref()))
+        (self.bytes, HEXLOWER.encode(self.context.finish().as_ref()))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
 }
 
 fn cannot_write(path: &Path) -> String {

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use data_encoding::HEXLOWER;
 use muster_environment::{Clock as _, SystemClock, replace_private_file};
 use muster_meta::{Meta, Role};
 use muster_server::local;
 use serde::de::DeserializeOwned;
 
 use crate::cli::TargetArgs;
-use crate::install_command::hex;
 use crate::place::{Place, actor};
 
 const ADDRESS_FILE: &str = "address";
@@ -187,7 +187,7 @@ pub(crate) async fn install_sha256(data_dir: &Path) -> Option<String> {
     let response = client.http.get(format!("{}/install.sh", client.base)).send().await.ok()?;
     let script = response.error_for_status().ok()?.bytes().await.ok()?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &script);
-    Some(hex(digest.as_ref()))
+    Some(HEXLOWER.encode(digest.as_ref()))
 }
 
 /// The address under which other machines reach the server of a data folder, and what to know about it.

@@ -5,8 +5,6 @@
 //! that was shown to somebody who had signed in. The token goes to the script through its input: command lines can be read
 //! by every account of a host. The page makes the same line (`web/src/domain/joining.ts`).
 
-use std::fmt::Write as _;
-
 /// The line for a POSIX shell. `sha256` is that of the server's `/install.sh`.
 pub(crate) fn install_command(
     server: &str,
@@ -22,14 +20,6 @@ pub(crate) fn install_command(
          then printf 'MUSTER_TOKEN=%s\\n%s\\n' {token} \"$s\" | $(command -v sudo) sh -s -- --server {server}{pin}; \
          else echo 'not the script that this command was made for: make a new command' >&2; false; fi"
     )
-}
-
-/// Small hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

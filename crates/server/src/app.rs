@@ -14,6 +14,7 @@ use crate::config::{ServerConfig, data_paths};
 use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
+use crate::insight::Insight;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
@@ -61,6 +62,8 @@ pub(crate) struct App {
     pub(crate) central: CentralSettings,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
+    /// What the stored series mean.
+    pub(crate) insight: Insight,
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed sign-ins that were written into the audit log this minute.
     pub(crate) audited_refusals: Mutex<PerMinute>,
@@ -116,6 +119,7 @@ impl App {
             central: CentralSettings::default(),
             fleet: Fleet::default(),
             services: Services::default(),
+            insight: Insight::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),
             refusals: Refusals::default(),

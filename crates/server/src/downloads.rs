@@ -191,10 +191,10 @@ fn hash(file: &mut File) -> io::Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use muster_wire::Release;
 
     use super::*;
-    use crate::installer::hex;
 
     fn signed(program: &Program, architecture: &str) -> String {
         let release = Release {
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(program.size, length);
         assert!(downloads.program("pdp11").unwrap().is_none());
         let script = downloads.script();
-        assert!(script.text.contains(&format!("'{own} {}'", hex(&program.sha256))));
+        assert!(script.text.contains(&format!("'{own} {}'", HEXLOWER.encode(&program.sha256))));
 
         std::fs::create_dir(&downloads.dir).unwrap();
         for name in ["pdp11", own] {

@@ -2,30 +2,25 @@
 //!
 //! Everybody who looks shares one result: it is made anew when it is older than its limit and somebody asks.
 
-mod ask;
 mod changes;
 mod figures;
 mod file_systems;
 mod growth;
 mod past;
-mod readings;
 mod rounding;
 
 pub(crate) use changes::changes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use muster_api::{FileSystemList, Host, HostList, HostState, RecentList};
-use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::latest::Latest;
 use crate::roster::{Entry, HostFacts};
-use readings::{GrowthTable, Readings};
 
 /// For how long a computed list of hosts is handed out again, in milliseconds.
 const FRESH_MS: i64 = 1_500;
@@ -35,11 +30,6 @@ const FILE_SYSTEMS_FRESH_MS: i64 = 10_000;
 const RECENT_FRESH_MS: i64 = 5_000;
 /// The same for groups and tags, which people change.
 const WORDS_FRESH_MS: i64 = 10_000;
-/// The same for the growth of file systems.
-const GROWTH_FRESH_MS: i64 = 60_000;
-
-/// How long the first list waits for the growth.
-const FIRST_GROWTH: Duration = Duration::from_secs(2);
 
 /// Something told, with its JSON.
 pub(crate) struct Told<T> {
@@ -72,8 +62,6 @@ pub(crate) struct Fleet {
     newest: Arc<Latest<Snapshot>>,
     file_systems: Arc<Latest<Told<FileSystemList>>>,
     recent: Arc<Latest<Bytes>>,
-    growths: Arc<Latest<Arc<GrowthTable>>>,
-    readings: Arc<Mutex<Readings>>,
     past: Arc<past::Answers>,
     words: tokio::sync::Mutex<Option<(i64, Arc<Words>)>>,
 }
@@ -106,11 +94,12 @@ impl Fleet {
 
     /// All file systems that agents tell of now.
     pub(crate) async fn file_systems(&self, app: &Arc<App>) -> Told<FileSystemList> {
-        let growths = self.growths(app).await;
+        let forecasts = app.insight.forecasts(app).await;
         let computing = Arc::clone(app);
         let compute = move || {
-            let mut list =
-                file_systems::read(&*computing.store, &growths, computing.clock.now_ms());
+            let now_ms = computing.clock.now_ms();
+            let growths = growth::of(&forecasts, now_ms);
+            let mut list = file_systems::read(&*computing.store, &growths, now_ms);
             let told: HashSet<&str> =
                 list.file_systems.iter().map(|system| system.instance.as_str()).collect();
             let all = computing.roster.all();
@@ -149,20 +138,6 @@ impl Fleet {
                 None
             }
         }
-    }
-
-    /// How the file systems fill, as it was told last; a new look begins where that is long ago. Only the first look of
-    /// all is waited for, and not for long.
-    async fn growths(&self, app: &Arc<App>) -> Arc<GrowthTable> {
-        let compute = || {
-            let (app, readings) = (Arc::clone(app), Arc::clone(&self.readings));
-            move || Arc::new(readings.lock().growths(&*app.store, app.clock.now_ms()))
-        };
-        if let Some(told) = self.growths.last_made(&app.clock, GROWTH_FRESH_MS, compute()) {
-            return told;
-        }
-        let first = self.growths.get(&app.clock, GROWTH_FRESH_MS, compute());
-        tokio::time::timeout(FIRST_GROWTH, first).await.ok().flatten().unwrap_or_default()
     }
 
     async fn words(&self, app: &App) -> Arc<Words> {
@@ -208,7 +183,7 @@ fn hosts_now(app: &App, words: &Words, file_systems: &FileSystemList) -> HostLis
 fn hosts_at(app: &App, words: &Words, at_ms: i64) -> HostList {
     let mut hosts = past::hosts(&*app.store, at_ms);
     figures::fill(&*app.store, &mut hosts, at_ms);
-    let growths = Readings::default().growths(&*app.store, at_ms);
+    let growths = growth::at(&*app.store, at_ms);
     file_systems::tell(&file_systems::read(&*app.store, &growths, at_ms), &mut hosts);
     name_groups(words, &mut hosts);
     list_of(at_ms, hosts)

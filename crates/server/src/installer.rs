@@ -5,9 +5,9 @@
 //! stand in the script in turn (docs/decisions/0010-the-install-command-carries-a-hash.md).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 
 const SCRIPT: &str = include_str!("../../../packaging/install.sh");
 const UNIT: &str = include_str!("../../../packaging/muster-agent.service");
@@ -23,23 +23,17 @@ pub(crate) struct Script {
 
 /// The script that installs one of `programs`: of each architecture the SHA-256.
 pub(crate) fn script(version: &str, programs: &BTreeMap<String, [u8; 32]>) -> Script {
-    let lines: Vec<String> =
-        programs.iter().map(|(name, sha256)| format!("{name} {}", hex(sha256))).collect();
+    let lines: Vec<String> = programs
+        .iter()
+        .map(|(name, sha256)| format!("{name} {}", HEXLOWER.encode(sha256)))
+        .collect();
     let text = SCRIPT
         .replace("@VERSION@", version)
         .replace("@BINARIES@", &lines.join("\n"))
         .replace("@UNIT@", UNIT.trim_end())
         .replace("@UNINSTALL@", UNINSTALL.trim_end());
-    let sha256 = hex(digest(&SHA256, text.as_bytes()).as_ref());
+    let sha256 = HEXLOWER.encode(digest(&SHA256, text.as_bytes()).as_ref());
     Script { text, sha256 }
-}
-
-/// Small hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

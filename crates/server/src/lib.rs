@@ -32,12 +32,14 @@ mod start;
 
 mod agent_settings;
 mod app;
+mod ask;
 mod bearers;
 mod connection;
 mod downloads;
 mod fleet;
 mod http;
 mod ingest;
+mod insight;
 mod installer;
 mod latest;
 mod listener;

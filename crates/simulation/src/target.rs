@@ -98,6 +98,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::digest;
+    use data_encoding::HEXLOWER;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     use rustls::ServerConfig;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -143,8 +144,7 @@ mod tests {
             acceptor.accept(tcp).await.is_ok()
         });
         let hash = digest::digest(&digest::SHA256, pinned_to);
-        let hash: Vec<String> = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let digits = hash.concat();
+        let digits = HEXLOWER.encode(hash.as_ref());
         let target = Target::parse(&url, Some(&format!("sha256:{digits}"))).unwrap();
         let connected = target.connect().await.is_ok();
         connected && server.await.unwrap()

@@ -11,27 +11,14 @@ use prost::Message;
 use crate::WireError;
 use crate::message::check_text;
 
-/// From one fast collection to the next, in milliseconds.
-const FAST_INTERVALS_MS: RangeInclusive<i64> = 1_000..=300_000;
-/// From one slow collection to the next, in milliseconds.
-const SLOW_INTERVALS_MS: RangeInclusive<i64> = 1_000..=3_600_000;
-/// The share of one core that an agent may be held to, in percent.
-const CPU_LIMITS_PERCENT: RangeInclusive<f64> = 1.0..=100.0;
-/// The most names in a list.
-const MAX_NAMES: usize = 200;
-/// The longest name, in bytes.
-const MAX_NAME_BYTES: usize = 64;
-/// The longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = 1_024;
-
 /// What an agent is told; what is absent is left to the agent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Configuration {
     /// Tells these settings from others; the agent says which it applies. Below 2^53, and 0 only before any were given.
     pub revision: u64,
-    /// Milliseconds between fast collections: 1,000 to 300,000.
+    /// Milliseconds between fast collections, in [`Configuration::FAST_INTERVALS_MS`].
     pub fast_interval_ms: Option<i64>,
-    /// Milliseconds between slow collections: 1,000 to 3,600,000.
+    /// Milliseconds between slow collections, in [`Configuration::SLOW_INTERVALS_MS`].
     pub slow_interval_ms: Option<i64>,
     /// Whether the flight recorder runs.
     pub recorder: Option<bool>,
@@ -51,13 +38,26 @@ pub struct Configuration {
     pub named_processes: Vec<(String, String)>,
     /// Whether tables of processes show arguments.
     pub process_arguments: Option<bool>,
-    /// The most of one core that the agent may use, in percent: 1 to 100.
+    /// The most of one core that the agent may use, in percent, in [`Configuration::CPU_LIMITS_PERCENT`].
     pub cpu_limit_percent: Option<f64>,
     /// Whether updates wait.
     pub updates_paused: bool,
 }
 
 impl Configuration {
+    /// From one fast collection to the next, in milliseconds.
+    pub const FAST_INTERVALS_MS: RangeInclusive<i64> = 1_000..=300_000;
+    /// From one slow collection to the next, in milliseconds.
+    pub const SLOW_INTERVALS_MS: RangeInclusive<i64> = 1_000..=3_600_000;
+    /// The share of one core that an agent may be held to, in percent.
+    pub const CPU_LIMITS_PERCENT: RangeInclusive<f64> = 1.0..=100.0;
+    /// The most names in a list.
+    pub const MAX_NAMES: usize = 200;
+    /// The longest name, in bytes.
+    pub const MAX_NAME_BYTES: usize = 64;
+    /// The longest pattern, in bytes.
+    pub const MAX_PATTERN_BYTES: usize = 1_024;
+
     /// The message's bytes, as on the wire: for its revision, and for the agent's disk.
     pub fn to_bytes(&self) -> Vec<u8> {
         ConfigurationMessage::from(self.clone()).encode_to_vec()
@@ -75,11 +75,11 @@ impl Configuration {
         check_count(message.collectors_off.len())?;
         check_count(message.named_processes.len())?;
         for name in &message.collectors_off {
-            check_text(name, MAX_NAME_BYTES, "bytes of a collector's name")?;
+            check_text(name, Self::MAX_NAME_BYTES, "bytes of a collector's name")?;
         }
         let mut named_processes = Vec::with_capacity(message.named_processes.len());
         for process in message.named_processes {
-            check_text(&process.name, MAX_NAME_BYTES, "bytes of a process's name")?;
+            check_text(&process.name, Self::MAX_NAME_BYTES, "bytes of a process's name")?;
             check_pattern(Some(&process.pattern))?;
             named_processes.push((process.name, process.pattern));
         }
@@ -95,8 +95,8 @@ impl Configuration {
         let cpu_limit_percent = message.cpu_limit_percent.filter(|percent| !percent.is_nan());
         Ok(Self {
             revision: message.revision,
-            fast_interval_ms: message.fast_interval_ms.map(|ms| held(ms, FAST_INTERVALS_MS)),
-            slow_interval_ms: message.slow_interval_ms.map(|ms| held(ms, SLOW_INTERVALS_MS)),
+            fast_interval_ms: message.fast_interval_ms.map(|ms| held(ms, Self::FAST_INTERVALS_MS)),
+            slow_interval_ms: message.slow_interval_ms.map(|ms| held(ms, Self::SLOW_INTERVALS_MS)),
             recorder: message.recorder,
             collectors_off: message.collectors_off,
             mount_points_include: message.mount_points_include,
@@ -107,7 +107,7 @@ impl Configuration {
             named_processes,
             process_arguments: message.process_arguments,
             cpu_limit_percent: cpu_limit_percent.map(|percent| {
-                percent.clamp(*CPU_LIMITS_PERCENT.start(), *CPU_LIMITS_PERCENT.end())
+                percent.clamp(*Self::CPU_LIMITS_PERCENT.start(), *Self::CPU_LIMITS_PERCENT.end())
             }),
             updates_paused: message.updates_paused,
         })
@@ -119,14 +119,18 @@ fn held(value: i64, range: RangeInclusive<i64>) -> i64 {
 }
 
 fn check_count(count: usize) -> Result<(), WireError> {
-    if count > MAX_NAMES {
-        return Err(WireError::Limit { what: "names in a list", limit: MAX_NAMES, got: count });
+    if count > Configuration::MAX_NAMES {
+        return Err(WireError::Limit {
+            what: "names in a list",
+            limit: Configuration::MAX_NAMES,
+            got: count,
+        });
     }
     Ok(())
 }
 
 fn check_pattern(pattern: Option<&str>) -> Result<(), WireError> {
-    check_text(pattern.unwrap_or(""), MAX_PATTERN_BYTES, "bytes of a pattern")
+    check_text(pattern.unwrap_or(""), Configuration::MAX_PATTERN_BYTES, "bytes of a pattern")
 }
 
 /// As on the wire.
@@ -254,11 +258,15 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_refused() {
-        check_refused(|c| c.collectors_off = vec![String::new(); MAX_NAMES + 1]);
-        check_refused(|c| c.collectors_off = vec!["x".repeat(MAX_NAME_BYTES + 1)]);
-        check_refused(|c| c.mount_points_include = Some("x".repeat(MAX_PATTERN_BYTES + 1)));
+        check_refused(|c| c.collectors_off = vec![String::new(); Configuration::MAX_NAMES + 1]);
+        check_refused(|c| c.collectors_off = vec!["x".repeat(Configuration::MAX_NAME_BYTES + 1)]);
+        check_refused(|c| {
+            c.mount_points_include = Some("x".repeat(Configuration::MAX_PATTERN_BYTES + 1));
+        });
         check_refused(|c| c.named_processes = vec![("x".repeat(65), String::new())]);
         check_refused(|c| c.named_processes = vec![("x".into(), "x".repeat(1_025))]);
-        check_refused(|c| c.named_processes = vec![(String::new(), String::new()); MAX_NAMES + 1]);
+        check_refused(|c| {
+            c.named_processes = vec![(String::new(), String::new()); Configuration::MAX_NAMES + 1];
+        });
     }
 }

@@ -4,8 +4,9 @@
 //! hand as well. The server passes releases on and cannot make one: the private key is never there.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::str::FromStr;
+
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::model::codes;
 
@@ -93,7 +94,7 @@ impl Release {
     /// The text that is signed with Ed25519.
     pub fn signed_text(&self) -> String {
         let Self { version, architecture, size, sha256 } = self;
-        let sha256 = hex(sha256);
+        let sha256 = HEXLOWER.encode(sha256);
         format!(
             "{DOMAIN}\nname {NAME}\nversion {version}\narchitecture {architecture}\nsize {size}\nsha256 {sha256}\n"
         )
@@ -112,7 +113,7 @@ pub struct SignedRelease {
 impl SignedRelease {
     /// The content of a `.sig` file: the signed text, then the signature.
     pub fn to_text(&self) -> String {
-        format!("{}signature {}\n", self.release.signed_text(), hex(&self.signature))
+        format!("{}signature {}\n", self.release.signed_text(), HEXLOWER.encode(&self.signature))
     }
 
     /// Reads a `.sig` file; nothing but what [`SignedRelease::to_text`] writes is read.
@@ -183,23 +184,8 @@ codes! {
     }
 }
 
-/// Small hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

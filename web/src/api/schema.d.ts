@@ -986,6 +986,11 @@ export interface components {
             disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
         };
+        /**
+         * @description How sure a date is, by the width of its range beside its distance.
+         * @enum {string}
+         */
+        Confidence: "low" | "medium" | "high";
         /** @description One's password, where it is asked for again. */
         ConfirmPassword: {
             /** @description The password. */
@@ -1207,6 +1212,12 @@ export interface components {
              * @description By how much it fills a day, in bytes, where it does so steadily.
              */
             bytes_per_day?: number | null;
+            confidence?: components["schemas"]["Confidence"] | null;
+            /**
+             * Format: int64
+             * @description It will hardly be full before this.
+             */
+            early_ms?: number | null;
             /**
              * Format: int64
              * @description When it is full at that pace; absent where that is further away than its history allows to say.
@@ -1214,6 +1225,11 @@ export interface components {
             full_ms?: number | null;
             /** @description What is known of it. */
             kind: components["schemas"]["GrowthKind"];
+            /**
+             * Format: int64
+             * @description It will hardly be full after this; absent where its history does not allow to say, though there is a date.
+             */
+            late_ms?: number | null;
         };
         /**
          * @description What is known of how a file system fills.

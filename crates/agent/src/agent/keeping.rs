@@ -34,7 +34,7 @@ impl Agent {
             let mut samples = Vec::new();
             self.figures(now_ms).append(self.exchange.table(), &mut samples);
             let group = Group { timestamp_ms: due.timestamp_ms, samples };
-            self.exchange.push(false, group, now_ms);
+            self.exchange.push(group, now_ms);
         }
     }
 
@@ -44,11 +44,11 @@ impl Agent {
         let now_ms = self.clock.monotonic_ms();
         self.collect_seconds = took_ms as f64 / 1_000.0;
         self.collector_cpu_us = thread_cpu_us;
-        let Collection { new_series, samples, recorded, urgent } = collection;
+        let Collection { new_series, samples, recorded } = collection;
         for (own, labels) in new_series {
             self.source_numbers.insert(own, self.exchange.table().number_of(labels));
         }
-        let sent = due.sent || urgent;
+        let sent = due.sent;
         // Of two samples of a series the later counts, so those that have come back are not ended.
         let mut numbered = Vec::with_capacity(self.ended.len() + samples.len());
         if sent {
@@ -73,7 +73,7 @@ impl Agent {
             self.record(&Group { timestamp_ms: due.timestamp_ms, samples }, false, now_ms);
         }
         if sent {
-            self.exchange.push(urgent, group, now_ms);
+            self.exchange.push(group, now_ms);
         }
         let in_use = self.source_numbers.values().chain(&self.ended).copied();
         self.exchange.forget_idle_series(self.source_numbers.len() + self.ended.len(), in_use);

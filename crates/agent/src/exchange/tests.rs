@@ -57,7 +57,7 @@ impl Pipe {
             (number(&format!("volatile_{timestamp_ms}")), 1.0),
         ];
         let group = Group { timestamp_ms, samples };
-        self.exchange.push(false, group, self.now_ms);
+        self.exchange.push(group, self.now_ms);
     }
 
     fn connect(&mut self) {

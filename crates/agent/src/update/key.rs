@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use muster_wire::SignedRelease;
 
 /// An Ed25519 public key.
@@ -20,15 +21,9 @@ impl FromStr for ReleaseKey {
     type Err = ReleaseKeyError;
 
     fn from_str(text: &str) -> Result<Self, ReleaseKeyError> {
-        let wrong = || ReleaseKeyError(text.into());
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let mut key = [0; 32];
-        for (at, byte) in key.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(key))
+        let key = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+        let key = key.and_then(|bytes| bytes.try_into().ok());
+        key.map(Self).ok_or_else(|| ReleaseKeyError(text.into()))
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn judge(
 pub(crate) mod tests {
     use aws_lc_rs::digest::{SHA256, digest};
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use data_encoding::HEXLOWER;
     use muster_wire::Release;
 
     use super::*;
@@ -142,7 +143,7 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn policy(&self) -> UpdatePolicy {
-            let digits = crate::update::store::hex(self.0.public_key().as_ref());
+            let digits = HEXLOWER.encode(self.0.public_key().as_ref());
             let key: ReleaseKey = digits.parse().unwrap();
             UpdatePolicy { allowed: true, keys: vec![key], spread_ms: 0 }
         }

@@ -9,13 +9,13 @@
 //! | `former-program`, `former-release` | the release before, if it had proved itself: it comes back where the next one fails |
 //! | `incoming` | a program that is being fetched |
 
-use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use data_encoding::HEXLOWER;
 use muster_environment::replace_private_file;
 use muster_wire::{Release, SignedRelease};
 use serde::Serialize;
@@ -201,20 +201,12 @@ fn check(file: &mut File, release: &Release) -> Result<(), AcceptError> {
     let digest = context.finish();
     if digest.as_ref() != release.sha256 {
         return Err(AcceptError::Hash {
-            expected: hex(&release.sha256),
-            got: hex(digest.as_ref()),
+            expected: HEXLOWER.encode(&release.sha256),
+            got: HEXLOWER.encode(digest.as_ref()),
         });
     }
     file.rewind()?;
     Ok(())
-}
-
-/// Small hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

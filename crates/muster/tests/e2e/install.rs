@@ -1,13 +1,13 @@
 //! A host from the printed command to its removal, under a real systemd: install, restart, updates that work and updates
 //! that do not, uninstall.
 
-use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use data_encoding::HEXLOWER;
 use muster_wire::{Release, SignedRelease};
 
 use crate::booted::Booted;
@@ -144,10 +144,7 @@ fn a_host_is_installed_updated_and_cleaned_by_the_printed_commands() {
 }
 
 fn installed_by_the_printed_line(host: &mut Host) {
-    let key = host.signer.public_key().as_ref().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    });
+    let key = HEXLOWER.encode(host.signer.public_key().as_ref());
     let wrong = host.install_line("").replace(" ]; then", "0 ]; then");
     let (_, told) = host.booted.attempt(&wrong);
     assert!(told.contains("not the script that this command was made for"), "{told}");

@@ -1,28 +1,25 @@
 //! Whether settings can be given to agents; what cannot is told with what to do about it.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use muster_api::AgentSettings;
 use muster_collectors::{Pattern, collector_names};
+use muster_wire::Configuration;
 
 use crate::nearest::nearest;
 
-/// The longest pattern, in bytes; agents take no longer one.
-const MAX_PATTERN_BYTES: usize = 1_024;
-/// The longest name of a process, in bytes.
-const MAX_NAME_BYTES: usize = 64;
 /// The most processes to look for in one layer.
 const MAX_NAMED_PROCESSES: usize = 50;
 
 /// The first thing that is wrong with settings.
 pub(crate) fn check(settings: &AgentSettings) -> Result<(), String> {
-    interval("fast_interval_ms", settings.fast_interval_ms, 300_000)?;
-    interval("slow_interval_ms", settings.slow_interval_ms, 3_600_000)?;
-    if let Some(percent) = settings.cpu_limit_percent
-        && !(1.0..=100.0).contains(&percent)
-    {
-        return Err(format!("cpu_limit_percent is {percent}; give 1 to 100 (percent of one core)"));
-    }
+    let (fast, slow) = (Configuration::FAST_INTERVALS_MS, Configuration::SLOW_INTERVALS_MS);
+    within("fast_interval_ms", settings.fast_interval_ms, fast, "milliseconds")?;
+    within("slow_interval_ms", settings.slow_interval_ms, slow, "milliseconds")?;
+    let limits = Configuration::CPU_LIMITS_PERCENT;
+    within("cpu_limit_percent", settings.cpu_limit_percent, limits, "percent of one core")?;
     let known = collector_names();
     let mut off = BTreeSet::new();
     for name in settings.collectors_off.iter().flatten() {
@@ -53,10 +50,11 @@ pub(crate) fn check(settings: &AgentSettings) -> Result<(), String> {
         return Err(format!("at most {MAX_NAMED_PROCESSES} processes can be looked for"));
     }
     for (name, text) in named {
-        let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
+        let fits = (1..=Configuration::MAX_NAME_BYTES).contains(&name.len());
         if !fits || name.trim() != name || name.chars().any(char::is_control) {
             return Err(format!(
-                "{name:?} is no name for a process; give 1 to {MAX_NAME_BYTES} letters, no blanks around them"
+                "{name:?} is no name for a process; give 1 to {} letters, no blanks around them",
+                Configuration::MAX_NAME_BYTES
             ));
         }
         if text.is_empty() {
@@ -67,10 +65,16 @@ pub(crate) fn check(settings: &AgentSettings) -> Result<(), String> {
     Ok(())
 }
 
-fn interval(field: &str, value: Option<i64>, most_ms: i64) -> Result<(), String> {
+fn within<T: Display + PartialOrd>(
+    field: &str,
+    value: Option<T>,
+    range: RangeInclusive<T>,
+    unit: &str,
+) -> Result<(), String> {
     match value {
-        Some(ms) if !(1_000..=most_ms).contains(&ms) => {
-            Err(format!("{field} is {ms}; give 1000 to {most_ms} (milliseconds)"))
+        Some(value) if !range.contains(&value) => {
+            let (least, most) = range.into_inner();
+            Err(format!("{field} is {value}; give {least} to {most} ({unit})"))
         }
         _ => Ok(()),
     }
@@ -81,8 +85,9 @@ fn pattern(
     text: &str,
     compile: fn(&str) -> Result<Pattern, muster_collectors::PatternError>,
 ) -> Result<(), String> {
-    if text.len() > MAX_PATTERN_BYTES {
-        return Err(format!("{field} is longer than {MAX_PATTERN_BYTES} bytes"));
+    let most = Configuration::MAX_PATTERN_BYTES;
+    if text.len() > most {
+        return Err(format!("{field} is longer than {most} bytes"));
     }
     compile(text).map(drop).map_err(|error| format!("{field}: {error}"))
 }

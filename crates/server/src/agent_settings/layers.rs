@@ -123,9 +123,6 @@ fn place(layer: &Layer) -> (u8, i32, &str) {
     }
 }
 
-/// The most processes to look for of all layers together; agents take no more.
-const MAX_NAMED_PROCESSES: usize = 200;
-
 fn lay_over(below: &mut AgentSettings, above: &AgentSettings) {
     fn take<T: Clone>(below: &mut Option<T>, above: Option<&T>) {
         if let Some(value) = above {
@@ -148,7 +145,7 @@ fn lay_over(below: &mut AgentSettings, above: &AgentSettings) {
         let mut all = named.clone();
         for (name, pattern) in below.named_processes.take().unwrap_or_default() {
             // More than agents take: what stands nearer to the host is kept.
-            if all.len() >= MAX_NAMED_PROCESSES {
+            if all.len() >= Configuration::MAX_NAMES {
                 break;
             }
             all.entry(name).or_insert(pattern);
@@ -215,7 +212,7 @@ mod tests {
         }
         lay_over(&mut below, &named(9_000, 50));
         let configuration = configuration(below);
-        assert_eq!(configuration.named_processes.len(), MAX_NAMED_PROCESSES);
+        assert_eq!(configuration.named_processes.len(), Configuration::MAX_NAMES);
         assert!(configuration.named_processes.iter().any(|(name, _)| name == "p9049"));
         assert!(Configuration::from_bytes(&configuration.to_bytes()).is_ok());
     }

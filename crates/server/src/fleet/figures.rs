@@ -6,8 +6,8 @@ use std::sync::Arc;
 use muster_api::{Host, RecentFigures, RecentList};
 use muster_series::{SeriesColumns, TimeRange};
 
-use super::ask::{matrix, vector};
 use super::rounding::{hundredths, percent, three_figures};
+use crate::ask::{matrix, vector};
 use crate::store::MetricStore;
 
 /// Network devices that do not leave the host.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use muster_api::{Disk, FileSystem, FileSystemList, Growth, GrowthKind, Host, NextFull};
+use muster_api::{Disk, FileSystem, FileSystemList, Growth, Host, NextFull};
 use muster_series::Labels;
 
-use super::ask::{file_system_metric, vector};
-use super::readings::GrowthTable;
+use super::growth::{GrowthTable, UNKNOWN};
+use crate::ask::{file_system_metric, vector};
 use crate::store::MetricStore;
 
 /// Types of file systems that another machine holds.
@@ -77,8 +77,6 @@ pub(super) fn read(store: &dyn MetricStore, growths: &GrowthTable, at_ms: i64) -
     });
     FileSystemList { now_ms: at_ms, file_systems, missing: Vec::new() }
 }
-
-const UNKNOWN: Growth = Growth { kind: GrowthKind::Unknown, bytes_per_day: None, full_ms: None };
 
 /// Used as `df` counts it: blocks kept for root are neither used nor available.
 fn used_percent(size: f64, free: f64, available: f64) -> Option<f64> {

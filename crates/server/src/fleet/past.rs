@@ -8,7 +8,7 @@ use muster_api::{Host, HostState};
 use muster_series::{Labels, Matcher, TimeRange};
 use parking_lot::Mutex;
 
-use super::ask::vector;
+use crate::ask::vector;
 use crate::store::{MetricStore, QueryRun};
 
 /// Moments that are close to each other are one.

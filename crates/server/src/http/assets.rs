@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::failure::ApiFailure;
@@ -79,13 +80,9 @@ fn asset(name: &str, request: &HeaderMap) -> Option<Response> {
 }
 
 fn entity_tag(file: &EmbeddedFile) -> HeaderValue {
-    use std::fmt::Write as _;
-    let mut text = String::from("\"");
-    for byte in &file.metadata.sha256_hash()[..12] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('"');
-    HeaderValue::try_from(text).expect("quotes and hexadecimal digits make a header value")
+    let digits = HEXLOWER.encode(&file.metadata.sha256_hash()[..12]);
+    HeaderValue::try_from(format!("\"{digits}\""))
+        .expect("quotes and hexadecimal digits make a header value")
 }
 
 fn caching(name: &str) -> &'static str {

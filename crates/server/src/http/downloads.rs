@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use data_encoding::HEXLOWER;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
@@ -16,7 +17,6 @@ use tokio::io::AsyncReadExt as _;
 use super::failure::ApiFailure;
 use crate::app::App;
 use crate::downloads::{Program, architecture};
-use crate::installer::hex;
 use crate::shares::Place;
 use crate::throttle::network;
 
@@ -68,7 +68,7 @@ pub(crate) async fn download(
         }
         "sha256" => {
             let found = find(&app, architecture).await?;
-            Ok(format!("{}  {program}\n", hex(&found.sha256)).into_response())
+            Ok(format!("{}  {program}\n", HEXLOWER.encode(&found.sha256)).into_response())
         }
         "sig" => {
             let signed = beside(&app, move |app| app.downloads.release(&architecture)).await?;
@@ -100,7 +100,7 @@ fn send(
     program: Program,
     headers: &HeaderMap,
 ) -> Result<Response, ApiFailure> {
-    let tag = tag(&hex(&program.sha256));
+    let tag = tag(&HEXLOWER.encode(&program.sha256));
     if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
         return Ok(unchanged(tag));
     }

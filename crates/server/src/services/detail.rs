@@ -4,11 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use muster_api::{Service, ServiceHealth, ServiceKind};
-use muster_promql::Value;
-use muster_series::SeriesColumns;
 
 use super::{Key, key, keyed};
-use crate::store::{MetricStore, QueryRun};
+use crate::ask::window;
+use crate::store::MetricStore;
 
 /// How far back the begin of a state is looked for.
 const SINCE: &str = "1d";
@@ -66,7 +65,7 @@ fn begins<'a>(
         };
         // A state holds while the series is 1; a process is missing while it is 0.
         let holds = |value: f64| (value > 0.0) == is_unit;
-        for series in matrix(store, &expression, now_ms) {
+        for series in window(store, &expression, now_ms) {
             let begin_ms = begin(&series.timestamps, &series.values, holds);
             if let (Some(key), Some(begin_ms)) = (key(&series.labels), begin_ms) {
                 found.insert(key, begin_ms);
@@ -111,17 +110,6 @@ fn alternatives(texts: &BTreeSet<&str>) -> String {
         }
     }
     expression
-}
-
-fn matrix(store: &dyn MetricStore, expression: &str, now_ms: i64) -> Vec<SeriesColumns> {
-    match store.query_instant(expression, now_ms, &QueryRun::default()).map(|done| done.value) {
-        Ok(Value::Matrix(series)) => series,
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            tracing::error!(expression, %error, "the begin of services' states could not be read");
-            Vec::new()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use muster_api::{Service, ServiceCounts, ServiceHealth, ServiceKind, ServiceList};
-use muster_promql::Value;
 use muster_series::Labels;
 
 use crate::app::App;
+use crate::ask::vector;
 use crate::latest::Latest;
-use crate::store::{MetricStore, QueryRun};
+use crate::store::MetricStore;
 
 /// For how long the computed services are handed out again, in milliseconds. A fleet of a thousand hosts has some 40,000.
 const FRESH_MS: i64 = 4_000;
@@ -176,22 +176,6 @@ fn keyed(store: &dyn MetricStore, expression: &str, now_ms: i64) -> HashMap<Key,
         .iter()
         .filter_map(|(labels, value)| Some((key(labels)?, *value)))
         .collect()
-}
-
-/// The finite values of an expression; an expression that fails is logged and gives none.
-fn vector(store: &dyn MetricStore, expression: &str, now_ms: i64) -> Vec<(Labels, f64)> {
-    match store.query_instant(expression, now_ms, &QueryRun::default()).map(|done| done.value) {
-        Ok(Value::Vector(samples)) => samples
-            .into_iter()
-            .filter(|sample| sample.value.is_finite())
-            .map(|sample| (sample.labels, sample.value))
-            .collect(),
-        Ok(_) => Vec::new(),
-        Err(error) => {
-            tracing::error!(expression, %error, "the state of services could not be computed");
-            Vec::new()
-        }
-    }
 }
 
 /// Adds one to the count of a health.

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
@@ -87,11 +88,7 @@ pub(crate) fn server_config(served: Arc<Served>) -> Result<Arc<ServerConfig>, Tl
 
 /// The fingerprint as people see it: `sha256:` and 64 hexadecimal digits.
 pub fn format_fingerprint(fingerprint: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    fingerprint.iter().fold("sha256:".to_owned(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    format!("sha256:{}", HEXLOWER.encode(fingerprint))
 }
 
 /// The fingerprint of the own CA in a data folder, if it has one.

@@ -31,6 +31,8 @@ fn tell(text: &mut String, now_ms: i64, at_ms: i64) {
             "{{instance=\"db-1\",device=\"sda\",fstype=\"xfs\",mountpoint=\"{mountpoint}\"}}"
         );
         line(&format!("node_filesystem_size_bytes{labels}"), SIZE);
+        line(&format!("node_filesystem_files{labels}"), SIZE / 10_000);
+        line(&format!("node_filesystem_files_free{labels}"), left / 10_000);
         line(&format!("node_filesystem_avail_bytes{labels}"), left);
         line(&format!("node_filesystem_free_bytes{labels}"), left);
     }
@@ -71,6 +73,9 @@ async fn disks_and_the_past_are_told_from_what_is_stored() {
     assert_eq!(data["growth"]["kind"], "steady", "{data}");
     let ahead_ms = data["growth"]["full_ms"].as_i64().unwrap() - last_ms;
     assert!((19 * HOUR_MS..=21 * HOUR_MS).contains(&ahead_ms), "{data}");
+    let at = |name: &str| data["growth"][name].as_i64().unwrap() - last_ms;
+    assert!(at("early_ms") < at("full_ms") && at("full_ms") < at("late_ms"), "{data}");
+    assert_eq!(data["growth"]["confidence"], "high", "{data}");
     assert_eq!(of("/")["growth"]["kind"], "none");
     let failed = of("/mnt");
     assert_eq!((&failed["failed"], &failed["network"]), (&true.into(), &true.into()), "{failed}");
@@ -91,7 +96,35 @@ async fn disks_and_the_past_are_told_from_what_is_stored() {
     let silent_ms = last_ms - 2 * HOUR_MS - since_ms;
     assert!((2 * HOUR_MS..=3 * HOUR_MS).contains(&silent_ms), "{after}");
     assert_eq!(json(&server, &past(30 * 24 * HOUR_MS)).await["hosts"], Value::Array(vec![]));
+    check_stored_forecasts(&server).await;
     let future = server.get(&past(-48 * HOUR_MS)).send().await.unwrap();
     assert_eq!(future.status(), 400);
     server.running.stop().await;
+}
+
+/// The forecasts are series as well, of bytes and inodes, each with its range; what does not fill has none.
+async fn check_stored_forecasts(server: &Server) {
+    let wanted = [
+        "muster_filesystem_full_earliest_seconds",
+        "muster_filesystem_full_latest_seconds",
+        "muster_filesystem_full_seconds",
+        "muster_filesystem_inodes_full_earliest_seconds",
+        "muster_filesystem_inodes_full_latest_seconds",
+        "muster_filesystem_inodes_full_seconds",
+    ];
+    let query = "/api/v1/query?query=sort_by_label({__name__=~\"muster_filesystem_.*seconds\"},\"__name__\")";
+    let mut found = Vec::new();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    while found.len() < wanted.len() && std::time::Instant::now() < deadline {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let answer = json(server, query).await;
+        found = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    }
+    let names: Vec<_> = found.iter().map(|one| one["metric"]["__name__"].as_str()).collect();
+    assert_eq!(names, wanted.map(Some), "{found:?}");
+    for one in &found {
+        assert_eq!(one["metric"]["mountpoint"], "/data", "{one}");
+        let seconds: f64 = one["value"][1].as_str().unwrap().parse().unwrap();
+        assert!((60_000.0..=90_000.0).contains(&seconds), "{one}");
+    }
 }
