@@ -53,6 +53,8 @@ impl Server {
             retention_bytes: None,
             admin_password: Some(PASSWORD.into()),
             oidc,
+            public_url: None,
+            deadman: None,
         };
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let shared = Arc::clone(&clock);

@@ -30,6 +30,8 @@ impl Server {
             retention_ms: 86_400_000,
             retention_bytes: None,
             oidc: None,
+            public_url: None,
+            deadman: None,
             admin_password: Some(PASSWORD.into()),
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();

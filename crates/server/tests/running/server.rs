@@ -30,6 +30,8 @@ impl Server {
             retention_bytes: None,
             admin_password: Some(PASSWORD.into()),
             oidc: None,
+            public_url: None,
+            deadman: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());
