@@ -5,10 +5,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::any;
 use muster_alerting::Notification;
@@ -28,31 +29,33 @@ const CHANNELS: &str = "/api/muster/v1/channels";
 /// What a sink was asked: the path and the message's number.
 type Heard = (String, String);
 
-/// A server that takes everything, or with `hangs` answers nothing.
+/// A server that takes everything, or answers nothing while it hangs.
 struct Sink {
     address: SocketAddr,
     heard: mpsc::UnboundedReceiver<Heard>,
+    hangs: Arc<AtomicBool>,
     serving: JoinHandle<()>,
 }
 
 impl Sink {
-    async fn start(at: Option<SocketAddr>, hangs: bool) -> Self {
-        let listener = TcpListener::bind(at.unwrap_or(([127, 0, 0, 1], 0).into())).await.unwrap();
+    async fn start(hangs: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, heard) = mpsc::unbounded_channel();
-        let answer = async move |State(tell): State<mpsc::UnboundedSender<Heard>>,
-                                 request: Request| {
+        let hangs = Arc::new(AtomicBool::new(hangs));
+        let hanging = Arc::clone(&hangs);
+        let answer = async move |request: Request| {
             let number = request.headers().get("muster-message-id");
             let number = number.map_or("", |number| number.to_str().unwrap()).to_owned();
             let _ = tell.send((request.uri().path().to_owned(), number));
-            if hangs {
+            if hanging.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
             (StatusCode::OK, "thanks")
         };
-        let router = Router::new().fallback(any(answer)).with_state(tell);
+        let router = Router::new().fallback(any(answer));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, heard, serving }
+        Self { address, heard, hangs, serving }
     }
 
     fn url(&self, path: &str) -> String {
@@ -173,7 +176,7 @@ fn heard(path: &str, number: &str) -> Heard {
 
 #[tokio::test]
 async fn messages_arrive_in_their_order_and_their_receipts_are_kept() {
-    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(None, false).await);
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(false).await);
     let server = Server::start(dir.path(), None).await;
     let url = sink.url("/hook");
     let channel = server.webhook("ops", &url).await;
@@ -196,7 +199,7 @@ async fn messages_arrive_in_their_order_and_their_receipts_are_kept() {
 #[tokio::test]
 async fn a_channel_that_hangs_or_fails_holds_up_no_other() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut good, mut hanging) = (Sink::start(None, false).await, Sink::start(None, true).await);
+    let (mut good, mut hanging) = (Sink::start(false).await, Sink::start(true).await);
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let server = Server::start(dir.path(), None).await;
     let (slow_url, bad_url) = (hanging.url("/slow"), format!("http://{nobody}/"));
@@ -222,7 +225,7 @@ async fn a_channel_that_hangs_or_fails_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_message_whose_receipt_was_lost_is_sent_again_under_its_number() {
-    let (dir, mut hanging) = (tempfile::tempdir().unwrap(), Sink::start(None, true).await);
+    let (dir, mut hanging) = (tempfile::tempdir().unwrap(), Sink::start(true).await);
     let server = Server::start(dir.path(), None).await;
     let url = hanging.url("/hook");
     let channel = server.webhook("ops", &url).await;
@@ -230,19 +233,16 @@ async fn a_message_whose_receipt_was_lost_is_sent_again_under_its_number() {
     assert_eq!(hanging.next().await, heard("/hook", "1/ops"));
     // The server ends before it hears that the message was taken.
     server.running.stop().await;
-    let address = hanging.address;
-    hanging.serving.abort();
-    drop(hanging);
-    let mut sink = Sink::start(Some(address), false).await;
+    hanging.hangs.store(false, Ordering::Relaxed);
     let server = Server::start(dir.path(), None).await;
-    assert_eq!(sink.next().await, heard("/hook", "1/ops"));
+    assert_eq!(hanging.next().await, heard("/hook", "1/ops"));
     server.outbox(|outbox| outbox["waiting"] == 0).await;
     server.running.stop().await;
 }
 
 #[tokio::test]
 async fn channels_are_checked_tried_and_keep_their_secrets() {
-    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(None, false).await);
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(false).await);
     let server = Server::start(dir.path(), None).await;
     for (spec, says) in [
         (webhook("ops", "chat.example"), "no address"),
@@ -282,7 +282,7 @@ async fn channels_are_checked_tried_and_keep_their_secrets() {
 
 #[tokio::test]
 async fn somebody_outside_hears_that_the_server_lives() {
-    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(None, false).await);
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(false).await);
     let deadman = Deadman::new(&sink.url("/alive"), 50).unwrap();
     let server = Server::start(dir.path(), Some(deadman)).await;
     assert_eq!(sink.next().await, heard("/alive", ""));
