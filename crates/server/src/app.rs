@@ -17,6 +17,7 @@ use crate::ingest::push::Push;
 use crate::insight::Insight;
 use crate::judging::Judging;
 use crate::oidc::Provider;
+use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::services::Services;
@@ -61,6 +62,7 @@ pub(crate) struct App {
     pub(crate) downloads: Downloads,
     /// What agents are told.
     pub(crate) central: CentralSettings,
+    pub(crate) outbox: Outbox,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     /// The rules.
@@ -98,6 +100,7 @@ pub(crate) struct Parts {
     pub(crate) provider: Option<Provider>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
+    pub(crate) outbox: Outbox,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -120,6 +123,7 @@ impl App {
             bearers: Bearers::new(),
             roster: Roster::default(),
             central: CentralSettings::default(),
+            outbox: parts.outbox,
             fleet: Fleet::default(),
             services: Services::default(),
             judging: Judging::default(),

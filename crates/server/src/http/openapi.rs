@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, audit, enroll_tokens, health, hosts, live, people, processes,
-    provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
+    account, agent_settings, agents, audit, channels, enroll_tokens, health, hosts, live, people,
+    processes, provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]
@@ -19,11 +19,8 @@ use super::{
         muster_api::AssignAlert,
         muster_api::WhyNot,
         muster_api::SilenceList,
-        muster_api::ChannelList,
-        muster_api::ChannelTest,
         muster_api::Routing,
         muster_api::SetRouting,
-        muster_api::OutboxPage,
         muster_api::SetRuleLayer,
         muster_api::Backtest,
         muster_api::BacktestResult,
@@ -80,6 +77,12 @@ use super::{
         agent_settings::remove_host,
         agent_settings::effective,
         processes::processes,
+        channels::list,
+        channels::create,
+        channels::change,
+        channels::remove,
+        channels::test,
+        channels::outbox,
         audit::list,
         audit::export,
         rules::list,
