@@ -347,7 +347,7 @@ fn alertmanager(events: &BTreeMap<u64, Vec<Event>>, hiding: bool) -> Told {
 }
 
 #[test]
-#[ignore = "needs the program prometheus-alertmanager, and takes half a minute"]
+#[ignore = "compares with Alertmanager in real time: cargo xtask test"]
 fn what_is_told_of_groups_is_what_alertmanager_tells() {
     if !Path::new(PROGRAM).exists() {
         println!("skipped: {PROGRAM} is not installed");
