@@ -259,7 +259,9 @@ impl Dispatcher {
             None => Urgency::Resolved,
         };
         self.out.gates.insert(receiver.to_owned());
-        if !gate.lets_through(urgency, alerts.iter().copied(), now_ms) {
+        if let Some(messages) = self.routing.storm_after
+            && !gate.lets_through(urgency, messages, alerts.iter().copied(), now_ms)
+        {
             return;
         }
         let incident = match &group.incident {

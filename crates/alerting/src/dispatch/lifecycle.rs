@@ -324,14 +324,18 @@ impl Dispatcher {
 
     /// Forgets what need not be known any more.
     pub(super) fn forget_old(&mut self, now_ms: i64) {
-        let old: Vec<u64> = self
-            .alerts
-            .iter()
-            .filter(|(_, known)| known.forget_ms().is_some_and(|at| at <= now_ms))
-            .map(|(number, _)| *number)
-            .filter(|number| !self.gates.values().any(|gate| gate.holds(*number)))
-            .filter(|number| !self.groups.values().any(|group| group.members.contains(number)))
-            .collect();
+        let is_old = |known: &Known| known.forget_ms().is_some_and(|at| at <= now_ms);
+        let mut old: BTreeSet<u64> =
+            self.alerts.iter().filter(|(_, known)| is_old(known)).map(|(n, _)| *n).collect();
+        // What is still to be told must still be known.
+        old.retain(|number| !self.gates.values().any(|gate| gate.holds(*number)));
+        if !old.is_empty() {
+            for group in self.groups.values() {
+                group.members.iter().for_each(|number| {
+                    old.remove(number);
+                });
+            }
+        }
         for number in old {
             if let Some(known) = self.alerts.remove(&number) {
                 let touched = self.explains.place(number, known.labels(), Presence::Gone);

@@ -31,12 +31,13 @@ pub(super) enum Urgency {
 }
 
 impl Urgency {
-    /// How many messages a receiver may have heard in the last minute for one more to be told alone.
-    fn limit(self) -> usize {
+    /// How many messages a receiver may have heard in the last minute for one more to be told alone; `messages` is how
+    /// many the routes say.
+    fn limit(self, messages: usize) -> usize {
         match self {
-            Self::Critical => 8,
-            Self::Firing => 5,
-            Self::Resolved => 3,
+            Self::Critical => messages + 3,
+            Self::Firing => messages,
+            Self::Resolved => messages.saturating_sub(2).max(1),
         }
     }
 }
@@ -70,11 +71,14 @@ impl Gate {
     pub(super) fn lets_through(
         &mut self,
         urgency: Urgency,
+        messages: usize,
         alerts: impl Iterator<Item = u64>,
         now_ms: i64,
     ) -> bool {
         self.recent.retain(|at| now_ms - at < WINDOW_MS);
-        if (!self.storm || urgency == Urgency::Critical) && self.recent.len() < urgency.limit() {
+        if (!self.storm || urgency == Urgency::Critical)
+            && self.recent.len() < urgency.limit(messages)
+        {
             self.recent.push_back(now_ms);
             return true;
         }
@@ -127,19 +131,19 @@ mod tests {
     fn the_first_few_go_alone_and_the_rest_in_one_message() {
         let mut gate = Gate::new("team");
         let alone = (0..1_000_u64)
-            .filter(|alert| gate.lets_through(Urgency::Firing, [*alert].into_iter(), 0))
+            .filter(|alert| gate.lets_through(Urgency::Firing, 5, [*alert].into_iter(), 0))
             .count();
         assert_eq!(alone, 5);
         let critical = (1_000..1_010_u64)
-            .filter(|alert| gate.lets_through(Urgency::Critical, [*alert].into_iter(), 0))
+            .filter(|alert| gate.lets_through(Urgency::Critical, 5, [*alert].into_iter(), 0))
             .count();
         assert_eq!(critical, 3);
         assert_eq!(gate.next_ms(), Some(10_000));
         assert_eq!(gate.sum_up(10_000).len(), 1_002);
-        assert!(!gate.lets_through(Urgency::Firing, [7].into_iter(), 60_500));
+        assert!(!gate.lets_through(Urgency::Firing, 5, [7].into_iter(), 60_500));
         assert_eq!(gate.sum_up(70_000), [7].into());
         assert_eq!(gate.next_ms(), None);
-        assert!(gate.lets_through(Urgency::Firing, [8].into_iter(), 70_001));
+        assert!(gate.lets_through(Urgency::Firing, 5, [8].into_iter(), 70_001));
     }
 
     #[test]
@@ -152,7 +156,7 @@ mod tests {
                 gate.sum_up(now_ms);
                 summaries.push(second);
             }
-            gate.lets_through(Urgency::Firing, [second as u64].into_iter(), now_ms);
+            gate.lets_through(Urgency::Firing, 5, [second as u64].into_iter(), now_ms);
         }
         assert_eq!(summaries, [15, 75, 195, 435, 735, 1_035]);
     }
