@@ -21,9 +21,11 @@
 //! assert_eq!((date.at_ms - now_ms) / (60 * MINUTE_MS), 100);
 //! ```
 
+mod baseline;
 mod forecast;
 mod rank;
 mod swings;
 mod trend;
 
+pub use baseline::{Baseline, Direction, Outlook, Sensitivity};
 pub use forecast::{Date, Forecast, NoDate, Record, Side, Target, Unknown, forecast};

@@ -3,6 +3,8 @@
 //! The numbers of `forecast.rs` were chosen on the seeds 1 to 20; the test is held to others. To see the table:
 //! `cargo test -p muster-detect --test forecast -- --nocapture`.
 
+#[path = "../chance/mod.rs"]
+mod chance;
 mod shapes;
 
 use muster_detect::{Date, Forecast, NoDate, Record, Side, Target, Unknown, forecast};

@@ -1,5 +1,6 @@
 //! Named histories of a disk of 100 units, made from a seed, with the future that each would have had.
 
+use crate::chance::Chance;
 use muster_series::Sample;
 
 pub(crate) const SIZE: f64 = 100.0;
@@ -8,28 +9,6 @@ pub(crate) const STEP_MS: i64 = 300_000;
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000;
 /// Beyond this nobody plans, in hours.
 pub(crate) const HORIZON: f64 = 30.0 * 24.0;
-
-/// A small generator of numbers (splitmix64), the same everywhere.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Anything from `low` to `high`.
-    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// About normal, σ 1: the sum of twelve.
-    pub(crate) fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.between(0.0, 1.0)).sum::<f64>() - 6.0
-    }
-}
 
 /// What is used, at hours from now (the past is negative), drawn from a seed.
 type Shape = fn(&mut Chance) -> Box<dyn Fn(f64, &mut Chance) -> f64>;
