@@ -140,7 +140,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     app.central.refresh(&app.meta).await?;
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
-    tasks.spawn("insight", insight::run(Arc::clone(&app)));
+    tasks.spawn("forecasts", insight::run_forecasts(Arc::clone(&app)));
+    tasks.spawn("baselines", insight::run_baselines(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
     let router = http::router(Arc::clone(&app));
