@@ -51,7 +51,7 @@ Nothing else is installed. The first build takes five to ten minutes.",
     ),
     (
         "test",
-        "Root on Debian or Ubuntu gets by apt-get what is missing of: chromium, prometheus, prometheus-node-exporter, mariadb-server, postgresql; their services are
+        "Root on Debian or Ubuntu gets by apt-get what is missing of: chromium, prometheus, prometheus-node-exporter, prometheus-alertmanager, mariadb-server, postgresql; their services are
 stopped, as only the programs are wanted. What cannot be installed is told, and its tests are skipped aloud.",
     ),
     (

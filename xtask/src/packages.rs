@@ -20,7 +20,7 @@ pub(crate) struct Package {
 }
 
 /// Everything `cargo xtask test` installs.
-const FOR_TESTS: [Package; 5] = [
+const FOR_TESTS: [Package; 6] = [
     Package {
         name: "chromium",
         proof: CHROMIUM,
@@ -34,6 +34,12 @@ const FOR_TESTS: [Package; 5] = [
         service: Some("prometheus-node-exporter"),
     },
     PROMETHEUS,
+    Package {
+        name: "prometheus-alertmanager",
+        proof: "/usr/bin/amtool",
+        needed_for: "the comparison of routes and groups with Alertmanager, and amtool",
+        service: Some("prometheus-alertmanager"),
+    },
     Package {
         name: "mariadb-server",
         proof: "/usr/sbin/mariadbd",

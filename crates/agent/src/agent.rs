@@ -20,6 +20,7 @@ use crate::alarm::Alarm;
 use crate::backoff::Backoff;
 use crate::config::{AgentConfig, AgentError, AgentReport};
 use crate::exchange::Exchange;
+use crate::fallback::Fallback;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
 use crate::link::LinkEvent;
@@ -58,6 +59,7 @@ pub async fn run(
         agent.tend_spool().await;
         agent.tend_processes();
         agent.tend_update().await;
+        agent.tend_fallback().await;
         if *stop.borrow() || agent.updater.wants_restart() {
             break;
         }
@@ -162,6 +164,8 @@ struct Agent {
     rejected_wait_ms: Option<i64>,
     supervision: Supervision,
     updater: Updater,
+    /// None if the host has none.
+    fallback: Option<Fallback>,
     _lock: Box<dyn DirLock>,
 }
 
@@ -174,6 +178,14 @@ impl Agent {
         self.updater.tend(&self.target, self.tls.as_ref(), paused, wall_ms, now_ms).await;
         for report in self.updater.take_reports() {
             self.exchange.report_update(&report);
+        }
+    }
+
+    /// Tells people directly where no server is reached.
+    async fn tend_fallback(&mut self) {
+        if let Some(fallback) = &mut self.fallback {
+            let (wall_ms, now_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+            fallback.tend(self.welcomed_ms.is_some(), wall_ms, now_ms).await;
         }
     }
 

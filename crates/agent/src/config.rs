@@ -7,6 +7,7 @@ use std::sync::Arc;
 use muster_environment::{LockError, ServiceManager};
 use muster_wire::RejectCode;
 
+use crate::fallback::{AddressError, FallbackConfig};
 use crate::key::KeyError;
 use crate::target::TargetError;
 use crate::update::UpdatePolicy;
@@ -61,6 +62,8 @@ pub struct AgentConfig {
     pub max_cpu_is_fixed: bool,
     /// Which CPU time that is.
     pub cpu_counted: CpuCounted,
+    /// Who is told when no server is reached; nobody if none.
+    pub fallback: Option<FallbackConfig>,
 }
 
 /// Which CPU time counts as an agent's.
@@ -98,6 +101,7 @@ impl AgentConfig {
             max_cpu_ratio: 0.02,
             max_cpu_is_fixed: false,
             cpu_counted: CpuCounted::Process,
+            fallback: None,
         }
     }
 }
@@ -123,6 +127,9 @@ pub enum AgentError {
     /// The server's address cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The fallback's address cannot be used.
+    #[error(transparent)]
+    Fallback(#[from] AddressError),
     /// The agent's key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -28,6 +28,7 @@ mod recorder;
 mod series_table;
 mod spool;
 
+mod fallback;
 mod metrics_listener;
 mod scrape;
 mod supervision;
@@ -47,6 +48,7 @@ mod watching;
 pub use agent::run;
 pub use central_settings::stored_settings;
 pub use config::{AgentConfig, AgentError, AgentReport, CpuCounted};
+pub use fallback::{AddressError, FallbackConfig};
 pub use host_source::HostSource;
 pub use key::{AgentKey, KeyError};
 pub use metrics_listener::serve_metrics;

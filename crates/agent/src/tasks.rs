@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 
+use crate::fallback::Address;
 use crate::link::{self, LinkEvent};
 use crate::recorder::Write;
 use crate::recorder::disk::RecorderDisk;
@@ -146,6 +147,11 @@ pub(crate) fn process_cpu_us() -> i64 {
 fn cpu_us(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
     time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// Says something at the fallback's address, and tells whether it was taken.
+pub(crate) fn say(address: Arc<Address>, body: String) -> JoinHandle<bool> {
+    tokio::spawn(async move { address.post(&body).await })
 }
 
 /// A write to the recorder's folder that was tried.

@@ -74,6 +74,25 @@ pub struct Alert {
     pub resolved_at_ms: Option<i64>,
     /// Since when it only fires because of `keep_firing_for`.
     pub kept_since_ms: Option<i64>,
+    /// How long it must have held before it fires, in milliseconds.
+    pub for_ms: i64,
+    /// How long it goes on firing after it held last, in milliseconds.
+    pub keep_firing_for_ms: i64,
+    /// What the value was compared with, where that is one number.
+    pub threshold: Option<f64>,
+    /// What was told of it last.
+    pub(crate) told: Option<Told>,
+}
+
+/// What was told of an alert, and when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) state: AlertState,
+    pub(crate) kept_since_ms: Option<i64>,
+    pub(crate) value: f64,
+    /// A number that differs between annotations that differ.
+    pub(crate) texts: u64,
+    pub(crate) at_ms: i64,
 }
 
 /// The alerts of one rule.
@@ -81,6 +100,10 @@ pub struct Alert {
 pub struct Alerts {
     /// By their labels.
     known: BTreeMap<Labels, Alert>,
+    /// Those that were forgotten without ever having fired, until they are taken.
+    forgotten: Vec<Alert>,
+    /// Until then no alert ends because nothing is heard of it.
+    spared_until_ms: i64,
 }
 
 impl Alerts {
@@ -99,10 +122,23 @@ impl Alerts {
                 return Err(EvaluateError::SameLabels);
             }
         }
+        self.advance(at_ms, present);
+        let found = self.active().count();
+        if rule.limit > 0 && found > rule.limit {
+            self.end_all(at_ms);
+            return Err(EvaluateError::Limit { limit: rule.limit, found });
+        }
+        Ok(self.series().collect())
+    }
+
+    /// Takes in which alerts hold at `at_ms`, by their labels; all others do not.
+    pub(crate) fn advance(&mut self, at_ms: i64, mut present: BTreeMap<Labels, Alert>) {
+        let spared = at_ms < self.spared_until_ms;
         for (labels, alert) in &mut self.known {
             match present.remove(labels) {
                 Some(newer) => alert.holds_again(newer),
-                None => alert.is_missing(rule, at_ms),
+                None if spared && alert.state != AlertState::Resolved => {}
+                None => alert.is_missing(at_ms),
             }
         }
         for (labels, alert) in present {
@@ -110,24 +146,58 @@ impl Alerts {
                 vacant.insert(alert);
             }
         }
-        self.known.retain(|_, alert| {
-            let never_fired = alert.fired_at_ms.is_none();
-            alert
-                .resolved_at_ms
-                .is_none_or(|since| !never_fired && at_ms - since <= RESOLVED_RETENTION_MS)
-        });
+        self.forget(at_ms);
         for alert in self.known.values_mut() {
-            if alert.state == AlertState::Pending && at_ms - alert.active_at_ms >= rule.for_ms {
+            if alert.state == AlertState::Pending && at_ms - alert.active_at_ms >= alert.for_ms {
                 alert.state = AlertState::Firing;
                 alert.fired_at_ms = Some(at_ms);
             }
         }
-        let found = self.active().count();
-        if rule.limit > 0 && found > rule.limit {
-            self.known.clear();
-            return Err(EvaluateError::Limit { limit: rule.limit, found });
+    }
+
+    /// Ends all alerts, whatever holds.
+    pub(crate) fn end_all(&mut self, at_ms: i64) {
+        for alert in self.known.values_mut() {
+            alert.resolve(at_ms);
         }
-        Ok(self.active().flat_map(Alert::series).collect())
+        self.forget(at_ms);
+    }
+
+    fn forget(&mut self, at_ms: i64) {
+        let is_over = |alert: &Alert| {
+            let never_fired = alert.fired_at_ms.is_none();
+            alert
+                .resolved_at_ms
+                .is_some_and(|since| never_fired || at_ms - since > RESOLVED_RETENTION_MS)
+        };
+        let over = self.known.extract_if(.., |_, alert| is_over(alert));
+        self.forgotten.extend(over.map(|(_, alert)| alert).filter(|a| a.fired_at_ms.is_none()));
+    }
+
+    /// Takes over an alert from before a restart. Until `spared_until_ms` none ends because nothing is heard of it.
+    pub(crate) fn restore(&mut self, alert: Alert, spared_until_ms: i64) {
+        self.spared_until_ms = spared_until_ms;
+        self.known.insert(alert.labels.clone(), alert);
+    }
+
+    /// Whether the alert with these labels holds, or still fires.
+    pub(crate) fn is_active(&self, labels: &Labels) -> bool {
+        self.known.get(labels).is_some_and(|alert| alert.state != AlertState::Resolved)
+    }
+
+    /// All alerts, to note what is told of them.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Alert> {
+        self.known.values_mut()
+    }
+
+    /// The alerts that were forgotten since the last call without ever having fired.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// The series by which the active alerts are seen in the store.
+    pub(crate) fn series(&self) -> impl Iterator<Item = Sample> {
+        self.active().flat_map(Alert::series)
     }
 
     /// The alerts that hold, or still fire.
@@ -162,6 +232,10 @@ fn fresh(rule: &AlertingRule, at_ms: i64, sample: &Sample, context: &Context<'_>
         fired_at_ms: None,
         resolved_at_ms: None,
         kept_since_ms: None,
+        for_ms: rule.for_ms,
+        keep_firing_for_ms: rule.keep_firing_for_ms,
+        threshold: None,
+        told: None,
     }
 }
 
@@ -172,17 +246,24 @@ impl Alert {
         } else {
             self.value = newer.value;
             self.annotations = newer.annotations;
+            self.for_ms = newer.for_ms;
+            self.keep_firing_for_ms = newer.keep_firing_for_ms;
+            self.threshold = newer.threshold;
             self.kept_since_ms = None;
         }
     }
 
-    fn is_missing(&mut self, rule: &AlertingRule, at_ms: i64) {
-        if self.state == AlertState::Firing && rule.keep_firing_for_ms > 0 {
+    fn is_missing(&mut self, at_ms: i64) {
+        if self.state == AlertState::Firing && self.keep_firing_for_ms > 0 {
             let since = *self.kept_since_ms.get_or_insert(at_ms);
-            if at_ms - since < rule.keep_firing_for_ms {
+            if at_ms - since < self.keep_firing_for_ms {
                 return;
             }
         }
+        self.resolve(at_ms);
+    }
+
+    fn resolve(&mut self, at_ms: i64) {
         if self.state != AlertState::Resolved {
             self.state = AlertState::Resolved;
             self.resolved_at_ms = Some(at_ms);

@@ -71,18 +71,16 @@ pub struct PostedAlert {
 /// The number of an alert: FNV-1a over its sorted labels with the separators that Prometheus's model uses, so that
 /// fingerprints are the same as in an Alertmanager.
 pub fn fingerprint(labels: &LabelMap) -> u64 {
+    fnv(labels.iter().flat_map(|(name, value)| [name.as_str(), value]))
+}
+
+/// FNV-1a over texts, each with a separator that no text has behind it.
+pub(crate) fn fnv<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     const OFFSET: u64 = 14_695_981_039_346_656_037;
     const PRIME: u64 = 1_099_511_628_211;
     const SEPARATOR: u8 = 255;
-    let mut hash = OFFSET;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-    for (name, value) in labels {
-        name.bytes().for_each(&mut add);
-        add(SEPARATOR);
-        value.bytes().for_each(&mut add);
-        add(SEPARATOR);
-    }
-    hash
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
+    texts.into_iter().fold(OFFSET, |hash, text| step(text.bytes().fold(hash, step), SEPARATOR))
 }
 
 /// A fingerprint as it is written: 16 hexadecimal digits.

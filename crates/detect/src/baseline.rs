@@ -17,6 +17,9 @@
 //! the mean residual of the last hour beside its own usual size, whichever is larger. Both filters, two views and two of
 //! three, are the strongest of the simple ones on labelled public series.
 //!
+//! Nothing is unusual in the first six hours; the season is asked after two days. Weekends are known after three or four
+//! weeks, and until then the bands are wide.
+//!
 //! A value teaches no more than a few scales, so that a fault does not become the expectation. A residual that stays on
 //! one side for [`SHIFT_HOURS`] is a new level: the baseline starts anew from there, but keeps its rhythm, and the way
 //! back is not unusual for three days.

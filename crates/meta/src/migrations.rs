@@ -18,6 +18,7 @@ use crate::{Meta, MetaError};
 mod columns;
 mod m0001_people_and_agents;
 mod m0002_audit_and_second_factors;
+mod m0003_alerting;
 
 /// PostgreSQL's number for the turn of whoever migrates: any that no other program is likely to choose.
 const ADVISORY_LOCK: i64 = 0x6d75_7374_6572;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrations {
         vec![
             Box::new(m0001_people_and_agents::Migration),
             Box::new(m0002_audit_and_second_factors::Migration),
+            Box::new(m0003_alerting::Migration),
         ]
     }
 }

@@ -13,7 +13,8 @@ use sea_orm::{
 };
 
 use crate::entities::{
-    agent, api_token, audit, enroll_token, recovery_code, session, setting, user,
+    agent, alert_episode, alert_trail, alerting_record, api_token, audit, channel, enroll_token,
+    outbox, recovery_code, session, setting, user,
 };
 use crate::{Location, Meta, MetaError, SealingKey, copy_database};
 
@@ -87,9 +88,33 @@ impl Meta {
         copy::<agent::Entity>(&from, &to, agent::Column::Id, "agents", place).await?;
         copy::<setting::Entity>(&from, &to, setting::Column::Name, "settings", place).await?;
         copy::<audit::Entity>(&from, &to, audit::Column::Id, "audit", place).await?;
+        copy_alerting(&from, &to, place).await?;
         to.commit().await?;
         Ok(from.rollback().await?)
     }
+}
+
+/// The alerting's tables.
+async fn copy_alerting(
+    from: &impl ConnectionTrait,
+    to: &DatabaseTransaction,
+    place: &str,
+) -> Result<(), MetaError> {
+    copy::<channel::Entity>(from, to, channel::Column::Id, "channels", place).await?;
+    copy::<outbox::Entity>(from, to, outbox::Column::Id, "outbox", place).await?;
+    copy::<alert_trail::Entity>(from, to, alert_trail::Column::Id, "alert_trail", place).await?;
+    let id = alert_episode::Column::Id;
+    copy::<alert_episode::Entity>(from, to, id, "alert_episodes", place).await?;
+    if alerting_record::Entity::find().one(to).await?.is_some() {
+        return Err(MetaError::NotEmpty { place: place.to_owned(), table: "alerting_records" });
+    }
+    // They have a key of two columns, and are few enough to be in memory.
+    let rows = alerting_record::Entity::find().all(from).await?;
+    for rows in rows.chunks(ROWS as usize) {
+        let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
+        alerting_record::Entity::insert_many(rows).exec_without_returning(to).await?;
+    }
+    Ok(())
 }
 
 /// Copies a table in the order of its primary key into one that must be empty.

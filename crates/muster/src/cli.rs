@@ -140,6 +140,9 @@ pub(crate) struct ServerArgs {
     /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
     #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
     pub(crate) retention_size: Option<String>,
+    /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
+    #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +185,13 @@ pub(crate) struct AgentArgs {
     /// With --once: print JSON
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
+    /// Tell people there, with Alertmanager's body, when this host has reached no server for a while; a few hosts that see
+    /// the others' network are enough
+    #[arg(long, env = "MUSTER_FALLBACK_WEBHOOK", value_name = "URL", hide_env_values = true)]
+    pub(crate) fallback_webhook: Option<String>,
+    /// How long no server was reached before the fallback webhook is told
+    #[arg(long, env = "MUSTER_FALLBACK_AFTER", default_value = "5m", value_name = "DURATION")]
+    pub(crate) fallback_after: String,
     /// Take releases from the server that are newer and signed by a key that this host trusts
     #[arg(long, env = "MUSTER_ALLOW_UPDATES")]
     pub(crate) allow_updates: bool,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use muster_agent::{
-    AgentConfig, AgentError, AgentReport, CpuCounted, HostSource, LAUNCHED_VERSION, UpdatePolicy,
-    built_in_key, launch, parse_fingerprint, relaunch, run,
+    AgentConfig, AgentError, AgentReport, CpuCounted, FallbackConfig, HostSource, LAUNCHED_VERSION,
+    UpdatePolicy, built_in_key, launch, parse_fingerprint, relaunch, run,
 };
 use muster_collectors::{NamedPattern, Roots};
 use muster_environment::{
@@ -34,6 +34,9 @@ struct Remembered {
 }
 
 const REMEMBERED_FILE: &str = "agent.json";
+
+/// The shortest wait before the fallback is told, in milliseconds.
+const LEAST_FALLBACK_MS: i64 = 60_000;
 
 /// When the start is over: the session stands, and each collector has run once.
 const STARTED: Duration = Duration::from_secs(10);
@@ -115,6 +118,7 @@ async fn report(
         config.max_cpu_ratio = ratio;
         config.max_cpu_is_fixed = true;
     }
+    config.fallback = fallback(args.fallback_webhook, &args.fallback_after)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (stop, stopped) = watch::channel(false);
     let mut running = spawn(config, args.watch_processes, clock, stopped);
@@ -134,6 +138,16 @@ async fn report(
         never = stay_small() => match never {},
     }
     Ok(())
+}
+
+/// Who is told when no server is reached; an empty address is none, so that an environment variable can be blanked.
+fn fallback(url: Option<String>, after: &str) -> anyhow::Result<Option<FallbackConfig>> {
+    let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(None) };
+    let after_ms = parse_duration_ms(after).context("in --fallback-after")?;
+    if after_ms < LEAST_FALLBACK_MS {
+        bail!("--fallback-after {after} is shorter than a server's restart; give 1m or more");
+    }
+    Ok(Some(FallbackConfig { url, after_ms }))
 }
 
 /// Gives back the memory that only the start needed, and now and then what was touched since.

@@ -16,6 +16,7 @@ use crate::central_settings;
 use crate::config::{AgentConfig, AgentError, CpuCounted};
 use crate::enrolment::{Enrolment, left_token};
 use crate::exchange::Exchange;
+use crate::fallback::Fallback;
 use crate::governor::Governor;
 use crate::host_facts::HostFacts;
 use crate::key::AgentKey;
@@ -74,6 +75,7 @@ impl Agent {
             connect_at_ms: now_ms,
             supervision: Supervision::new(config.service_manager.clone()),
             updater: updater(&config, now_ms),
+            fallback: Fallback::new(&config, &instance, now_ms)?,
             config,
             clock,
             disk: state.disk,

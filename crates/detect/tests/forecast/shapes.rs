@@ -2,6 +2,7 @@
 
 use crate::chance::Chance;
 use muster_series::Sample;
+use std::f64::consts::TAU;
 
 pub(crate) const SIZE: f64 = 100.0;
 pub(crate) const LIMIT: f64 = 95.0;
@@ -14,7 +15,7 @@ pub(crate) const HORIZON: f64 = 30.0 * 24.0;
 type Shape = fn(&mut Chance) -> Box<dyn Fn(f64, &mut Chance) -> f64>;
 
 /// All shapes by name, and whether each fills.
-pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
+pub(crate) const SHAPES: [(&str, bool, Shape); 25] = [
     ("flat", false, |chance| {
         let level = chance.between(20.0, 90.0);
         Box::new(move |_, _| level)
@@ -44,8 +45,7 @@ pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
     ("rhythm of the day", false, |chance| {
         let (height, phase) = (chance.between(5.0, 15.0), chance.between(0.0, 6.3));
         Box::new(move |hour, chance| {
-            75.0 + height * (hour / 24.0 * std::f64::consts::TAU + phase).sin()
-                + 0.2 * chance.normal()
+            75.0 + height * (hour / 24.0 * TAU + phase).sin() + 0.2 * chance.normal()
         })
     }),
     ("dump every night, deleted", false, |chance| {
@@ -104,6 +104,29 @@ pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
     ("a step every night", true, |chance| {
         let (height, phase) = (chance.between(1.0, 3.0), chance.between(0.0, 24.0));
         Box::new(move |hour, _| 80.0 + height * ((hour + phase) / 24.0).floor())
+    }),
+    ("leak under the rhythm of a day", true, |chance| {
+        let (pace, height) = (chance.between(0.1, 0.2), chance.between(1.0, 4.0));
+        let phase = chance.between(0.0, TAU);
+        Box::new(move |hour, chance| {
+            80.0 + pace * hour + height * (hour / 24.0 * TAU + phase).sin() + 0.2 * chance.normal()
+        })
+    }),
+    ("grows in working hours", true, |chance| {
+        let (pace, phase) = (chance.between(0.2, 0.5), chance.between(0.0, 24.0));
+        Box::new(move |hour, _| {
+            let (days, today) = (((hour + phase) / 24.0).floor(), (hour + phase).rem_euclid(24.0));
+            75.0 + pace * (9.0 * days + (today - 8.0).clamp(0.0, 9.0))
+        })
+    }),
+    ("waves of many lengths", false, |chance| {
+        let waves: Vec<(f64, f64)> =
+            (0..5).map(|_| (chance.between(3.0, 60.0), chance.between(0.0, TAU))).collect();
+        Box::new(move |hour, chance| {
+            let sum: f64 =
+                waves.iter().map(|(hours, phase)| (hour / hours * TAU + phase).sin()).sum();
+            70.0 + 3.0 * sum + 0.3 * chance.normal()
+        })
     }),
     ("exponential", true, |chance| {
         let doubling = chance.between(30.0, 90.0);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
+mod alerting;
 mod audit;
 mod enrolment;
 mod people;

@@ -38,6 +38,8 @@ async fn many_may_open_a_new_database_and_write_at_once() {
 
 /// What a database of the first version looks like, with an account, its session, a token and an agent.
 const FIRST_VERSION: &str = "
+    DROP TABLE outbox; DROP TABLE channels; DROP TABLE alert_episodes; DROP TABLE alert_trail;
+    DROP TABLE alerting_records; DELETE FROM seaql_migrations WHERE version = 'm0003_alerting';
     DROP TABLE audit; DROP TABLE recovery_codes; DROP TABLE guards;
     DELETE FROM seaql_migrations WHERE version = 'm0002_audit_and_second_factors';
     DROP INDEX users_by_oidc;
