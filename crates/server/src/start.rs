@@ -149,7 +149,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("own series", own_series::run(Arc::clone(&app)));
     tasks.spawn("rules", judging::run(Arc::clone(&app)));
-    tasks.spawn("insight", insight::run(Arc::clone(&app)));
+    tasks.spawn("forecasts", insight::run_forecasts(Arc::clone(&app)));
+    tasks.spawn("baselines", insight::run_baselines(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
     tasks.spawn("outbox", outbox::run(Arc::clone(&app)));

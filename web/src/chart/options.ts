@@ -4,6 +4,7 @@
  */
 import type uPlot from 'uplot';
 
+import type { Foreseen } from '../domain/foreseen.ts';
 import {
   axisText,
   clockText,
@@ -49,6 +50,8 @@ export interface ChartShape {
   series: SeriesShape[];
   thresholds: Threshold[];
   marks: Mark[];
+  /** Where the first line is going. */
+  foreseen: Foreseen | null;
   zone: Zone;
   language: Language;
 }
