@@ -149,6 +149,9 @@ pub(crate) struct ServerArgs {
     /// How often [default: 1m]
     #[arg(long, env = "MUSTER_DEADMAN_INTERVAL", value_name = "DURATION")]
     pub(crate) deadman_interval: Option<String>,
+    /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
+    #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
 }
 
 #[derive(Debug, Args)]

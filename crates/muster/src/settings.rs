@@ -21,13 +21,14 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "data_dir",
     "database_url",
     "listen",
     "tls",
     "retention",
     "retention_size",
+    "rules",
     "public_url",
     "deadman_url",
     "deadman_interval",
@@ -68,6 +69,7 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         listen,
         retention_ms,
         retention_bytes,
+        rules: if args.rules.is_empty() { file.rules } else { args.rules },
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
         oidc: file.oidc,
         public_url: public_url(args.public_url.or(file.public_url))?,
@@ -178,6 +180,7 @@ pub(crate) struct FileSettings {
     public_url: Option<String>,
     deadman_url: Option<String>,
     deadman_interval: Option<String>,
+    rules: Vec<String>,
     oidc: Option<OidcConfig>,
 }
 
@@ -193,8 +196,19 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             settings.oidc = Some(oidc(table).context("in [oidc]")?);
             continue;
         }
+        if let ("rules", Some(patterns)) = (key.as_str(), value.as_array()) {
+            let texts = patterns.iter().map(|one| one.as_str().map(str::to_owned));
+            settings.rules = texts.collect::<Option<_>>().context(
+                "rules must be a list of patterns, such as [\"/etc/muster/rules/*.yml\"]",
+            )?;
+            continue;
+        }
         let Some(value) = value.as_str().map(str::to_owned) else {
-            let form = if key == "oidc" { "a table, [oidc]" } else { "a text in quotes" };
+            let form = match key.as_str() {
+                "oidc" => "a table, [oidc]",
+                "rules" => "a list of patterns, such as [\"/etc/muster/rules/*.yml\"]",
+                _ => "a text in quotes",
+            };
             bail!("{key} must be {form}");
         };
         match key.as_str() {
@@ -206,6 +220,7 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             "retention_size" => settings.retention_size = Some(value),
             "public_url" => settings.public_url = Some(value),
             "deadman_url" => settings.deadman_url = Some(value),
+            "rules" => bail!("rules must be a list of patterns, such as [{value:?}]"),
             _ => settings.deadman_interval = Some(value),
         }
     }
@@ -232,6 +247,11 @@ mod tests {
         assert_eq!(settings.retention.as_deref(), Some("30d"));
         let settings = parse_file("retention_size = '50GB'").unwrap();
         assert_eq!(settings.retention_size.as_deref(), Some("50GB"));
+        let settings = parse_file("rules = ['/etc/muster/*.yml', 'a.yml']").unwrap();
+        assert_eq!(settings.rules, ["/etc/muster/*.yml", "a.yml"]);
+        for wrong in ["rules = 'a.yml'", "rules = [5]", "rules = 5"] {
+            assert!(parse_file(wrong).unwrap_err().to_string().contains("a list of patterns"));
+        }
         assert!(parse_file("listen = 5").is_err());
         assert!(parse_file("listen").is_err());
     }

@@ -15,6 +15,7 @@ use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
 use crate::insight::Insight;
+use crate::judging::Judging;
 use crate::oidc::Provider;
 use crate::outbox::Outbox;
 use crate::refusals::Refusals;
@@ -64,6 +65,8 @@ pub(crate) struct App {
     pub(crate) outbox: Outbox,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
+    /// The rules.
+    pub(crate) judging: Judging,
     /// What the stored series mean.
     pub(crate) insight: Insight,
     pub(crate) throttle: Mutex<Throttle>,
@@ -123,6 +126,7 @@ impl App {
             outbox: parts.outbox,
             fleet: Fleet::default(),
             services: Services::default(),
+            judging: Judging::default(),
             insight: Insight::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     account, agent_settings, agents, audit, channels, enroll_tokens, health, hosts, live, people,
-    processes, provider_sign_in, second_factor, services, sessions, settings, tokens,
+    processes, provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]
@@ -21,11 +21,7 @@ use super::{
         muster_api::SilenceList,
         muster_api::Routing,
         muster_api::SetRouting,
-        muster_api::RuleList,
         muster_api::SetRuleLayer,
-        muster_api::SetRuleDocument,
-        muster_api::CheckRules,
-        muster_api::RuleProblems,
         muster_api::Backtest,
         muster_api::BacktestResult,
     )),
@@ -89,6 +85,11 @@ use super::{
         channels::outbox,
         audit::list,
         audit::export,
+        rules::list,
+        rules::check,
+        rules::document,
+        rules::set_document,
+        rules::remove_document,
     ),
     components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]

@@ -29,6 +29,7 @@ impl Server {
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             oidc: None,
             public_url: None,
             deadman: None,
