@@ -332,6 +332,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the channels, without their secrets; how they are set up is shown to administrators only. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a channel. Nothing is sent: try it with its test. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a channel, with the messages that wait for it. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Sets a channel up anew. Secrets that are absent stay as they are, an empty one is removed; what waits is tried at once. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/muster/v1/channels/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a message by a channel that only says that it arrives, and tells what came of it. */
+        post: operations["test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/enroll-tokens": {
         parameters: {
             query?: never;
@@ -461,6 +514,23 @@ export interface paths {
         };
         /** The values of expressions, again each time the host has sent; while the stream is open, the host sends every second. */
         get: operations["query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/outbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the messages that were queued last, with what became of each. */
+        get: operations["outbox"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1083,6 +1153,76 @@ export interface components {
             disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
         };
+        /** @description A channel. */
+        Channel: {
+            /** @description What the last refusal said; absent if a message was taken since. */
+            failure?: string | null;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When one was last refused.
+             */
+            last_failure_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When a message was last taken.
+             */
+            last_sent_ms?: number | null;
+            /** @description The names of the secrets that are set. */
+            secrets_set: string[];
+            /** @description How it is set up, without secrets. */
+            spec: components["schemas"]["ChannelSpec"];
+            /**
+             * Format: int64
+             * @description How many messages wait for it.
+             */
+            waiting: number;
+        };
+        /**
+         * @description What a channel is.
+         * @enum {string}
+         */
+        ChannelKind: "webhook" | "email" | "alertmanager";
+        /** @description All channels. */
+        ChannelList: {
+            /** @description By name. */
+            channels: components["schemas"]["Channel"][];
+        };
+        /** @description How a channel is set up. */
+        ChannelSpec: {
+            /** @description Whether it is used. */
+            enabled: boolean;
+            /** @description What it is. */
+            kind: components["schemas"]["ChannelKind"];
+            /** @description The language of its messages. */
+            language?: components["schemas"]["MessageLanguage"];
+            /** @description Its name, which is a receiver of the routes too. */
+            name: string;
+            /**
+             * @description Secrets to be set, by name: `authorization` for webhook and alertmanager, `password` for e-mail, and `url` where it holds a
+             *     secret itself. They are never given back; absent ones stay as they are.
+             */
+            secrets?: {
+                [key: string]: string;
+            };
+            /** @description Whether it is told when alerts are resolved. */
+            send_resolved: boolean;
+            /**
+             * @description What the kind needs: `url` for webhook and alertmanager; `to`, `from`, `server` (HOST:PORT), `tls` (`starttls`, `tls`
+             *     or `off`) and `user` for e-mail.
+             */
+            settings: {
+                [key: string]: string;
+            };
+        };
+        /** @description What came of a test message. */
+        ChannelTest: {
+            /** @description What the other side said, or what went wrong and what to do. */
+            answer: string;
+            /** @description Whether it was taken. */
+            sent: boolean;
+        };
         /** @description A text of rules to be checked. */
         CheckRules: {
             /** @description YAML as Prometheus has it. */
@@ -1506,6 +1646,11 @@ export interface components {
              */
             value?: number | null;
         };
+        /**
+         * @description The language of what a channel says.
+         * @enum {string}
+         */
+        MessageLanguage: "en" | "zh-CN";
         /** @description An account that was just made, or whose password was. */
         NewPassword: {
             /** @description The password, if it was made here. It is shown this once. */
@@ -1574,6 +1719,47 @@ export interface components {
         OpenSessionList: {
             /** @description The newest first. */
             sessions: components["schemas"]["OpenSession"][];
+        };
+        /** @description A message on its way out, or there. */
+        OutboxMessage: {
+            /** @description What the other side said last. */
+            answer?: string | null;
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description The channel's name. */
+            channel: string;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When it is tried next; absent if it is sent or given up.
+             */
+            next_try_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When it was decided.
+             */
+            queued_ms: number;
+            /**
+             * Format: int64
+             * @description When it was taken.
+             */
+            sent_ms?: number | null;
+            /** @description Its first line. */
+            subject: string;
+        };
+        /** @description Messages, the newest first. */
+        OutboxPage: {
+            /** @description At most 200. */
+            messages: components["schemas"]["OutboxMessage"][];
+            /**
+             * Format: int64
+             * @description How many wait in all.
+             */
+            waiting: number;
         };
         /** @description A rule of a file. */
         OwnRule: {
@@ -3106,6 +3292,226 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description All channels */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+            /** @description Not allowed to read */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelSpec"];
+            };
+        };
+        responses: {
+            /** @description The channel */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description A setting is missing or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelSpec"];
+            };
+        };
+        responses: {
+            /** @description The channel as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description A setting is missing or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
             /** @description All enrolment tokens, the newest first */
             200: {
                 headers: {
@@ -3408,6 +3814,35 @@ export interface operations {
             };
             /** @description No such host */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    outbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutboxPage"];
+                };
+            };
+            /** @description Not allowed to read */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
