@@ -140,9 +140,6 @@ pub(crate) struct ServerArgs {
     /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
     #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
     pub(crate) retention_size: Option<String>,
-    /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
-    #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
-    pub(crate) rules: Vec<String>,
     /// Address by which people reach the page, for links in messages [default: the host's name]
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
@@ -152,6 +149,9 @@ pub(crate) struct ServerArgs {
     /// How often [default: 1m]
     #[arg(long, env = "MUSTER_DEADMAN_INTERVAL", value_name = "DURATION")]
     pub(crate) deadman_interval: Option<String>,
+    /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
+    #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -177,10 +177,10 @@ pub(crate) struct FileSettings {
     tls: Option<String>,
     retention: Option<String>,
     retention_size: Option<String>,
-    rules: Vec<String>,
     public_url: Option<String>,
     deadman_url: Option<String>,
     deadman_interval: Option<String>,
+    rules: Vec<String>,
     oidc: Option<OidcConfig>,
 }
 
@@ -217,10 +217,10 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
             "retention" => settings.retention = Some(value),
-            "rules" => bail!("rules must be a list of patterns, such as [{value:?}]"),
             "retention_size" => settings.retention_size = Some(value),
             "public_url" => settings.public_url = Some(value),
             "deadman_url" => settings.deadman_url = Some(value),
+            "rules" => bail!("rules must be a list of patterns, such as [{value:?}]"),
             _ => settings.deadman_interval = Some(value),
         }
     }

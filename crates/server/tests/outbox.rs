@@ -63,7 +63,7 @@ impl Sink {
     }
 
     async fn next(&mut self) -> Heard {
-        let heard = tokio::time::timeout(Duration::from_secs(60), self.heard.recv()).await;
+        let heard = tokio::time::timeout(Duration::from_mins(1), self.heard.recv()).await;
         heard.expect("a message in time").unwrap()
     }
 }
@@ -89,6 +89,7 @@ impl Server {
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc: None,
             public_url: Some("https://muster.example/".into()),
@@ -162,7 +163,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the outbox in time")
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("the outbox in time")
     }
 }
 

@@ -133,8 +133,8 @@ fn answers() -> Routes {
         .merge(account_routes())
         .merge(administration_routes())
         .merge(agent_settings_routes())
-        .merge(rule_routes())
         .merge(channel_routes())
+        .merge(rule_routes())
 }
 
 /// Signing in, and one's own account.

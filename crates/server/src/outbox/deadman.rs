@@ -1,11 +1,13 @@
 //! The dead-man's signal: somebody outside hears from this server every minute, and knows by its silence that alerts are not
 //! told any more.
 //!
-//! The signal is sent only while messages could leave: the outbox was looked at lately, and not all channels fail. A
-//! process that merely runs is not enough.
+//! The signal is sent only while alerts could be told: rules were evaluated and the outbox was looked at lately, and not
+//! all channels fail. A process that merely runs is not enough.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use muster_alerting::Timing;
 
 use super::Figures;
 use crate::app::App;
@@ -13,6 +15,8 @@ use crate::config::Deadman;
 
 /// The outbox must have been looked at since, in milliseconds; it is looked at once a minute at least.
 const LOOKED_MS: i64 = 150_000;
+/// How many turns of rules may be missed.
+const TURNS: i64 = 3;
 
 /// Sends the signal until the server stops.
 pub(crate) async fn run(app: Arc<App>, deadman: Deadman) {
@@ -23,7 +27,8 @@ pub(crate) async fn run(app: Arc<App>, deadman: Deadman) {
             _ = every.tick() => {}
             () = app.stopped() => return,
         }
-        match why_silent(&app.outbox.figures(), app.clock.monotonic_ms()) {
+        let judged = is_judged(&app);
+        match why_silent(judged, &app.outbox.figures(), app.clock.monotonic_ms()) {
             Some(reason) => tracing::warn!(reason, "the dead-man's signal is held back"),
             None => {
                 if let Err(error) = app.outbox.surroundings.http().get(&deadman.url).await {
@@ -34,8 +39,22 @@ pub(crate) async fn run(app: Arc<App>, deadman: Deadman) {
     }
 }
 
+/// Whether rules are evaluated: those of some group were lately.
+fn is_judged(app: &App) -> bool {
+    let (judge, now_ms) = (app.judging.judge.lock(), app.clock.now_ms());
+    let groups = judge.groups();
+    let lately = |timing: Timing| {
+        let longest_ms = (timing.interval_ms * TURNS).max(LOOKED_MS);
+        timing.last_ms.is_some_and(|at_ms| now_ms - at_ms <= longest_ms)
+    };
+    groups.is_empty() || groups.iter().any(|group| lately(group.timing))
+}
+
 /// Why the signal must not be sent; none if all is well.
-fn why_silent(figures: &Figures, now_ms: i64) -> Option<&'static str> {
+fn why_silent(judged: bool, figures: &Figures, now_ms: i64) -> Option<&'static str> {
+    if !judged {
+        return Some("rules are not evaluated");
+    }
     let looked = figures.looked_ms.is_some_and(|at_ms| now_ms - at_ms <= LOOKED_MS);
     if !looked {
         return Some(
@@ -60,7 +79,7 @@ mod tests {
             (number.to_string(), ChannelFigures { failing, ..ChannelFigures::default() })
         });
         let figures = Figures { by_channel: channels.collect(), looked_ms };
-        assert_eq!(why_silent(&figures, 1_000_000).is_none(), sent, "{figures:?}");
+        assert_eq!(why_silent(true, &figures, 1_000_000).is_none(), sent, "{figures:?}");
     }
 
     #[test]
@@ -71,5 +90,7 @@ mod tests {
         check(Some(999_000), &[true, true], false);
         check(Some(849_000), &[false], false);
         check(None, &[false], false);
+        let figures = Figures { looked_ms: Some(999_000), ..Figures::default() };
+        assert!(why_silent(false, &figures, 1_000_000).is_some());
     }
 }
