@@ -1,7 +1,11 @@
 //! The rules that come with Muster: what they measure, their grades, and what they say.
 
+mod thresholds;
+
+pub use thresholds::{LevelChange, LevelChanges, ThresholdScope, Thresholds};
+
 /// How urgent an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Somebody has to act now.
     Critical,
@@ -96,25 +100,6 @@ pub struct Terms {
     pub for_ms: i64,
     /// How long it goes on.
     pub keep_firing_for_ms: i64,
-}
-
-/// What differs.
-#[derive(Debug, Default)]
-pub struct Thresholds {}
-
-impl Thresholds {
-    /// What holds for a host.
-    pub fn terms(&self, rule: &BuiltIn, severity: Severity, _instance: Option<&str>) -> Terms {
-        let level = rule.levels.iter().find(|level| level.severity == severity);
-        let level = level.expect("a grade of the rule");
-        Terms {
-            enabled: true,
-            threshold: level.threshold,
-            clear: level.clear,
-            for_ms: level.for_ms,
-            keep_firing_for_ms: level.keep_firing_for_ms,
-        }
-    }
 }
 
 /// All of them.

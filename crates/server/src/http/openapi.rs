@@ -24,7 +24,6 @@ use super::{
         muster_api::Routing,
         muster_api::SetRouting,
         muster_api::OutboxPage,
-        muster_api::SetRuleLayer,
         muster_api::Backtest,
         muster_api::BacktestResult,
     )),
@@ -87,6 +86,8 @@ use super::{
         rules::document,
         rules::set_document,
         rules::remove_document,
+        rules::set_layer,
+        rules::remove_layer,
     ),
     components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
