@@ -116,3 +116,67 @@ impl LevelChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::built_in::catalogue;
+
+    fn change(threshold: f64) -> LevelChanges {
+        let change = LevelChange { threshold: Some(threshold), ..LevelChange::default() };
+        BTreeMap::from([(Severity::Warning, change)])
+    }
+
+    fn disk_full() -> &'static BuiltIn {
+        catalogue().iter().find(|rule| rule.id == "disk_full").unwrap()
+    }
+
+    #[track_caller]
+    fn check(thresholds: &Thresholds, instance: Option<&str>, expected: (f64, f64)) {
+        let terms = thresholds.terms(disk_full(), Severity::Warning, instance);
+        let got = (terms.threshold.unwrap(), terms.clear.unwrap());
+        let is_near = |(one, other): (f64, f64)| (one - other).abs() < 1e-9;
+        assert!(is_near((got.0, expected.0)) && is_near((got.1, expected.1)), "{got:?}");
+    }
+
+    #[test]
+    fn a_host_counts_more_than_a_group_and_a_group_more_than_all() {
+        let mut thresholds = Thresholds::default();
+        check(&thresholds, Some("a"), (5.0, 7.0));
+        thresholds.set("disk_full", ThresholdScope::All, change(10.0));
+        check(&thresholds, Some("a"), (10.0, 14.0));
+        check(&thresholds, None, (10.0, 14.0));
+        thresholds.set_groups("a", vec!["db".into(), "small".into()]);
+        thresholds.set("disk_full", ThresholdScope::Group("db".into()), change(20.0));
+        check(&thresholds, Some("a"), (20.0, 28.0));
+        thresholds.set("disk_full", ThresholdScope::Group("small".into()), change(15.0));
+        check(&thresholds, Some("a"), (15.0, 21.0));
+        thresholds.set("disk_full", ThresholdScope::Host("a".into()), change(2.5));
+        check(&thresholds, Some("a"), (2.5, 3.5));
+        check(&thresholds, Some("b"), (10.0, 14.0));
+        let scopes = thresholds.layers("disk_full").into_iter().map(|(scope, _)| scope.clone());
+        assert_eq!(scopes.collect::<Vec<_>>().len(), 4);
+        assert_eq!(thresholds.layers("disk_full")[0].0, &ThresholdScope::All);
+    }
+
+    #[test]
+    fn a_layer_taken_away_or_for_another_grade_changes_nothing() {
+        let mut thresholds = Thresholds::default();
+        thresholds.set("disk_full", ThresholdScope::All, change(10.0));
+        let critical = thresholds.terms(disk_full(), Severity::Critical, Some("a"));
+        assert_eq!(critical.threshold, Some(2.0));
+        thresholds.set("disk_full", ThresholdScope::All, LevelChanges::new());
+        check(&thresholds, Some("a"), (5.0, 7.0));
+        assert!(!thresholds.terms(disk_full(), Severity::Info, None).enabled);
+    }
+
+    #[test]
+    fn a_grade_can_be_switched_off_and_be_made_more_patient() {
+        let mut thresholds = Thresholds::default();
+        let off = LevelChange { enabled: Some(false), for_ms: Some(7), ..LevelChange::default() };
+        let changes = BTreeMap::from([(Severity::Warning, off)]);
+        thresholds.set("disk_full", ThresholdScope::Host("a".into()), changes);
+        let terms = thresholds.terms(disk_full(), Severity::Warning, Some("a"));
+        assert_eq!((terms.enabled, terms.for_ms, terms.threshold), (false, 7, Some(5.0)));
+    }
+}
