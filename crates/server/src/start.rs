@@ -148,6 +148,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("own series", own_series::run(Arc::clone(&app)));
+    app.judging.announce_to(Box::new(judging::log_alerts));
     tasks.spawn("rules", judging::run(Arc::clone(&app)));
     tasks.spawn("forecasts", insight::run_forecasts(Arc::clone(&app)));
     tasks.spawn("baselines", insight::run_baselines(Arc::clone(&app)));

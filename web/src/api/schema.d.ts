@@ -661,6 +661,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/rules/built-in/{id}/{scope}/{target}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what differs of a built-in rule for somebody. */
+        put: operations["set_layer"];
+        post?: never;
+        /** Takes away what differs of a built-in rule for somebody. */
+        delete: operations["remove_layer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/rules/check": {
         parameters: {
             query?: never;
@@ -2192,6 +2210,13 @@ export interface components {
             version: number;
             /** @description YAML as Prometheus has it, at most 256 KiB. */
             yaml: string;
+        };
+        /** @description The changes for one scope. */
+        SetRuleLayer: {
+            /** @description What is to differ, by severity; a severity that is left out has no changes. */
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
         };
         /** @description How the server is set up. All of it is set where the server is started, none over HTTP. */
         Settings: {
@@ -4256,6 +4281,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuleList"];
+                };
+            };
+        };
+    };
+    set_layer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule */
+                id: string;
+                /** @description `all`, `groups` or `hosts` */
+                scope: string;
+                /** @description The group's name or the host's; `-` for all */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetRuleLayer"];
+            };
+        };
+        responses: {
+            /** @description The rule with all its layers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuiltInRule"];
+                };
+            };
+            /** @description The rule cannot be changed like that */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such rule, or no such host */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_layer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule */
+                id: string;
+                /** @description `all`, `groups` or `hosts` */
+                scope: string;
+                /** @description The group's name or the host's; `-` for all */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed, or there was nothing */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such rule, or no such host */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
                 };
             };
         };

@@ -235,6 +235,12 @@ fn rule_routes() -> Routes {
         .get("/api/muster/v1/rules/documents/{name}", Reader, rules::document)
         .put("/api/muster/v1/rules/documents/{name}", Administrator, rules::set_document)
         .delete("/api/muster/v1/rules/documents/{name}", Administrator, rules::remove_document)
+        .put("/api/muster/v1/rules/built-in/{id}/{scope}/{target}", Administrator, rules::set_layer)
+        .delete(
+            "/api/muster/v1/rules/built-in/{id}/{scope}/{target}",
+            Administrator,
+            rules::remove_layer,
+        )
 }
 
 /// What lasts.

@@ -21,7 +21,6 @@ use super::{
         muster_api::SilenceList,
         muster_api::Routing,
         muster_api::SetRouting,
-        muster_api::SetRuleLayer,
         muster_api::Backtest,
         muster_api::BacktestResult,
     )),
@@ -90,6 +89,8 @@ use super::{
         rules::document,
         rules::set_document,
         rules::remove_document,
+        rules::set_layer,
+        rules::remove_layer,
     ),
     components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
