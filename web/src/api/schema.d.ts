@@ -1847,6 +1847,374 @@ export interface components {
          * @enum {string}
          */
         UpdateOutcome: "installed" | "rolled_back" | "refused" | "not_allowed" | "failed";
+        /** @enum {string} */
+        Severity: "critical" | "warning" | "info";
+        /** @enum {string} */
+        AlertState: "pending" | "firing" | "resolved";
+        /** @enum {string} */
+        AlertHush: "silenced" | "inhibited" | "muted" | "flapping" | "no_receiver";
+        Acknowledgement: {
+            by: string;
+            /** Format: int64 */
+            at_ms: number;
+            note: string;
+        };
+        Alert: {
+            id: string;
+            name: string;
+            severity: components["schemas"]["Severity"];
+            state: components["schemas"]["AlertState"];
+            rule?: string | null;
+            instance?: string | null;
+            labels: {
+                [key: string]: string;
+            };
+            annotations: {
+                [key: string]: string;
+            };
+            /** Format: double */
+            value?: number | null;
+            /** Format: double */
+            threshold?: number | null;
+            unit: string;
+            expression: string;
+            /** Format: int64 */
+            active_at_ms: number;
+            /** Format: int64 */
+            starts_at_ms?: number | null;
+            /** Format: int64 */
+            ends_at_ms?: number | null;
+            hush?: null | components["schemas"]["AlertHush"];
+            silenced_by: string[];
+            inhibited_by: string[];
+            incident: string;
+            acknowledged?: null | components["schemas"]["Acknowledgement"];
+            assignee?: string | null;
+            receivers: string[];
+            /** Format: int64 */
+            notified_ms?: number | null;
+        };
+        AlertCounts: {
+            /** Format: int64 */
+            critical: number;
+            /** Format: int64 */
+            warning: number;
+            /** Format: int64 */
+            info: number;
+            /** Format: int64 */
+            pending: number;
+            /** Format: int64 */
+            hushed: number;
+        };
+        AlertList: {
+            alerts: components["schemas"]["Alert"][];
+            counts: components["schemas"]["AlertCounts"];
+            /** Format: int64 */
+            at_ms: number;
+        };
+        AlertEpisode: {
+            alert: string;
+            name: string;
+            severity: components["schemas"]["Severity"];
+            instance?: string | null;
+            labels: {
+                [key: string]: string;
+            };
+            summary: string;
+            summary_zh: string;
+            /** Format: int64 */
+            starts_at_ms: number;
+            /** Format: int64 */
+            ends_at_ms?: number | null;
+            /** Format: int64 */
+            messages: number;
+        };
+        AlertHistory: {
+            episodes: components["schemas"]["AlertEpisode"][];
+            before?: string | null;
+        };
+        /** @enum {string} */
+        TrailKind: "pending" | "firing" | "resolved" | "dropped" | "grouped" | "silenced" | "inhibited" | "muted" | "flapping" | "unhushed" | "queued" | "sent" | "failed" | "given_up" | "summed_up" | "acknowledged" | "assigned" | "escalated" | "no_receiver" | "unchanged";
+        TrailStep: {
+            /** Format: int64 */
+            at_ms: number;
+            kind: components["schemas"]["TrailKind"];
+            receiver?: string | null;
+            message?: string | null;
+            subject?: string | null;
+            /** Format: double */
+            value?: number | null;
+            text: string;
+        };
+        AlertDetail: {
+            alert: components["schemas"]["Alert"];
+            trail: components["schemas"]["TrailStep"][];
+            related: components["schemas"]["Alert"][];
+            episodes: components["schemas"]["AlertEpisode"][];
+        };
+        Acknowledge: {
+            note?: string;
+        };
+        AssignAlert: {
+            to?: string | null;
+        };
+        WhyNot: {
+            answer: string;
+            code: string;
+            trail: components["schemas"]["TrailStep"][];
+            alerts: components["schemas"]["AlertEpisode"][];
+        };
+        SilenceMatcher: {
+            name: string;
+            value: string;
+            isRegex: boolean;
+            isEqual?: boolean;
+        };
+        Recurrence: {
+            weekdays: number[];
+            from: string;
+            to: string;
+            time_zone: string;
+        };
+        SilenceSpec: {
+            matchers: components["schemas"]["SilenceMatcher"][];
+            /** Format: int64 */
+            starts_at_ms: number;
+            /** Format: int64 */
+            ends_at_ms: number;
+            comment: string;
+            recurrence?: null | components["schemas"]["Recurrence"];
+            until_resolved?: boolean;
+        };
+        /** @enum {string} */
+        SilenceState: "pending" | "active" | "expired";
+        Silence: {
+            id: string;
+            spec: components["schemas"]["SilenceSpec"];
+            created_by: string;
+            /** Format: int64 */
+            updated_ms: number;
+            state: components["schemas"]["SilenceState"];
+            hides: string[];
+        };
+        SilenceList: {
+            silences: components["schemas"]["Silence"][];
+        };
+        /** @enum {string} */
+        ChannelKind: "webhook" | "email" | "alertmanager";
+        /** @enum {string} */
+        MessageLanguage: "en" | "zh-CN";
+        ChannelSpec: {
+            name: string;
+            kind: components["schemas"]["ChannelKind"];
+            enabled: boolean;
+            language?: components["schemas"]["MessageLanguage"];
+            send_resolved: boolean;
+            settings: {
+                [key: string]: string;
+            };
+            secrets?: {
+                [key: string]: string;
+            };
+        };
+        Channel: {
+            id: string;
+            spec: components["schemas"]["ChannelSpec"];
+            secrets_set: string[];
+            /** Format: int64 */
+            waiting: number;
+            /** Format: int64 */
+            last_sent_ms?: number | null;
+            /** Format: int64 */
+            last_failure_ms?: number | null;
+            failure?: string | null;
+        };
+        ChannelList: {
+            channels: components["schemas"]["Channel"][];
+        };
+        ChannelTest: {
+            sent: boolean;
+            answer: string;
+        };
+        Routing: {
+            yaml: string;
+            is_default: boolean;
+            /** Format: int64 */
+            version: number;
+        };
+        SetRouting: {
+            yaml?: string | null;
+            /** Format: int64 */
+            version: number;
+        };
+        OutboxMessage: {
+            id: string;
+            channel: string;
+            subject: string;
+            /** Format: int64 */
+            queued_ms: number;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int64 */
+            next_try_ms?: number | null;
+            /** Format: int64 */
+            sent_ms?: number | null;
+            answer?: string | null;
+        };
+        OutboxPage: {
+            messages: components["schemas"]["OutboxMessage"][];
+            /** Format: int64 */
+            waiting: number;
+        };
+        /** @enum {string} */
+        RuleJob: "performance" | "disks" | "services" | "network" | "muster";
+        RuleLevel: {
+            severity: components["schemas"]["Severity"];
+            enabled: boolean;
+            /** Format: double */
+            threshold?: number | null;
+            /** Format: double */
+            clear?: number | null;
+            /** Format: int64 */
+            for_ms: number;
+            /** Format: int64 */
+            keep_firing_for_ms: number;
+        };
+        LevelChange: {
+            enabled?: boolean | null;
+            /** Format: double */
+            threshold?: number | null;
+            /** Format: int64 */
+            for_ms?: number | null;
+        };
+        RuleLayer: {
+            scope: components["schemas"]["SettingsScope"];
+            target: string;
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+        };
+        SetRuleLayer: {
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+        };
+        BuiltInRule: {
+            id: string;
+            alert: string;
+            job: components["schemas"]["RuleJob"];
+            title: string;
+            title_zh: string;
+            about: string;
+            about_zh: string;
+            expression: string;
+            unit: string;
+            below: boolean;
+            levels: components["schemas"]["RuleLevel"][];
+            layers: components["schemas"]["RuleLayer"][];
+            /** Format: int64 */
+            firing: number;
+            /** Format: int64 */
+            evaluated_ms?: number | null;
+            /** Format: double */
+            evaluation_seconds: number;
+            failure?: string | null;
+        };
+        OwnRule: {
+            key: string;
+            group: string;
+            name: string;
+            is_alerting: boolean;
+            expression: string;
+            /** Format: int64 */
+            for_ms: number;
+            /** Format: int64 */
+            firing: number;
+            /** Format: int64 */
+            pending: number;
+            /** Format: int64 */
+            evaluated_ms?: number | null;
+            failure?: string | null;
+        };
+        RuleDocument: {
+            name: string;
+            is_file: boolean;
+            yaml: string;
+            /** Format: int64 */
+            version: number;
+            rules: components["schemas"]["OwnRule"][];
+            failure?: string | null;
+        };
+        RuleList: {
+            built_in: components["schemas"]["BuiltInRule"][];
+            documents: components["schemas"]["RuleDocument"][];
+            groups: string[];
+        };
+        SetRuleDocument: {
+            yaml: string;
+            /** Format: int64 */
+            version: number;
+        };
+        CheckRules: {
+            yaml: string;
+        };
+        RuleProblem: {
+            place: string;
+            text: string;
+        };
+        RuleProblems: {
+            problems: components["schemas"]["RuleProblem"][];
+            /** Format: int64 */
+            rules: number;
+        };
+        Backtest: {
+            built_in?: string | null;
+            levels?: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+            yaml?: string | null;
+            /** Format: int64 */
+            from_ms?: number;
+            /** Format: int64 */
+            to_ms?: number;
+        };
+        BacktestEpisode: {
+            name: string;
+            severity: components["schemas"]["Severity"];
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: int64 */
+            active_at_ms: number;
+            /** Format: int64 */
+            starts_at_ms: number;
+            /** Format: int64 */
+            ends_at_ms?: number | null;
+            /** Format: double */
+            worst: number;
+            summary: string;
+            summary_zh: string;
+        };
+        BacktestMessage: {
+            /** Format: int64 */
+            at_ms: number;
+            receiver: string;
+            subject: string;
+            /** Format: int64 */
+            alerts: number;
+        };
+        BacktestResult: {
+            episodes: components["schemas"]["BacktestEpisode"][];
+            messages: components["schemas"]["BacktestMessage"][];
+            /** Format: int64 */
+            total_episodes: number;
+            /** Format: int64 */
+            total_messages: number;
+            /** Format: int64 */
+            step_ms: number;
+            /** Format: double */
+            took_seconds: number;
+        };
     };
     responses: never;
     parameters: never;

@@ -37,6 +37,14 @@ export interface Mark {
   level: 'reference' | 'warning' | 'critical';
 }
 
+/** A period worth a tint behind the lines, such as the firing of an alert. */
+export interface Band {
+  from_ms: number;
+  /** Null while it goes on. */
+  to_ms: number | null;
+  level: 'info' | 'warning' | 'critical';
+}
+
 /** All that decides how a chart looks but its points. */
 export interface ChartShape {
   width: number;
@@ -49,6 +57,7 @@ export interface ChartShape {
   series: SeriesShape[];
   thresholds: Threshold[];
   marks: Mark[];
+  bands: Band[];
   zone: Zone;
   language: Language;
 }
