@@ -114,7 +114,7 @@ export interface OutboxPage {
 }
 
 export type RuleLevel = Told<Schemas['RuleLevel']>;
-export type LevelChange = Schemas['LevelChange'];
+export type LevelChange = Partial<Schemas['LevelChange']>;
 export type RuleLayer = Schemas['RuleLayer'];
 export type BuiltInRule = Told<Omit<Schemas['BuiltInRule'], 'levels'>> & { levels: RuleLevel[] };
 export type RuleDocument = Told<Schemas['RuleDocument']>;
@@ -124,7 +124,9 @@ export interface RuleList {
   groups: string[];
 }
 export type RuleProblems = Schemas['RuleProblems'];
-export type Backtest = Partial<Schemas['Backtest']>;
+export type Backtest = Partial<Omit<Schemas['Backtest'], 'levels'>> & {
+  levels?: Record<string, LevelChange>;
+};
 export type BacktestResult = Schemas['BacktestResult'];
 
 export type Service = Told<Schemas['Service']>;

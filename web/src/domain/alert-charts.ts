@@ -1,4 +1,5 @@
 /** The charts beside an alert: the value that was judged, and what its host did around that moment. */
+import type { Severity } from './alerts.ts';
 import type { ChartDefinition } from './host-charts.ts';
 import { HOST_CHARTS } from './host-charts.ts';
 import { between, type TimeRange } from './time-range.ts';
@@ -19,6 +20,17 @@ const SPANS: Record<Around, { before_ms: number; after_ms: number }> = {
 export function rangeAround(around: Around, at_ms: number, now_ms: number): TimeRange {
   const { before_ms, after_ms } = SPANS[around];
   return between(at_ms - before_ms, Math.min(at_ms + after_ms, Math.max(at_ms, now_ms)));
+}
+
+/** The firings as bands behind the lines of charts; infos are no news there. */
+export function bandsOf(
+  episodes: readonly { starts_at_ms: number; ends_at_ms: number | null; severity: Severity }[],
+): { from_ms: number; to_ms: number | null; level: 'warning' | 'critical' }[] {
+  return episodes.flatMap(({ starts_at_ms, ends_at_ms, severity }) =>
+    severity === 'info'
+      ? []
+      : [{ from_ms: starts_at_ms, to_ms: ends_at_ms ?? null, level: severity }],
+  );
 }
 
 /** Labels of an alert that no measured series has. */

@@ -31,6 +31,8 @@ use super::{
         muster_api::RuleProblems,
         muster_api::Backtest,
         muster_api::BacktestResult,
+        muster_api::LiveFailure,
+        muster_api::ProcessesUnavailable,
     )),
     paths(
         sessions::ways,
@@ -87,7 +89,6 @@ use super::{
         audit::list,
         audit::export,
     ),
-    components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
 struct Document;
 
