@@ -332,59 +332,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/muster/v1/channels": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the channels, without their secrets; how they are set up is shown to administrators only. */
-        get: operations["list"];
-        put?: never;
-        /** Makes a channel. Nothing is sent: try it with its test. */
-        post: operations["create"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/channels/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Removes a channel, with the messages that wait for it. */
-        delete: operations["remove"];
-        options?: never;
-        head?: never;
-        /** Sets a channel up anew. Secrets that are absent stay as they are, an empty one is removed; what waits is tried at once. */
-        patch: operations["change"];
-        trace?: never;
-    };
-    "/api/muster/v1/channels/{id}/test": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Sends a message by a channel that only says that it arrives, and tells what came of it. */
-        post: operations["test"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/muster/v1/enroll-tokens": {
         parameters: {
             query?: never;
@@ -522,23 +469,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/muster/v1/outbox": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the messages that were queued last, with what became of each. */
-        get: operations["outbox"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/muster/v1/people": {
         parameters: {
             query?: never;
@@ -639,77 +569,6 @@ export interface paths {
         post?: never;
         /** Ends one of somebody's sessions. */
         delete: operations["end_session"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists all rules. */
-        get: operations["list"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules/built-in/{id}/{scope}/{target}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** Sets what differs of a built-in rule for somebody. */
-        put: operations["set_layer"];
-        post?: never;
-        /** Takes away what differs of a built-in rule for somebody. */
-        delete: operations["remove_layer"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Says what is wrong with a text of rules. */
-        post: operations["check"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules/documents/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Shows a document of rules. */
-        get: operations["document"];
-        /** Sets a document of rules; it is in force at once. */
-        put: operations["set_document"];
-        post?: never;
-        /** Removes a document; the alerts of its rules end. */
-        delete: operations["remove_document"];
         options?: never;
         head?: never;
         patch?: never;
@@ -908,6 +767,26 @@ export interface components {
             /** @description Its name. */
             user: string;
         };
+        /** @description What somebody says when they take note of an alert. */
+        Acknowledge: {
+            /**
+             * @description At most 1,000 bytes; may be empty.
+             * @default
+             */
+            note: string;
+        };
+        /** @description Somebody has taken note of an alert. */
+        Acknowledgement: {
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description Who did. */
+            by: string;
+            /** @description What they said. */
+            note: string;
+        };
         /** @description An agent that has joined. */
         Agent: {
             /** @description The name that its host gave when it joined; another than `instance` if that was taken, or if it was renamed. */
@@ -1027,6 +906,177 @@ export interface components {
             /** @description The release's version. */
             version: string;
         };
+        /** @description One alert. */
+        Alert: {
+            acknowledged?: components["schemas"]["Acknowledgement"] | null;
+            /**
+             * Format: int64
+             * @description Since when it holds.
+             */
+            active_at_ms: number;
+            /** @description Its texts: `summary`, `description`, `action` in English, with `_zh` behind in Chinese; and any others. */
+            annotations: {
+                [key: string]: string;
+            };
+            /** @description Who cares for it. */
+            assignee?: string | null;
+            /**
+             * Format: int64
+             * @description When it was resolved.
+             */
+            ends_at_ms?: number | null;
+            /** @description An expression that draws the value; empty if there is none. */
+            expression: string;
+            hush?: components["schemas"]["AlertHush"] | null;
+            /** @description Its number: the same for the same labels. */
+            id: string;
+            /** @description The incident it belongs to: the number of the alert that explains it, or its own. */
+            incident: string;
+            /** @description The alerts that explain it. */
+            inhibited_by: string[];
+            /** @description The host, if it belongs to one. */
+            instance?: string | null;
+            /** @description All its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description Its name, such as `HostSilent`. */
+            name: string;
+            /**
+             * Format: int64
+             * @description When somebody was last told of it.
+             */
+            notified_ms?: number | null;
+            /** @description The receivers that its routes lead to. */
+            receivers: string[];
+            /** @description The rule that makes it: `built-in/ID`, or `FILE/GROUP/NAME`; absent if another program told of it. */
+            rule?: string | null;
+            /** @description How urgent it is. */
+            severity: components["schemas"]["Severity"];
+            /** @description The silences that hide it. */
+            silenced_by: string[];
+            /**
+             * Format: int64
+             * @description Since when it fires.
+             */
+            starts_at_ms?: number | null;
+            /** @description What is the matter with it. */
+            state: components["schemas"]["AlertState"];
+            /**
+             * Format: double
+             * @description What the value is compared with, where that is one number.
+             */
+            threshold?: number | null;
+            /** @description The unit of both: `percent`, `seconds`, `bytes`, `celsius` …; empty if none. */
+            unit: string;
+            /**
+             * Format: double
+             * @description The newest value.
+             */
+            value?: number | null;
+        };
+        /** @description How many alerts fire, those that nobody is told of left out. */
+        AlertCounts: {
+            /**
+             * Format: int64
+             * @description Critical ones.
+             */
+            critical: number;
+            /**
+             * Format: int64
+             * @description Those that fire and that nobody is told of.
+             */
+            hushed: number;
+            /**
+             * Format: int64
+             * @description Infos.
+             */
+            info: number;
+            /**
+             * Format: int64
+             * @description Those that are pending.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Warnings.
+             */
+            warning: number;
+        };
+        /** @description An alert with all that happened to it. */
+        AlertDetail: {
+            /** @description The alert. */
+            alert: components["schemas"]["Alert"];
+            /** @description Its earlier firings, the newest first. */
+            episodes: components["schemas"]["AlertEpisode"][];
+            /** @description Others of the same incident or the same host. */
+            related: components["schemas"]["Alert"][];
+            /** @description Its paper trail, the oldest first. */
+            trail: components["schemas"]["TrailStep"][];
+        };
+        /** @description One past or present firing. */
+        AlertEpisode: {
+            /** @description The alert's number. */
+            alert: string;
+            /**
+             * Format: int64
+             * @description When it was resolved; absent while it fires.
+             */
+            ends_at_ms?: number | null;
+            /** @description The host, if it belongs to one. */
+            instance?: string | null;
+            /** @description All its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description How many messages told of it.
+             */
+            messages: number;
+            /** @description Its name. */
+            name: string;
+            /** @description How urgent it was. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: int64
+             * @description Since when it fired.
+             */
+            starts_at_ms: number;
+            /** @description `summary` in English. */
+            summary: string;
+            /** @description `summary` in Chinese; empty if there is none. */
+            summary_zh: string;
+        };
+        /** @description Past firings, the newest first. */
+        AlertHistory: {
+            /** @description Give this as `before` for older ones; absent if there are none. */
+            before?: string | null;
+            /** @description At most as many as were asked for. */
+            episodes: components["schemas"]["AlertEpisode"][];
+        };
+        /**
+         * @description Why nobody is told of an alert now.
+         * @enum {string}
+         */
+        AlertHush: "silenced" | "inhibited" | "muted" | "flapping" | "no_receiver";
+        /** @description Alerts, the most urgent and newest first. */
+        AlertList: {
+            /** @description The alerts that were asked for. */
+            alerts: components["schemas"]["Alert"][];
+            /**
+             * Format: int64
+             * @description When this was so.
+             */
+            at_ms: number;
+            /** @description All that are there now. */
+            counts: components["schemas"]["AlertCounts"];
+        };
+        /**
+         * @description What is the matter with an alert.
+         * @enum {string}
+         */
+        AlertState: "pending" | "firing" | "resolved";
         /** @description An API token as listed; without its secret. */
         ApiToken: {
             /**
@@ -1057,6 +1107,11 @@ export interface components {
         ApiTokenList: {
             /** @description By name. */
             tokens: components["schemas"]["ApiToken"][];
+        };
+        /** @description Who is to care for an alert. */
+        AssignAlert: {
+            /** @description The name of an account; absent for nobody. */
+            to?: string | null;
         };
         /** @description Who did something. */
         AuditActor: {
@@ -1104,6 +1159,117 @@ export interface components {
             kind: string;
             /** @description Its name at that time. */
             name: string;
+        };
+        /** @description A rule to be replayed over what is stored. */
+        Backtest: {
+            /**
+             * @description A built-in rule, by its id; else `yaml` is used.
+             * @default null
+             */
+            built_in: string | null;
+            /**
+             * Format: int64
+             * @description From when on.
+             * @default 0
+             */
+            from_ms: number;
+            /**
+             * @description Changes to the built-in rule's grades, by severity, tried for all hosts instead of what is set.
+             * @default {}
+             */
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+            /**
+             * Format: int64
+             * @description Until when, at most 90 days later.
+             * @default 0
+             */
+            to_ms: number;
+            /**
+             * @description Rules as Prometheus has them; recording rules are evaluated too.
+             * @default null
+             */
+            yaml: string | null;
+        };
+        /** @description When a rule would have fired. */
+        BacktestEpisode: {
+            /**
+             * Format: int64
+             * @description Since when it would have held.
+             */
+            active_at_ms: number;
+            /**
+             * Format: int64
+             * @description Until when; absent if it still would.
+             */
+            ends_at_ms?: number | null;
+            /** @description Its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description The alert's name. */
+            name: string;
+            /** @description How urgent. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: int64
+             * @description Since when it would have fired.
+             */
+            starts_at_ms: number;
+            /** @description What it would have said, in English. */
+            summary: string;
+            /** @description The same in Chinese; empty if there is none. */
+            summary_zh: string;
+            /**
+             * Format: double
+             * @description The value farthest on the wrong side.
+             */
+            worst: number;
+        };
+        /** @description A message that would have been sent. */
+        BacktestMessage: {
+            /**
+             * Format: int64
+             * @description How many alerts it tells of.
+             */
+            alerts: number;
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description To whom. */
+            receiver: string;
+            /** @description Its first line. */
+            subject: string;
+        };
+        /** @description What came of a replay. */
+        BacktestResult: {
+            /** @description When it would have fired, the oldest first; at most 1,000. */
+            episodes: components["schemas"]["BacktestEpisode"][];
+            /** @description What would have been sent by today's routes; at most 1,000. */
+            messages: components["schemas"]["BacktestMessage"][];
+            /**
+             * Format: int64
+             * @description The distance of two evaluations, in milliseconds.
+             */
+            step_ms: number;
+            /**
+             * Format: double
+             * @description How long the replay took, in seconds.
+             */
+            took_seconds: number;
+            /**
+             * Format: int64
+             * @description How many episodes there are in all.
+             */
+            total_episodes: number;
+            /**
+             * Format: int64
+             * @description How many messages there are in all.
+             */
+            total_messages: number;
         };
         /** @description A rule that comes with Muster. */
         BuiltInRule: {
@@ -1246,11 +1412,6 @@ export interface components {
             /** @description YAML as Prometheus has it. */
             yaml: string;
         };
-        /**
-         * @description How sure a date is, by the width of its range beside its distance.
-         * @enum {string}
-         */
-        Confidence: "low" | "medium" | "high";
         /** @description One's password, where it is asked for again. */
         ConfirmPassword: {
             /** @description The password. */
@@ -1472,12 +1633,6 @@ export interface components {
              * @description By how much it fills a day, in bytes, where it does so steadily.
              */
             bytes_per_day?: number | null;
-            confidence?: components["schemas"]["Confidence"] | null;
-            /**
-             * Format: int64
-             * @description It will hardly be full before this.
-             */
-            early_ms?: number | null;
             /**
              * Format: int64
              * @description When it is full at that pace; absent where that is further away than its history allows to say.
@@ -1485,11 +1640,6 @@ export interface components {
             full_ms?: number | null;
             /** @description What is known of it. */
             kind: components["schemas"]["GrowthKind"];
-            /**
-             * Format: int64
-             * @description It will hardly be full after this; absent where its history does not allow to say, though there is a date.
-             */
-            late_ms?: number | null;
         };
         /**
          * @description What is known of how a file system fills.
@@ -1950,12 +2100,35 @@ export interface components {
             /** @description The codes. */
             codes: string[];
         };
+        /** @description When a silence comes back: on days of the week, from one time of day to another. */
+        Recurrence: {
+            /** @description When it begins, such as `22:00`. */
+            from: string;
+            /** @description The name of a time zone, such as `Asia/Shanghai` or `UTC`. */
+            time_zone: string;
+            /** @description When it ends; a time before `from` is on the next day. */
+            to: string;
+            /** @description Days of the week, 1 for Monday to 7 for Sunday, on which it begins; empty for every day. */
+            weekdays: number[];
+        };
         /**
          * @description What somebody may do. `writer` may only push samples; each of the others may do all that the
          *     one before it may.
          * @enum {string}
          */
         Role: "writer" | "viewer" | "operator" | "admin";
+        /** @description Routes, inhibition and time intervals, in Alertmanager's words. */
+        Routing: {
+            /** @description Whether it is what Muster does by itself: nobody has changed it. */
+            is_default: boolean;
+            /**
+             * Format: int64
+             * @description How often it was changed: to be given with the next change.
+             */
+            version: number;
+            /** @description YAML: `route`, `inhibit_rules`, `time_intervals`, `receivers` (each a name and the channels behind it). */
+            yaml: string;
+        };
         /** @description A file of rules. */
         RuleDocument: {
             /** @description Why it is not in force, if so. */
@@ -2201,6 +2374,16 @@ export interface components {
             /** @description Its password, of 8 characters at least; one is made if there is none here. */
             password?: string | null;
         };
+        /** @description New routes. */
+        SetRouting: {
+            /**
+             * Format: int64
+             * @description The version that this replaces.
+             */
+            version: number;
+            /** @description See [`Routing::yaml`]; absent to go back to what Muster does by itself. */
+            yaml?: string | null;
+        };
         /** @description The text of a file of rules. */
         SetRuleDocument: {
             /**
@@ -2311,6 +2494,65 @@ export interface components {
             /** @description The name of the identity provider, if there is one; signing in there begins at `/api/muster/v1/sign-in/provider`. */
             provider?: string | null;
         };
+        /** @description A silence. */
+        Silence: {
+            /** @description Who made it. */
+            created_by: string;
+            /** @description The numbers of the alerts that it hides now. */
+            hides: string[];
+            /** @description Its number. */
+            id: string;
+            /** @description What it hides, and when. */
+            spec: components["schemas"]["SilenceSpec"];
+            /** @description Whether it hides. */
+            state: components["schemas"]["SilenceState"];
+            /**
+             * Format: int64
+             * @description When it was last changed.
+             */
+            updated_ms: number;
+        };
+        /** @description All silences, those that hide first. */
+        SilenceList: {
+            /** @description The silences; those that are over stay for five days. */
+            silences: components["schemas"]["Silence"][];
+        };
+        /** @description A condition on a label, as in Alertmanager. */
+        SilenceMatcher: {
+            /** @description Whether it must match; else it must not. */
+            isEqual?: boolean;
+            /** @description Whether `value` is a regular expression. */
+            isRegex: boolean;
+            /** @description The label's name. */
+            name: string;
+            /** @description A value, or a regular expression that must match as a whole. */
+            value: string;
+        };
+        /** @description What a silence hides, and when. */
+        SilenceSpec: {
+            /** @description Why, in at most 1,000 bytes. */
+            comment: string;
+            /**
+             * Format: int64
+             * @description Until when, at most 366 days later.
+             */
+            ends_at_ms: number;
+            /** @description All must hold; at least one must not match an absent label. */
+            matchers: components["schemas"]["SilenceMatcher"][];
+            recurrence?: components["schemas"]["Recurrence"] | null;
+            /**
+             * Format: int64
+             * @description From when on.
+             */
+            starts_at_ms: number;
+            /** @description Whether it ends as soon as no alert that it hides fires any more. */
+            until_resolved?: boolean;
+        };
+        /**
+         * @description Whether a silence hides anything.
+         * @enum {string}
+         */
+        SilenceState: "pending" | "active" | "expired";
         /**
          * @description How connections are secured.
          * @enum {string}
@@ -2329,10 +2571,52 @@ export interface components {
             not_after_ms?: number | null;
         };
         /**
+         * @description What a step of an alert's paper trail is.
+         * @enum {string}
+         */
+        TrailKind: "pending" | "firing" | "resolved" | "dropped" | "grouped" | "silenced" | "inhibited" | "muted" | "flapping" | "unhushed" | "queued" | "sent" | "failed" | "given_up" | "summed_up" | "acknowledged" | "assigned" | "escalated" | "no_receiver" | "unchanged";
+        /** @description One step of an alert's paper trail. */
+        TrailStep: {
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description What. */
+            kind: components["schemas"]["TrailKind"];
+            /** @description The message it is about, if one. */
+            message?: string | null;
+            /** @description The receiver it is about, if one. */
+            receiver?: string | null;
+            /** @description The silence, the explaining alert, the person, the route …: what `kind` is about. */
+            subject?: string | null;
+            /** @description What happened, in English words. */
+            text: string;
+            /**
+             * Format: double
+             * @description The value at that moment.
+             */
+            value?: number | null;
+        };
+        /**
          * @description What became of a release on a host.
          * @enum {string}
          */
         UpdateOutcome: "installed" | "rolled_back" | "refused" | "not_allowed" | "failed";
+        /** @description The answer to "why was I not told?". */
+        WhyNot: {
+            /** @description The alerts in question at that moment. */
+            alerts: components["schemas"]["AlertEpisode"][];
+            /** @description One sentence in English, and the facts that it stands on below. */
+            answer: string;
+            /**
+             * @description A word for the answer: `told`, `silenced`, `inhibited`, `muted`, `flapping`, `no_receiver`, `pending`, `not_firing`,
+             *     `waiting`, `failed`, `unchanged`, `unknown_rule`, `not_evaluated`.
+             */
+            code: string;
+            /** @description The steps of the alerts in question around that moment. */
+            trail: components["schemas"]["TrailStep"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -3317,226 +3601,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All channels */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelList"];
-                };
-            };
-            /** @description Not allowed to read */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    create: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ChannelSpec"];
-            };
-        };
-        responses: {
-            /** @description The channel */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Channel"];
-                };
-            };
-            /** @description A setting is missing or cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description The name is taken (`name_taken`) */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    remove: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Removed */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such channel */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    change: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ChannelSpec"];
-            };
-        };
-        responses: {
-            /** @description The channel as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Channel"];
-                };
-            };
-            /** @description A setting is missing or cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such channel */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description The name is taken (`name_taken`) */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    test: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What came of it */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelTest"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such channel */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    list: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
             /** @description All enrolment tokens, the newest first */
             200: {
                 headers: {
@@ -3839,35 +3903,6 @@ export interface operations {
             };
             /** @description No such host */
             404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    outbox: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The newest first */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OutboxPage"];
-                };
-            };
-            /** @description Not allowed to read */
-            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4255,273 +4290,6 @@ export interface operations {
                 };
             };
             /** @description No such session of that account */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    list: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All rules */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleList"];
-                };
-            };
-        };
-    };
-    set_layer: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The rule */
-                id: string;
-                /** @description `all`, `groups` or `hosts` */
-                scope: string;
-                /** @description The group's name or the host's; `-` for all */
-                target: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetRuleLayer"];
-            };
-        };
-        responses: {
-            /** @description The rule with all its layers */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BuiltInRule"];
-                };
-            };
-            /** @description The rule cannot be changed like that */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such rule, or no such host */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    remove_layer: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The rule */
-                id: string;
-                /** @description `all`, `groups` or `hosts` */
-                scope: string;
-                /** @description The group's name or the host's; `-` for all */
-                target: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Removed, or there was nothing */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such rule, or no such host */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    check: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CheckRules"];
-            };
-        };
-        responses: {
-            /** @description What is wrong with it; nothing if it can be used */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleProblems"];
-                };
-            };
-        };
-    };
-    document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The document */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleDocument"];
-                };
-            };
-            /** @description No such document */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    set_document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetRuleDocument"];
-            };
-        };
-        responses: {
-            /** @description The document as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleDocument"];
-                };
-            };
-            /** @description It cannot be used, or that is no name of a document */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Somebody else changed it meanwhile (`changed`) */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    remove_document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Removed */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such document */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -143,6 +143,28 @@ function drawForeseen(plot: uPlot, shape: ChartShape): void {
   plot.ctx.restore();
 }
 
+/** The narrowest band that is still seen, and how much of its colour shows behind the lines. */
+const LEAST_BAND = 2;
+const BAND_ALPHA = 0.13;
+/** The solid piece along the top tells a band from a mere tint. */
+const BAND_EDGE = 3;
+
+function drawBands(plot: uPlot, shape: ChartShape, colors: Record<string, string>): void {
+  const { left, top, width, height } = plot.bbox;
+  plot.ctx.save();
+  for (const { from_ms, to_ms, level } of shape.bands) {
+    const x = Math.max(left, plot.valToPos(from_ms / 1000, 'x', true));
+    const end = to_ms === null ? left + width : plot.valToPos(to_ms / 1000, 'x', true);
+    const right = Math.min(left + width, Math.max(end, x + LEAST_BAND * uPlot.pxRatio));
+    if (end < left || x > left + width) continue;
+    plot.ctx.fillStyle = faded(colors[level] ?? '', BAND_ALPHA);
+    plot.ctx.fillRect(x, top, right - x, height);
+    plot.ctx.fillStyle = colors[level] ?? '';
+    plot.ctx.fillRect(x, top, right - x, BAND_EDGE * uPlot.pxRatio);
+  }
+  plot.ctx.restore();
+}
+
 /** A canvas inside `host` that draws whatever view it is given last. */
 export class Plot {
   #host: HTMLElement;
@@ -191,6 +213,7 @@ export class Plot {
     };
     const levels = {
       reference: color('--ink-faint'),
+      info: color('--info'),
       warning: color('--warning-mark'),
       critical: color('--critical-mark'),
       text: colors.text,
@@ -198,6 +221,7 @@ export class Plot {
     const options = plotOptions(view.shape, colors, {
       cursor: this.#cursor(view.group),
       hooks: {
+        drawClear: [(plot) => drawBands(plot, view.shape, levels)],
         draw: [
           (plot) => drawMiddle(plot, view.shape, colors.middle),
           (plot) => drawForeseen(plot, view.shape),

@@ -23,6 +23,8 @@ use super::{
         muster_api::SetRouting,
         muster_api::Backtest,
         muster_api::BacktestResult,
+        muster_api::LiveFailure,
+        muster_api::ProcessesUnavailable,
     )),
     paths(
         sessions::ways,
@@ -92,7 +94,6 @@ use super::{
         rules::set_layer,
         rules::remove_layer,
     ),
-    components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
 struct Document;
 
