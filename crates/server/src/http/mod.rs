@@ -30,6 +30,7 @@ mod prometheus_inventory;
 mod prometheus_json;
 mod prometheus_params;
 mod prometheus_reply;
+mod prometheus_rules;
 mod prometheus_stats;
 mod prometheus_status;
 mod prometheus_work;
@@ -41,8 +42,10 @@ mod push_metrics;
 mod remote_read;
 mod routes;
 mod routing;
+mod rule_metrics;
+mod rules;
 mod second_factor;
-mod self_metrics;
+pub(crate) mod self_metrics;
 mod services;
 mod sessions;
 mod settings;
@@ -134,6 +137,7 @@ fn answers() -> Routes {
         .merge(account_routes())
         .merge(administration_routes())
         .merge(agent_settings_routes())
+        .merge(rule_routes())
         .merge(alert_routes())
         .merge(alertmanager_routes())
 }
@@ -251,11 +255,22 @@ fn agent_settings_routes() -> Routes {
         )
 }
 
+/// Rules and their thresholds.
+fn rule_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/rules", Reader, rules::list)
+        .post("/api/muster/v1/rules/check", Reader, rules::check)
+        .get("/api/muster/v1/rules/documents/{name}", Reader, rules::document)
+        .put("/api/muster/v1/rules/documents/{name}", Administrator, rules::set_document)
+        .delete("/api/muster/v1/rules/documents/{name}", Administrator, rules::remove_document)
+}
+
 /// What lasts.
 fn streams() -> Routes {
     Routes::default()
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
+        .get("/api/muster/v1/alerts/stream", Reader, alerts::follow)
         .get("/api/muster/v1/hosts/{instance}/processes", Reader, processes::processes)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
         .get("/install.sh", Anyone, downloads::install_script)
@@ -289,8 +304,8 @@ fn prometheus_routes() -> Routes {
         .get("/api/v1/targets", Reader, inventory::targets)
         .get("/api/v1/targets/metadata", Reader, inventory::nothing)
         .get("/api/v1/scrape_pools", Reader, inventory::scrape_pools)
-        .get("/api/v1/rules", Reader, inventory::rules)
-        .get("/api/v1/alerts", Reader, inventory::alerts)
+        .get("/api/v1/rules", Reader, prometheus_rules::rules)
+        .get("/api/v1/alerts", Reader, prometheus_rules::alerts)
         .get("/api/v1/alertmanagers", Reader, inventory::alertmanagers)
         .get("/api/v1/notifications", Reader, inventory::nothing)
         .get("/api/v1/features", Reader, status::features)

@@ -4,8 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, alerts, audit, enroll_tokens, health, hosts, live, people, processes,
-    provider_sign_in, routing, second_factor, services, sessions, settings, silences, tokens,
+    account, agent_settings, agents, alerts, audit, enroll_tokens, health, hosts, live, people,
+    processes, provider_sign_in, routing, rules, second_factor, services, sessions, settings,
+    silences, tokens,
 };
 
 #[derive(OpenApi)]
@@ -15,11 +16,7 @@ use super::{
         muster_api::ChannelList,
         muster_api::ChannelTest,
         muster_api::OutboxPage,
-        muster_api::RuleList,
         muster_api::SetRuleLayer,
-        muster_api::SetRuleDocument,
-        muster_api::CheckRules,
-        muster_api::RuleProblems,
         muster_api::Backtest,
         muster_api::BacktestResult,
     )),
@@ -93,6 +90,11 @@ use super::{
         processes::processes,
         audit::list,
         audit::export,
+        rules::list,
+        rules::check,
+        rules::document,
+        rules::set_document,
+        rules::remove_document,
     ),
     components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]
