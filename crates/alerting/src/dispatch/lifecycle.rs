@@ -117,8 +117,11 @@ impl Dispatcher {
             self.place(number);
             let ids: Vec<GroupId> = self.groups_of(&self.alerts[&number]).map(Group::id).collect();
             for id in ids {
-                if let Some(group) = self.groups.get_mut(&id) {
+                if let Some(group) = self.groups.get_mut(&id)
+                    && group.members.contains(&number)
+                {
                     group.news.insert(number);
+                    self.out.groups.insert(id);
                 }
             }
             return;
@@ -251,6 +254,7 @@ impl Dispatcher {
                 let Some(group) = self.groups.get_mut(&id) else { continue };
                 group.news.insert(number);
                 group.hurry(&self.routing.routes[group.route], now_ms);
+                self.out.groups.insert(id);
             }
         }
         if let Some(known) = self.alerts.get_mut(&number) {

@@ -121,6 +121,7 @@ struct RawReceiver {
     #[serde(default)]
     channels: BTreeSet<String>,
     #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "what is flattened must be a map")]
     integrations: BTreeMap<String, IgnoredAny>,
 }
 
