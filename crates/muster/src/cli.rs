@@ -143,6 +143,15 @@ pub(crate) struct ServerArgs {
     /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
     #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
     pub(crate) rules: Vec<String>,
+    /// Address by which people reach the page, for links in messages [default: the host's name]
+    #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Ask this address regularly while alerts can be told, so that somebody outside notices when they cannot
+    #[arg(long, env = "MUSTER_DEADMAN_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) deadman_url: Option<String>,
+    /// How often [default: 1m]
+    #[arg(long, env = "MUSTER_DEADMAN_INTERVAL", value_name = "DURATION")]
+    pub(crate) deadman_interval: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -332,6 +332,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the channels, without their secrets; how they are set up is shown to administrators only. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a channel. Nothing is sent: try it with its test. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/muster/v1/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a channel, with the messages that wait for it. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Sets a channel up anew. Secrets that are absent stay as they are, an empty one is removed; what waits is tried at once. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/muster/v1/channels/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a message by a channel that only says that it arrives, and tells what came of it. */
+        post: operations["test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/enroll-tokens": {
         parameters: {
             query?: never;
@@ -469,6 +522,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/outbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the messages that were queued last, with what became of each. */
+        get: operations["outbox"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/people": {
         parameters: {
             query?: never;
@@ -569,59 +639,6 @@ export interface paths {
         post?: never;
         /** Ends one of somebody's sessions. */
         delete: operations["end_session"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists all rules. */
-        get: operations["list"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Says what is wrong with a text of rules. */
-        post: operations["check"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/muster/v1/rules/documents/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Shows a document of rules. */
-        get: operations["document"];
-        /** Sets a document of rules; it is in force at once. */
-        put: operations["set_document"];
-        post?: never;
-        /** Removes a document; the alerts of its rules end. */
-        delete: operations["remove_document"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1017,50 +1034,6 @@ export interface components {
             /** @description Its name at that time. */
             name: string;
         };
-        /** @description A rule that comes with Muster. */
-        BuiltInRule: {
-            /** @description When it fires and what to do then, in English. */
-            about: string;
-            /** @description The same in Chinese. */
-            about_zh: string;
-            /** @description The name of its alerts, such as `DiskFull`. */
-            alert: string;
-            /** @description Whether it holds below the threshold; else above. */
-            below: boolean;
-            /**
-             * Format: int64
-             * @description When it was last evaluated.
-             */
-            evaluated_ms?: number | null;
-            /**
-             * Format: double
-             * @description How long that took, in seconds.
-             */
-            evaluation_seconds: number;
-            /** @description The expression whose values are compared, one series for each thing that can be the matter. */
-            expression: string;
-            /** @description Why it could not be evaluated, if so. */
-            failure?: string | null;
-            /**
-             * Format: int64
-             * @description How many of its alerts fire now.
-             */
-            firing: number;
-            /** @description Its name in addresses, such as `disk_full`. */
-            id: string;
-            /** @description Which job it is for. */
-            job: components["schemas"]["RuleJob"];
-            /** @description What differs, all first, then groups, then hosts. */
-            layers: components["schemas"]["RuleLayer"][];
-            /** @description Its grades, the most urgent first, as they come. */
-            levels: components["schemas"]["RuleLevel"][];
-            /** @description What it is about, in English. */
-            title: string;
-            /** @description The same in Chinese. */
-            title_zh: string;
-            /** @description The unit of values and thresholds: `percent`, `seconds`, `bytes`, `celsius`, …; empty if none. */
-            unit: string;
-        };
         /** @description A change of an agent; what is absent stays. */
         ChangeAgent: {
             /** @description Its groups: up to 32, of up to 64 characters. */
@@ -1083,10 +1056,75 @@ export interface components {
             disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
         };
-        /** @description A text of rules to be checked. */
-        CheckRules: {
-            /** @description YAML as Prometheus has it. */
-            yaml: string;
+        /** @description A channel. */
+        Channel: {
+            /** @description What the last refusal said; absent if a message was taken since. */
+            failure?: string | null;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When one was last refused.
+             */
+            last_failure_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When a message was last taken.
+             */
+            last_sent_ms?: number | null;
+            /** @description The names of the secrets that are set. */
+            secrets_set: string[];
+            /** @description How it is set up, without secrets. */
+            spec: components["schemas"]["ChannelSpec"];
+            /**
+             * Format: int64
+             * @description How many messages wait for it.
+             */
+            waiting: number;
+        };
+        /**
+         * @description What a channel is.
+         * @enum {string}
+         */
+        ChannelKind: "webhook" | "email" | "alertmanager";
+        /** @description All channels. */
+        ChannelList: {
+            /** @description By name. */
+            channels: components["schemas"]["Channel"][];
+        };
+        /** @description How a channel is set up. */
+        ChannelSpec: {
+            /** @description Whether it is used. */
+            enabled: boolean;
+            /** @description What it is. */
+            kind: components["schemas"]["ChannelKind"];
+            /** @description The language of its messages. */
+            language?: components["schemas"]["MessageLanguage"];
+            /** @description Its name, which is a receiver of the routes too. */
+            name: string;
+            /**
+             * @description Secrets to be set, by name: `authorization` for webhook and alertmanager, `password` for e-mail, and `url` where it holds a
+             *     secret itself. They are never given back; absent ones stay as they are.
+             */
+            secrets?: {
+                [key: string]: string;
+            };
+            /** @description Whether it is told when alerts are resolved. */
+            send_resolved: boolean;
+            /**
+             * @description What the kind needs: `url` for webhook and alertmanager; `to`, `from`, `server` (HOST:PORT), `tls` (`starttls`, `tls`
+             *     or `off`) and `user` for e-mail.
+             */
+            settings: {
+                [key: string]: string;
+            };
+        };
+        /** @description What came of a test message. */
+        ChannelTest: {
+            /** @description What the other side said, or what went wrong and what to do. */
+            answer: string;
+            /** @description Whether it was taken. */
+            sent: boolean;
         };
         /**
          * @description How sure a date is, by the width of its range beside its distance.
@@ -1450,26 +1488,6 @@ export interface components {
          * @enum {string}
          */
         HostState: "up" | "silent";
-        /** @description Changes to a grade of a built-in rule; what is absent stays as it is. */
-        LevelChange: {
-            /**
-             * @description Whether it is judged at all.
-             * @default null
-             */
-            enabled: boolean | null;
-            /**
-             * Format: int64
-             * @description See [`RuleLevel::for_ms`]: at most a week.
-             * @default null
-             */
-            for_ms: number | null;
-            /**
-             * Format: double
-             * @description See [`RuleLevel::threshold`].
-             * @default null
-             */
-            threshold: number | null;
-        };
         /** @description Why an expression gave no result. */
         LiveFailure: {
             /** @description What is wrong with it. */
@@ -1506,6 +1524,11 @@ export interface components {
              */
             value?: number | null;
         };
+        /**
+         * @description The language of what a channel says.
+         * @enum {string}
+         */
+        MessageLanguage: "en" | "zh-CN";
         /** @description An account that was just made, or whose password was. */
         NewPassword: {
             /** @description The password, if it was made here. It is shown this once. */
@@ -1575,40 +1598,46 @@ export interface components {
             /** @description The newest first. */
             sessions: components["schemas"]["OpenSession"][];
         };
-        /** @description A rule of a file. */
-        OwnRule: {
+        /** @description A message on its way out, or there. */
+        OutboxMessage: {
+            /** @description What the other side said last. */
+            answer?: string | null;
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description The channel's name. */
+            channel: string;
+            /** @description Its number. */
+            id: string;
             /**
              * Format: int64
-             * @description When it was last evaluated.
+             * @description When it is tried next; absent if it is sent or given up.
              */
-            evaluated_ms?: number | null;
-            /** @description The expression. */
-            expression: string;
-            /** @description Why it could not be evaluated, if so. */
-            failure?: string | null;
+            next_try_ms?: number | null;
             /**
              * Format: int64
-             * @description How many of its alerts fire now.
+             * @description When it was decided.
              */
-            firing: number;
+            queued_ms: number;
             /**
              * Format: int64
-             * @description How long it must have held before it fires, in milliseconds.
+             * @description When it was taken.
              */
-            for_ms: number;
-            /** @description The group's name. */
-            group: string;
-            /** @description Whether it makes alerts; else it records. */
-            is_alerting: boolean;
-            /** @description `FILE/GROUP/NAME`. */
-            key: string;
-            /** @description The name of the alert or of the recorded series. */
-            name: string;
+            sent_ms?: number | null;
+            /** @description Its first line. */
+            subject: string;
+        };
+        /** @description Messages, the newest first. */
+        OutboxPage: {
+            /** @description At most 200. */
+            messages: components["schemas"]["OutboxMessage"][];
             /**
              * Format: int64
-             * @description How many are pending.
+             * @description How many wait in all.
              */
-            pending: number;
+            waiting: number;
         };
         /** @description An account. */
         Person: {
@@ -1752,93 +1781,6 @@ export interface components {
          * @enum {string}
          */
         Role: "writer" | "viewer" | "operator" | "admin";
-        /** @description A file of rules. */
-        RuleDocument: {
-            /** @description Why it is not in force, if so. */
-            failure?: string | null;
-            /** @description Whether it is a file on the server, which the page cannot change. */
-            is_file: boolean;
-            /** @description Its name: that of the page's, or the path of a file on the server. */
-            name: string;
-            /** @description Its rules. */
-            rules: components["schemas"]["OwnRule"][];
-            /**
-             * Format: int64
-             * @description How often it was changed: to be given with the next change; 0 for files.
-             */
-            version: number;
-            /** @description Its text, YAML as Prometheus has it. */
-            yaml: string;
-        };
-        /**
-         * @description Which of Muster's jobs a rule belongs to.
-         * @enum {string}
-         */
-        RuleJob: "performance" | "disks" | "services" | "network" | "muster";
-        /** @description What differs from the default for somebody. */
-        RuleLayer: {
-            /** @description What differs, by severity: `critical`, `warning`, `info`. */
-            levels: {
-                [key: string]: components["schemas"]["LevelChange"];
-            };
-            /** @description For whom. */
-            scope: components["schemas"]["SettingsScope"];
-            /** @description The group's name or the host's; empty for all. */
-            target: string;
-        };
-        /** @description One grade of a built-in rule. */
-        RuleLevel: {
-            /**
-             * Format: double
-             * @description Once it holds, it does until the value is on the other side of this.
-             */
-            clear?: number | null;
-            /** @description Whether it is judged at all. */
-            enabled: boolean;
-            /**
-             * Format: int64
-             * @description How long it must have held before it fires, in milliseconds.
-             */
-            for_ms: number;
-            /**
-             * Format: int64
-             * @description How long it goes on firing after it held last, in milliseconds.
-             */
-            keep_firing_for_ms: number;
-            /** @description How urgent its alerts are. */
-            severity: components["schemas"]["Severity"];
-            /**
-             * Format: double
-             * @description The value from which on (or below which, see [`BuiltInRule::below`]) it holds; absent where there is nothing to compare.
-             */
-            threshold?: number | null;
-        };
-        /** @description All rules. */
-        RuleList: {
-            /** @description Those that come with Muster, by job. */
-            built_in: components["schemas"]["BuiltInRule"][];
-            /** @description Those of people. */
-            documents: components["schemas"]["RuleDocument"][];
-            /** @description The groups that hosts are in. */
-            groups: string[];
-        };
-        /** @description Something wrong with a text of rules. */
-        RuleProblem: {
-            /** @description The group and rule it is about; empty if the text as a whole. */
-            place: string;
-            /** @description What is wrong and what to do. */
-            text: string;
-        };
-        /** @description What is wrong with a text of rules; nothing if it can be used. */
-        RuleProblems: {
-            /** @description All that was found. */
-            problems: components["schemas"]["RuleProblem"][];
-            /**
-             * Format: int64
-             * @description The rules that were found.
-             */
-            rules: number;
-        };
         /** @description The secret of a second factor, for the person's device. It guards nothing until one of its codes was shown. */
         SecondFactorSecret: {
             /** @description The secret in base32, to be typed. */
@@ -1997,16 +1939,6 @@ export interface components {
             /** @description Its password, of 8 characters at least; one is made if there is none here. */
             password?: string | null;
         };
-        /** @description The text of a file of rules. */
-        SetRuleDocument: {
-            /**
-             * Format: int64
-             * @description The version that this replaces; 0 for a new one.
-             */
-            version: number;
-            /** @description YAML as Prometheus has it, at most 256 KiB. */
-            yaml: string;
-        };
         /** @description How the server is set up. All of it is set where the server is started, none over HTTP. */
         Settings: {
             /** @description The folder of its data. */
@@ -2078,11 +2010,6 @@ export interface components {
          * @enum {string}
          */
         SettingsScope: "all" | "group" | "host";
-        /**
-         * @description How urgent an alert is.
-         * @enum {string}
-         */
-        Severity: "critical" | "warning" | "info";
         /** @description A request to sign in. */
         SignIn: {
             /**
@@ -3106,6 +3033,226 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description All channels */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+            /** @description Not allowed to read */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelSpec"];
+            };
+        };
+        responses: {
+            /** @description The channel */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description A setting is missing or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelSpec"];
+            };
+        };
+        responses: {
+            /** @description The channel as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description A setting is missing or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The name is taken (`name_taken`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description Not an administrator */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such channel */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
             /** @description All enrolment tokens, the newest first */
             200: {
                 headers: {
@@ -3408,6 +3555,35 @@ export interface operations {
             };
             /** @description No such host */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    outbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutboxPage"];
+                };
+            };
+            /** @description Not allowed to read */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3795,172 +3971,6 @@ export interface operations {
                 };
             };
             /** @description No such session of that account */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    list: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All rules */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleList"];
-                };
-            };
-        };
-    };
-    check: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CheckRules"];
-            };
-        };
-        responses: {
-            /** @description What is wrong with it; nothing if it can be used */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleProblems"];
-                };
-            };
-        };
-    };
-    document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The document */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleDocument"];
-                };
-            };
-            /** @description No such document */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    set_document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetRuleDocument"];
-            };
-        };
-        responses: {
-            /** @description The document as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RuleDocument"];
-                };
-            };
-            /** @description It cannot be used, or that is no name of a document */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description Somebody else changed it meanwhile (`changed`) */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-        };
-    };
-    remove_document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Removed */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Not an administrator */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failure"];
-                };
-            };
-            /** @description No such document */
             404: {
                 headers: {
                     [name: string]: unknown;

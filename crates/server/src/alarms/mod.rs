@@ -129,6 +129,11 @@ impl Alarms {
         result
     }
 
+    /// How many alerts were posted and not yet looked at.
+    pub(crate) fn waiting(&self) -> usize {
+        self.posted.lock().len()
+    }
+
     /// Looks at what there is.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
         look(&self.core.lock())

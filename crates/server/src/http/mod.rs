@@ -4,6 +4,7 @@ mod account;
 mod admin_tsdb;
 mod agent_settings;
 mod agents;
+mod alert_metrics;
 mod alertmanager;
 mod alertmanager_json;
 mod alerts;
@@ -12,6 +13,7 @@ mod assets;
 mod audit;
 mod authority;
 mod bearer;
+mod channels;
 mod downloads;
 mod each_request;
 mod enroll_tokens;
@@ -138,6 +140,7 @@ fn answers() -> Routes {
         .merge(administration_routes())
         .merge(agent_settings_routes())
         .merge(rule_routes())
+        .merge(channel_routes())
         .merge(alert_routes())
         .merge(alertmanager_routes())
 }
@@ -229,6 +232,17 @@ fn administration_routes() -> Routes {
         .get("/api/muster/v1/agents/{id}/settings", Operator, agent_settings::effective)
         .get("/api/muster/v1/audit", Administrator, audit::list)
         .get("/api/muster/v1/audit.csv", Administrator, audit::export)
+}
+
+/// The ways out of messages.
+fn channel_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/channels", Reader, channels::list)
+        .post("/api/muster/v1/channels", Administrator, channels::create)
+        .patch("/api/muster/v1/channels/{id}", Administrator, channels::change)
+        .delete("/api/muster/v1/channels/{id}", Administrator, channels::remove)
+        .post("/api/muster/v1/channels/{id}/test", Administrator, channels::test)
+        .get("/api/muster/v1/outbox", Reader, channels::outbox)
 }
 
 /// What agents are told.

@@ -4,18 +4,15 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, alerts, audit, enroll_tokens, health, hosts, live, people,
-    processes, provider_sign_in, routing, rules, second_factor, services, sessions, settings,
-    silences, tokens,
+    account, agent_settings, agents, alerts, audit, channels, enroll_tokens, health, hosts, live,
+    people, processes, provider_sign_in, routing, rules, second_factor, services, sessions,
+    settings, silences, tokens,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
     components(schemas(
-        muster_api::ChannelList,
-        muster_api::ChannelTest,
-        muster_api::OutboxPage,
         muster_api::SetRuleLayer,
         muster_api::Backtest,
         muster_api::BacktestResult,
@@ -88,6 +85,12 @@ use super::{
         agent_settings::remove_host,
         agent_settings::effective,
         processes::processes,
+        channels::list,
+        channels::create,
+        channels::change,
+        channels::remove,
+        channels::test,
+        channels::outbox,
         audit::list,
         audit::export,
         rules::list,

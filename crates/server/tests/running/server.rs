@@ -31,6 +31,8 @@ impl Server {
             rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc: None,
+            public_url: None,
+            deadman: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());
