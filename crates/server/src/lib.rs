@@ -34,6 +34,7 @@ mod database;
 mod start;
 
 mod agent_settings;
+mod alarms;
 mod app;
 mod ask;
 mod bearers;

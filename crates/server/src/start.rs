@@ -14,6 +14,7 @@ use muster_tsdb::{OpenReport, TsdbError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::alarms::{self, Alarms};
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
 use crate::database::{self, DatabaseError};
@@ -129,6 +130,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let password = config.admin_password.clone();
     let first_sign_in = ensure_administrator(&meta, password, clock.now_ms()).await?;
 
+    let alarms = Alarms::open(&meta, clock.now_ms()).await?;
     let place = outbox::place(&config, address, served.is_some());
     let (stop, stopped) = watch::channel(false);
     let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
@@ -140,6 +142,7 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
         ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
         store,
         meta,
+        alarms,
         outbox: Outbox::new(place)?,
         stop: stopped,
     }));
@@ -148,7 +151,14 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("own series", own_series::run(Arc::clone(&app)));
-    app.judging.announce_to(Box::new(judging::log_alerts));
+    let told = Arc::downgrade(&app);
+    app.judging.announce_to(Box::new(move |alerts| {
+        if let Some(app) = told.upgrade() {
+            app.alarms.post(alerts);
+        }
+    }));
+    // Before the rules, so that it ends after them and writes down what they told last.
+    tasks.spawn("alarms", alarms::run(Arc::clone(&app)));
     tasks.spawn("rules", judging::run(Arc::clone(&app)));
     tasks.spawn("forecasts", insight::run_forecasts(Arc::clone(&app)));
     tasks.spawn("baselines", insight::run_baselines(Arc::clone(&app)));

@@ -4,6 +4,10 @@ mod account;
 mod admin_tsdb;
 mod agent_settings;
 mod agents;
+mod alert_metrics;
+mod alertmanager;
+mod alertmanager_json;
+mod alerts;
 mod answer;
 mod assets;
 mod audit;
@@ -39,6 +43,7 @@ mod push_body;
 mod push_metrics;
 mod remote_read;
 mod routes;
+mod routing;
 mod rule_metrics;
 mod rules;
 mod second_factor;
@@ -47,6 +52,7 @@ mod services;
 mod sessions;
 mod settings;
 mod sign_in;
+mod silences;
 mod tokens;
 
 pub use openapi::document as openapi_document;
@@ -133,8 +139,44 @@ fn answers() -> Routes {
         .merge(account_routes())
         .merge(administration_routes())
         .merge(agent_settings_routes())
-        .merge(channel_routes())
         .merge(rule_routes())
+        .merge(channel_routes())
+        .merge(alert_routes())
+        .merge(alertmanager_routes())
+}
+
+/// Alerts, what hides them, and whom they are told to.
+fn alert_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/alerts", Reader, alerts::list)
+        .get("/api/muster/v1/alerts/history", Reader, alerts::history)
+        .get("/api/muster/v1/alerts/why-not", Reader, alerts::why_not)
+        .get("/api/muster/v1/alerts/{id}", Reader, alerts::show)
+        .post("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::acknowledge)
+        .delete("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::take_back)
+        .post("/api/muster/v1/alerts/{id}/assign", Operator, alerts::assign)
+        .get("/api/muster/v1/silences", Reader, silences::list)
+        .post("/api/muster/v1/silences", Operator, silences::create)
+        .post("/api/muster/v1/silences/preview", Reader, silences::preview)
+        .put("/api/muster/v1/silences/{id}", Operator, silences::change)
+        .delete("/api/muster/v1/silences/{id}", Operator, silences::expire)
+        .get("/api/muster/v1/routing", Reader, routing::show)
+        .put("/api/muster/v1/routing", Administrator, routing::set)
+        .post("/api/muster/v1/routing/check", Operator, routing::check)
+}
+
+/// Alertmanager's API.
+fn alertmanager_routes() -> Routes {
+    Routes::default()
+        .get("/api/v2/status", Reader, alertmanager::status)
+        .get("/api/v2/receivers", Reader, alertmanager::receivers)
+        .get("/api/v2/alerts", Reader, alertmanager::alerts)
+        .post("/api/v2/alerts", Pusher, alertmanager::post_alerts)
+        .get("/api/v2/alerts/groups", Reader, alertmanager::groups)
+        .get("/api/v2/silences", Reader, alertmanager::silences)
+        .post("/api/v2/silences", Operator, alertmanager::post_silence)
+        .get("/api/v2/silence/{id}", Reader, alertmanager::silence)
+        .delete("/api/v2/silence/{id}", Operator, alertmanager::delete_silence)
 }
 
 /// Signing in, and one's own account.
@@ -248,6 +290,7 @@ fn streams() -> Routes {
     Routes::default()
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
+        .get("/api/muster/v1/alerts/stream", Reader, alerts::follow)
         .get("/api/muster/v1/hosts/{instance}/processes", Reader, processes::processes)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
         .get("/install.sh", Anyone, downloads::install_script)

@@ -4,23 +4,15 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, audit, channels, enroll_tokens, health, hosts, live, people,
-    processes, provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
+    account, agent_settings, agents, alerts, audit, channels, enroll_tokens, health, hosts, live,
+    people, processes, provider_sign_in, routing, rules, second_factor, services, sessions,
+    settings, silences, tokens,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
     components(schemas(
-        muster_api::AlertList,
-        muster_api::AlertDetail,
-        muster_api::AlertHistory,
-        muster_api::Acknowledge,
-        muster_api::AssignAlert,
-        muster_api::WhyNot,
-        muster_api::SilenceList,
-        muster_api::Routing,
-        muster_api::SetRouting,
         muster_api::Backtest,
         muster_api::BacktestResult,
         muster_api::LiveFailure,
@@ -69,6 +61,22 @@ use super::{
         agents::change,
         agents::revoke,
         agents::forget,
+        alerts::list,
+        alerts::follow,
+        alerts::show,
+        alerts::history,
+        alerts::why_not,
+        alerts::acknowledge,
+        alerts::take_back,
+        alerts::assign,
+        silences::list,
+        silences::create,
+        silences::change,
+        silences::expire,
+        silences::preview,
+        routing::show,
+        routing::set,
+        routing::check,
         agent_settings::list,
         agent_settings::set_all,
         agent_settings::remove_all,
@@ -93,7 +101,7 @@ use super::{
         rules::remove_document,
         rules::set_layer,
         rules::remove_layer,
-    ),
+    )
 )]
 struct Document;
 

@@ -157,6 +157,7 @@ pub(crate) fn families(app: &App) -> Vec<Family> {
     families.extend(super::push_metrics::families(&app.push));
     families.extend(super::rule_metrics::families(&app.judging.judge.lock()));
     families.extend(notifications(app));
+    families.extend(super::alert_metrics::families(&app.alarms));
     families
 }
 

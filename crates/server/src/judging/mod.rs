@@ -92,14 +92,6 @@ impl Judging {
     }
 }
 
-/// Writes into the log which alerts fire, and which do not any more.
-pub(crate) fn log_alerts(posted: Vec<PostedAlert>) {
-    for alert in posted.iter().filter(|alert| alert.starts_at_ms.is_some()) {
-        let labels = &alert.labels;
-        tracing::info!(state = ?alert.state, ?labels, value = alert.value, "an alert");
-    }
-}
-
 /// Evaluates what is due until the server stops.
 pub(crate) async fn run(app: Arc<App>) {
     restore(&app).await;
