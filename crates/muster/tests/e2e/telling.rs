@@ -87,6 +87,12 @@ fn a_crashed_service_is_told_within_two_seconds() {
             sink.told().into_iter().find(|told| told.fires("ServiceFailed", &unit))
         });
         times.push(told.at.duration_since(killed));
+        println!(
+            "{unit}: {:?}, message {} of {:?}",
+            times[n],
+            told.body["groupKey"],
+            sink.told().len()
+        );
         if crashes > CRASHES {
             std::thread::sleep(APART);
         }
