@@ -481,6 +481,25 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "warning",
         "a: the agent dropped 2k samples",
     ),
+    (
+        "container_oom",
+        r#"muster_container_oom_kills_total{instance="a",container="c",name="db"} 0x12 2x3"#,
+        "warning",
+        "a: container db had not enough memory",
+    ),
+    (
+        "store_filling",
+        r#"muster_data_disk_available_bytes{instance="s"} 2x9
+           muster_data_disk_size_bytes{instance="s"} 100x9"#,
+        "critical warning",
+        "Muster's disk has 2.0 % left",
+    ),
+    (
+        "agent_slowed",
+        r#"muster_agent_slowdown{instance="a"} 0x5 2x32"#,
+        "info",
+        "a: the agent measures more rarely than it should",
+    ),
 ];
 
 #[test]

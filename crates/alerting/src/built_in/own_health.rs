@@ -36,6 +36,31 @@ pub(super) const RULES: &[BuiltIn] = &[
         ..BASE
     },
     BuiltIn {
+        id: "store_filling",
+        alert: "MusterDiskFilling",
+        title: ["Muster's disk fills", "Muster 磁盘将满"],
+        about: [
+            "Little room is left where Muster keeps its data. It stores nothing more once it is full.",
+            "Muster 数据所在磁盘空间不足。写满后将停止存储。",
+        ],
+        expr: "100 * muster_data_disk_available_bytes / muster_data_disk_size_bytes",
+        unit: "percent",
+        below: true,
+        levels: &[
+            Level::critical(3.0, MINUTE).clear(5.0),
+            Level::warning(10.0, 5 * MINUTE).clear(12.0),
+        ],
+        summary: [
+            "Muster's disk has {{ printf \"%.1f\" $value }} % left",
+            "Muster 磁盘剩余 {{ printf \"%.1f\" $value }} %",
+        ],
+        action: [
+            "Make room, or lower how long or how much is kept in the server's settings.",
+            "腾出空间,或在服务器设置中缩短保留时间、减小保留容量。",
+        ],
+        ..BASE
+    },
+    BuiltIn {
         id: "store_damaged",
         alert: "MusterDataDamaged",
         title: ["Damaged data", "数据损坏"],
@@ -180,6 +205,26 @@ pub(super) const RULES: &[BuiltIn] = &[
             "{{ $labels.instance }}:探针版本低于服务器",
         ],
         action: ["Update it, or let agents update themselves.", "升级探针,或启用自动升级。"],
+        ..BASE
+    },
+    BuiltIn {
+        id: "agent_slowed",
+        alert: "AgentSlowed",
+        title: ["Agent measures less", "探针降低采集频率"],
+        about: [
+            "An agent measures more rarely than it should, to stay within the processor time it may take, for half an hour.",
+            "探针为不超出 CPU 限额而降低采集频率,持续半小时。",
+        ],
+        expr: "muster_agent_slowdown",
+        levels: &[Level::info(1.0, 30 * MINUTE)],
+        summary: [
+            "{{ $labels.instance }}: the agent measures more rarely than it should",
+            "{{ $labels.instance }}:探针采集频率低于设定",
+        ],
+        action: [
+            "See what keeps the host busy; switch dear collectors off, or allow the agent more.",
+            "检查主机负载;关闭高开销采集器,或放宽探针限额。",
+        ],
         ..BASE
     },
     BuiltIn {

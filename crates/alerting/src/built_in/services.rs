@@ -127,4 +127,29 @@ pub(super) const RULES: &[BuiltIn] = &[
         nudged: true,
         ..BASE
     },
+    BuiltIn {
+        id: "container_oom",
+        alert: "ContainerOomKill",
+        title: ["Container out of memory", "容器内存不足"],
+        about: [
+            "The kernel killed a process of a container for want of memory; told for ten minutes.",
+            "内核因内存不足杀死了容器中的进程;提示十分钟。",
+        ],
+        expr: "muster_container_oom_kills_total - muster_container_oom_kills_total offset 10m",
+        levels: &[Level::warning(1.0, 0)],
+        summary: [
+            "{{ $labels.instance }}: container {{ $labels.name }} had not enough memory",
+            "{{ $labels.instance }}:容器 {{ $labels.name }} 内存不足",
+        ],
+        description: [
+            "{{ printf \"%.0f\" $value }} of its processes were killed in ten minutes.",
+            "十分钟内其 {{ printf \"%.0f\" $value }} 个进程被杀死。",
+        ],
+        action: [
+            "See that it runs again; raise its limit, or find what in it needs more than before.",
+            "确认其已恢复;提高其内存上限,或查找其中内存增长的原因。",
+        ],
+        nudged: true,
+        ..BASE
+    },
 ];

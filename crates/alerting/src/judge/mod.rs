@@ -269,6 +269,15 @@ impl Judge {
         count
     }
 
+    /// What a rule compares with has changed: it is evaluated at once. Says whether there is such a rule.
+    pub fn hurry(&mut self, key: &str, now_ms: i64) -> bool {
+        let is_known = self.places.contains_key(key);
+        if is_known {
+            self.nudged.entry(key.to_owned()).or_insert(now_ms);
+        }
+        is_known
+    }
+
     /// The nudged rules that were not evaluated a moment ago; equal expressions stand together.
     pub fn due_nudged(&mut self, now_ms: i64) -> Option<Turn> {
         let mut steps = Vec::new();

@@ -162,6 +162,7 @@ async fn store_layer(
     let name = thresholds::setting_name(rule.id, scope);
     app.meta.set_setting(&who.actor, &name, value, None, app.clock.now_ms()).await?;
     judging::reload(app).await;
+    app.judging.hurry(&format!("built-in/{}", rule.id), app.clock.now_ms());
     Ok(())
 }
 

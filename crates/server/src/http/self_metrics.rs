@@ -10,6 +10,7 @@ use muster_exposition::{CONTENT_TYPE, Family, Kind, write};
 use muster_tsdb::Stats;
 
 use super::authority::Reader;
+use super::settings::room;
 use crate::app::App;
 use crate::outbox::ChannelFigures;
 use crate::tls::Served;
@@ -153,6 +154,7 @@ pub(crate) fn families(app: &App) -> Vec<Family> {
     families.extend(rows(&PROCESS, app));
     families.extend(app.certificate.as_deref().map(certificate_end));
     families.extend(rows(&STORE, &stats));
+    families.extend(data_disk(app));
     families.push(refused_samples(&stats));
     families.extend(super::push_metrics::families(&app.push));
     families.extend(super::rule_metrics::families(&app.judging.judge.lock()));
@@ -200,6 +202,20 @@ fn notifications(app: &App) -> Vec<Family> {
         family
     };
     COLUMNS.into_iter().map(family).collect()
+}
+
+/// What is left of the disk that holds the data; nothing where the system does not tell.
+fn data_disk(app: &App) -> Vec<Family> {
+    let Some((free, size)) = room(&app.config.data_dir) else { return Vec::new() };
+    let family = |name, help, bytes: u64| {
+        let mut family = Family::new(name, Gauge, help);
+        push(&mut family, [], bytes as f64);
+        family
+    };
+    vec![
+        family("muster_data_disk_available_bytes", "Room left for Muster's data.", free),
+        family("muster_data_disk_size_bytes", "Size of the disk that holds Muster's data.", size),
+    ]
 }
 
 fn certificate_end(certificate: &Served) -> Family {

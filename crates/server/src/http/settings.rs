@@ -50,7 +50,7 @@ pub(crate) async fn show(_: Reader, State(app): State<Arc<App>>) -> Json<Setting
 }
 
 /// How many bytes are free for this user on the file system of a folder, and how many it has.
-fn room(dir: &Path) -> Option<(u64, u64)> {
+pub(super) fn room(dir: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(dir).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Some((bytes(found.f_bavail), bytes(found.f_blocks)))

@@ -74,6 +74,13 @@ impl Judging {
         }
     }
 
+    /// What a rule compares with has changed: it is evaluated at once.
+    pub(crate) fn hurry(&self, rule: &str, now_ms: i64) {
+        if self.judge.lock().hurry(rule, now_ms) {
+            self.nudged.notify_one();
+        }
+    }
+
     /// Says who is told what is new of alerts; the first one stays.
     pub(crate) fn announce_to(&self, listener: Box<Listener>) {
         // Only the start of the server calls this.

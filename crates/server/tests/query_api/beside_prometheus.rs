@@ -14,7 +14,7 @@ use crate::server::Server;
 /// How long a Prometheus may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Paths under `/api/v1/` with their queries.
+/// Paths under `/api/v1/` with their queries. Those that list names or rules leave out what a Muster has of its own.
 const REQUESTS: &[&str] = &[
     // Whole and half queries.
     "query",
@@ -104,14 +104,14 @@ const REQUESTS: &[&str] = &[
     "query_range?query=sum(&start=0&end=60&step=15",
     "query_range?query=nosuch(1)&start=0&end=60&step=15",
     // Labels and series.
-    "labels",
+    "labels?match[]=up",
     "labels?match[]=up",
     "labels?match[]=",
     "labels?match[]=%7B%7D",
     "labels?match[]=sum(up)",
     "labels?start=soon",
     "labels?start=0&end=1",
-    "label/job/values",
+    "label/job/values?match[]=up",
     "label/job/values?match[]=up",
     "label/job/values?match[]=(",
     "label/job/values?end=soon",
@@ -137,8 +137,8 @@ const REQUESTS: &[&str] = &[
     "metadata?limit=0",
     "targets?state=dropped",
     "targets?state=any",
-    "rules",
-    "rules?type=alert",
+    "rules?file[]=none",
+    "rules?type=alert&file[]=none",
     "rules?type=x",
     "alerts",
     "alertmanagers",
