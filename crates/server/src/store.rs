@@ -177,7 +177,8 @@ impl QueryRun {
         SelectLimits { max_series: MAX_SERIES, max_samples: self.max_samples, cancelled }
     }
 
-    fn options(&self) -> muster_promql::Options {
+    /// How PromQL is evaluated in it.
+    pub(crate) fn options(&self) -> muster_promql::Options {
         let default = muster_promql::Options::default();
         muster_promql::Options {
             max_samples: self.max_samples,

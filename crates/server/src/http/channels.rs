@@ -62,6 +62,7 @@ pub(crate) async fn create(
     let secrets = without_empty(spec.secrets);
     let made = app.meta.create_channel(&who.actor, &spec.name, &settings, &secrets, now_ms).await?;
     app.outbox.changed.notify_one();
+    app.alarms.refresh(&app.meta, now_ms).await?;
     Ok(Json(shown(made, 0)?))
 }
 
@@ -88,6 +89,7 @@ pub(crate) async fn change(
         .await?;
     app.meta.try_now(&id, now_ms).await?;
     app.outbox.set_up_anew(&id);
+    app.alarms.refresh(&app.meta, now_ms).await?;
     Ok(Json(shown(changed, 0)?))
 }
 
@@ -102,8 +104,10 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiFailure> {
-    app.meta.remove_channel(&who.actor, &id, app.clock.now_ms()).await?;
+    let now_ms = app.clock.now_ms();
+    app.meta.remove_channel(&who.actor, &id, now_ms).await?;
     app.outbox.changed.notify_one();
+    app.alarms.refresh(&app.meta, now_ms).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,6 +12,7 @@ mod answer;
 mod assets;
 mod audit;
 mod authority;
+mod backtest;
 mod bearer;
 mod channels;
 mod downloads;
@@ -274,6 +275,7 @@ fn rule_routes() -> Routes {
     Routes::default()
         .get("/api/muster/v1/rules", Reader, rules::list)
         .post("/api/muster/v1/rules/check", Reader, rules::check)
+        .post("/api/muster/v1/rules/backtest", Reader, backtest::backtest)
         .get("/api/muster/v1/rules/documents/{name}", Reader, rules::document)
         .put("/api/muster/v1/rules/documents/{name}", Administrator, rules::set_document)
         .delete("/api/muster/v1/rules/documents/{name}", Administrator, rules::remove_document)

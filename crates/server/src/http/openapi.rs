@@ -4,20 +4,15 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, alerts, audit, channels, enroll_tokens, health, hosts, live,
-    people, processes, provider_sign_in, routing, rules, second_factor, services, sessions,
-    settings, silences, tokens,
+    account, agent_settings, agents, alerts, audit, backtest, channels, enroll_tokens, health,
+    hosts, live, people, processes, provider_sign_in, routing, rules, second_factor, services,
+    sessions, settings, silences, tokens,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
-    components(schemas(
-        muster_api::Backtest,
-        muster_api::BacktestResult,
-        muster_api::LiveFailure,
-        muster_api::ProcessesUnavailable,
-    )),
+    components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable,)),
     paths(
         sessions::ways,
         provider_sign_in::begin,
@@ -96,6 +91,7 @@ use super::{
         audit::export,
         rules::list,
         rules::check,
+        backtest::backtest,
         rules::document,
         rules::set_document,
         rules::remove_document,

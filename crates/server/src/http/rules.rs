@@ -189,7 +189,7 @@ fn find_layer(
 }
 
 /// Whether a grade can be changed like that.
-fn check_change(rule: &BuiltIn, name: &str, change: &LevelChange) -> Result<(), String> {
+pub(super) fn check_change(rule: &BuiltIn, name: &str, change: &LevelChange) -> Result<(), String> {
     let level = rule.levels.iter().find(|level| level.severity.as_str() == name);
     let Some(level) = level else {
         return Err(format!("the rule {} has no grade {name:?}", rule.id));

@@ -3,6 +3,7 @@
 //! The decisions are `muster_alerting`'s [`Judge`]. Here are the two loops that serve it: one for the turns of groups, one
 //! for nudges, so that a slow turn holds up nothing urgent. Neither waits for people's queries.
 
+pub(crate) mod backtest;
 pub(crate) mod evaluate;
 pub(crate) mod metric_names;
 pub(crate) mod sources;

@@ -58,7 +58,8 @@ pub(crate) fn severity(name: &str) -> Option<Severity> {
     all.into_iter().find(|severity| severity.as_str() == name)
 }
 
-fn inner(changes: &Changes) -> LevelChanges {
+/// A layer as the rules take it.
+pub(crate) fn inner(changes: &Changes) -> LevelChanges {
     let change = |(name, change): (&String, &LevelChange)| {
         let LevelChange { enabled, threshold, for_ms } = *change;
         Some((severity(name)?, muster_alerting::LevelChange { enabled, threshold, for_ms }))
