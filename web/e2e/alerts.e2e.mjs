@@ -64,7 +64,7 @@ test(
     await page.goto(`${server.page}/`);
     await signIn(page);
     // All hosts report before the fleet dies at once, without a goodbye.
-    for (const host of ['app-0001', 'cache-0003']) {
+    for (const host of ['app-0001', 'db-0002']) {
       await page.getByRole('link', { name: host, exact: true }).waitFor();
     }
     fleet.kill('SIGKILL');
