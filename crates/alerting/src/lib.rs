@@ -31,7 +31,10 @@ mod test_file;
 mod yaml;
 
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
-pub use built_in::{BuiltIn, Job, Level, Severity, Terms, Thresholds, catalogue};
+pub use built_in::{
+    BuiltIn, Job, Level, LevelChange, LevelChanges, Severity, Terms, ThresholdScope, Thresholds,
+    catalogue,
+};
 pub use dispatch::{
     Acknowledgement, AlertView, Decisions, Dispatcher, EVERYONE, Episode, GroupView, Hush,
     Matchers, MatchersError, NOBODY, Recurrence, Routing, RoutingError, Silence, SilenceError,

@@ -140,6 +140,9 @@ pub(crate) struct ServerArgs {
     /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
     #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
     pub(crate) retention_size: Option<String>,
+    /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
+    #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -21,8 +21,8 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 7] =
-    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size", "oidc"];
+const KEYS: [&str; 8] =
+    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size", "rules", "oidc"];
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         listen,
         retention_ms,
         retention_bytes,
+        rules: if args.rules.is_empty() { file.rules } else { args.rules },
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
         oidc: file.oidc,
     })
@@ -136,6 +137,7 @@ pub(crate) struct FileSettings {
     tls: Option<String>,
     retention: Option<String>,
     retention_size: Option<String>,
+    rules: Vec<String>,
     oidc: Option<OidcConfig>,
 }
 
@@ -151,8 +153,19 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             settings.oidc = Some(oidc(table).context("in [oidc]")?);
             continue;
         }
+        if let ("rules", Some(patterns)) = (key.as_str(), value.as_array()) {
+            let texts = patterns.iter().map(|one| one.as_str().map(str::to_owned));
+            settings.rules = texts.collect::<Option<_>>().context(
+                "rules must be a list of patterns, such as [\"/etc/muster/rules/*.yml\"]",
+            )?;
+            continue;
+        }
         let Some(value) = value.as_str().map(str::to_owned) else {
-            let form = if key == "oidc" { "a table, [oidc]" } else { "a text in quotes" };
+            let form = match key.as_str() {
+                "oidc" => "a table, [oidc]",
+                "rules" => "a list of patterns, such as [\"/etc/muster/rules/*.yml\"]",
+                _ => "a text in quotes",
+            };
             bail!("{key} must be {form}");
         };
         match key.as_str() {
@@ -161,6 +174,7 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
             "retention" => settings.retention = Some(value),
+            "rules" => bail!("rules must be a list of patterns, such as [{value:?}]"),
             _ => settings.retention_size = Some(value),
         }
     }
@@ -187,6 +201,11 @@ mod tests {
         assert_eq!(settings.retention.as_deref(), Some("30d"));
         let settings = parse_file("retention_size = '50GB'").unwrap();
         assert_eq!(settings.retention_size.as_deref(), Some("50GB"));
+        let settings = parse_file("rules = ['/etc/muster/*.yml', 'a.yml']").unwrap();
+        assert_eq!(settings.rules, ["/etc/muster/*.yml", "a.yml"]);
+        for wrong in ["rules = 'a.yml'", "rules = [5]", "rules = 5"] {
+            assert!(parse_file(wrong).unwrap_err().to_string().contains("a list of patterns"));
+        }
         assert!(parse_file("listen = 5").is_err());
         assert!(parse_file("listen").is_err());
     }

@@ -1,12 +1,13 @@
 //! A parsed query, and the way from text to it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use muster_series::Matcher;
+use muster_series::{METRIC_NAME, MatchOp, Matcher};
 
 use crate::guard;
 use crate::lower;
-use crate::plan::{Node, Selector, When};
+use crate::plan::{Node, Range, Selector, When};
 use crate::syntax;
 
 /// Why a text is no query.
@@ -32,6 +33,39 @@ impl Query {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The names of the metrics that it reads, as far as it names them.
+    pub fn metric_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        collect_names(&self.root, &mut names);
+        names
+    }
+}
+
+fn collect_names(node: &Node, names: &mut BTreeSet<String>) {
+    let mut add = |selector: &Selector| {
+        let named = selector.matchers.iter();
+        let named = named.filter(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal);
+        names.extend(named.map(|matcher| matcher.value().to_owned()));
+    };
+    match node {
+        Node::Number(_) | Node::Text(_) => {}
+        Node::Selector(selector) => add(selector),
+        Node::Range(range) => match &**range {
+            Range::Selector { selector, .. } => add(selector),
+            Range::Subquery { inner, .. } => collect_names(inner, names),
+        },
+        Node::Negate(inner) => collect_names(inner, names),
+        Node::Binary(binary) => {
+            collect_names(&binary.left, names);
+            collect_names(&binary.right, names);
+        }
+        Node::Aggregate(aggregate) => {
+            aggregate.parameter.iter().for_each(|node| collect_names(node, names));
+            collect_names(&aggregate.operand, names);
+        }
+        Node::Call(call) => call.args.iter().for_each(|node| collect_names(node, names)),
     }
 }
 
@@ -92,6 +126,13 @@ mod tests {
         {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_query_names_the_metrics_that_it_reads() {
+        let text = "topk(scalar(a), -b{x=\"y\"}) > on () max_over_time(rate({__name__=\"c\"}[5m])[1h:]) or {j=\"d\"}";
+        let names: Vec<String> = parse(text).unwrap().metric_names().into_iter().collect();
+        assert_eq!(names, ["a", "b", "c"]);
     }
 
     #[test]

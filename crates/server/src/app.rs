@@ -15,6 +15,7 @@ use crate::downloads::Downloads;
 use crate::fleet::Fleet;
 use crate::ingest::push::Push;
 use crate::insight::Insight;
+use crate::judging::Judging;
 use crate::oidc::Provider;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
@@ -62,6 +63,8 @@ pub(crate) struct App {
     pub(crate) central: CentralSettings,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
+    /// The rules.
+    pub(crate) judging: Judging,
     /// What the stored series mean.
     pub(crate) insight: Insight,
     pub(crate) throttle: Mutex<Throttle>,
@@ -119,6 +122,7 @@ impl App {
             central: CentralSettings::default(),
             fleet: Fleet::default(),
             services: Services::default(),
+            judging: Judging::default(),
             insight: Insight::default(),
             throttle: Mutex::default(),
             audited_refusals: Mutex::default(),

@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub retention_ms: i64,
     /// Most bytes that samples may take on the disk; beyond it the oldest days go. `None` is no limit.
     pub retention_bytes: Option<u64>,
+    /// Files of rules, as patterns such as `/etc/muster/rules/*.yml`.
+    pub rules: Vec<String>,
     /// Password of the first administrator; one is made if there is none here and no account yet.
     pub admin_password: Option<String>,
     /// The identity provider where people may sign in too.

@@ -16,6 +16,7 @@
 //!     tls: TlsMode::Off,
 //!     retention_ms: 400 * 86_400_000,
 //!     retention_bytes: None,
+//!     rules: vec![],
 //!     admin_password: None,
 //!     oidc: None,
 //! };
@@ -41,11 +42,13 @@ mod http;
 mod ingest;
 mod insight;
 mod installer;
+mod judging;
 mod latest;
 mod listener;
 mod nearest;
 mod oidc;
 mod own_names;
+mod own_series;
 mod refusals;
 mod roster;
 mod services;

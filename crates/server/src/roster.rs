@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use muster_wire::{GoodbyeReason, OsFacts, ProcessTable, UpdateReport};
 use parking_lot::{Mutex, RwLock};
@@ -54,7 +54,14 @@ pub(crate) struct Entry {
     processes: watch::Sender<Option<Arc<ProcessTable>>>,
     /// The time of which the host is asked for all that its recorder holds, until its session has taken it.
     recall: watch::Sender<Option<RecallRange>>,
+    /// When anything was heard of the host last, by the clock that never jumps; [`NEVER`] if not since the server's start.
+    heard_ms: AtomicI64,
+    /// When its agent said goodbye last, by the same clock; [`NEVER`] if it was heard since.
+    goodbye_ms: AtomicI64,
 }
+
+/// What stands for "not since the server's start".
+pub(crate) const NEVER: i64 = i64::MIN;
 
 /// A time, both ends included, in milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +120,22 @@ impl Entry {
             false
         });
         taken
+    }
+
+    /// Something of the host's agent has come.
+    pub(crate) fn heard(&self, monotonic_ms: i64) {
+        self.heard_ms.store(monotonic_ms, Ordering::Relaxed);
+        self.goodbye_ms.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// The host's agent stops as it should: its silence means nothing for a while.
+    pub(crate) fn said_goodbye(&self, monotonic_ms: i64) {
+        self.goodbye_ms.store(monotonic_ms, Ordering::Relaxed);
+    }
+
+    /// When the host was heard last and when its agent said goodbye, each [`NEVER`] if that was not.
+    pub(crate) fn heard_and_goodbye_ms(&self) -> (i64, i64) {
+        (self.heard_ms.load(Ordering::Relaxed), self.goodbye_ms.load(Ordering::Relaxed))
     }
 
     /// Tells those who look that samples up to `timestamp_ms` are there. Backfill does not wake them.
@@ -305,6 +328,8 @@ impl Roster {
             process_viewers: watch::Sender::new(0),
             processes: watch::Sender::new(None),
             recall: watch::Sender::new(None),
+            heard_ms: AtomicI64::new(NEVER),
+            goodbye_ms: AtomicI64::new(NEVER),
         });
         entries.insert(name, Arc::clone(&entry));
         entry

@@ -21,7 +21,7 @@ use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
 use crate::tls::{Keeper, TlsError, format_fingerprint};
-use crate::{agent_settings, http, ingest, insight, listener, tls};
+use crate::{agent_settings, http, ingest, insight, judging, listener, own_series, tls};
 
 /// The name of the first administrator.
 const FIRST_USER: &str = "admin";
@@ -140,6 +140,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     app.central.refresh(&app.meta).await?;
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
+    tasks.spawn("own series", own_series::run(Arc::clone(&app)));
+    tasks.spawn("rules", judging::run(Arc::clone(&app)));
     tasks.spawn("insight", insight::run(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));

@@ -48,6 +48,7 @@ impl Server {
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             admin_password: Some("a long enough password".into()),
             oidc: None,
         };

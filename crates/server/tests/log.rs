@@ -48,6 +48,7 @@ async fn the_log_tells_of_requests_and_holds_no_secret() {
         tls: TlsMode::Off,
         retention_ms: 86_400_000,
         retention_bytes: None,
+        rules: vec![],
         admin_password: Some(PASSWORD.into()),
         oidc: None,
     };

@@ -1,7 +1,21 @@
 //! The rules that come with Muster: what they measure, their grades, and what they say.
+//!
+//! A rule's expression yields a measure for each thing that can be the matter; grades compare it with thresholds, which
+//! people may change for all hosts, for a group or for a host ([`Thresholds`]). Defaults are quiet on a healthy busy machine.
+
+mod disks;
+mod network;
+mod own_health;
+mod performance;
+mod services;
+mod thresholds;
+
+use std::sync::LazyLock;
+
+pub use thresholds::{LevelChange, LevelChanges, ThresholdScope, Thresholds};
 
 /// How urgent an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Somebody has to act now.
     Critical,
@@ -25,7 +39,7 @@ impl Severity {
 /// Which of Muster's jobs a rule belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Job {
-    /// Hosts.
+    /// Hosts, CPU, memory, load, temperature, clocks.
     Performance,
     /// File systems, disks and arrays.
     Disks,
@@ -33,34 +47,36 @@ pub enum Job {
     Services,
     /// Links and endpoints.
     Network,
-    /// Muster itself.
+    /// Muster itself, and its agents.
     Muster,
 }
 
 /// A rule that comes with Muster.
-#[derive(Debug)]
+///
+/// Texts are pairs: English and Chinese. Those of alerts are templates as Prometheus's annotations are.
+#[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
-    /// Its name in addresses.
+    /// Its name in addresses and in what people changed: it never changes.
     pub id: &'static str,
     /// The name of its alerts.
     pub alert: &'static str,
     /// Which of Muster's jobs it belongs to.
     pub job: Job,
-    /// What it is about, in English and Chinese.
+    /// What it is about, in a few words.
     pub title: [&'static str; 2],
-    /// When it fires and what to do then.
+    /// When it fires, and what it leaves out.
     pub about: [&'static str; 2],
-    /// The measure, in PromQL.
+    /// The measure, in PromQL; rules with the same text are evaluated once.
     pub expr: &'static str,
-    /// The unit of its values.
+    /// The unit of its values and thresholds: `percent`, `seconds`, `celsius`, `bytes`; empty for plain numbers.
     pub unit: &'static str,
-    /// Whether it holds below the threshold.
+    /// Whether it holds below the threshold; else from the threshold on.
     pub below: bool,
     /// Its grades, the most urgent first.
     pub levels: &'static [Level],
-    /// What is the matter, in English and Chinese.
+    /// What is the matter, on one line.
     pub summary: [&'static str; 2],
-    /// More of it.
+    /// More of it; may be empty.
     pub description: [&'static str; 2],
     /// What to do.
     pub action: [&'static str; 2],
@@ -68,56 +84,89 @@ pub struct BuiltIn {
     pub nudged: bool,
 }
 
-/// A grade.
-#[derive(Debug)]
+/// A grade of a rule; the fields mean what those of [`Terms`] do.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// How urgent.
+    /// How urgent its alerts are.
     pub severity: Severity,
-    /// See [`Terms`].
+    /// See [`Terms::threshold`].
     pub threshold: Option<f64>,
-    /// See [`Terms`].
+    /// See [`Terms::clear`].
     pub clear: Option<f64>,
-    /// See [`Terms`].
+    /// See [`Terms::for_ms`].
     pub for_ms: i64,
-    /// See [`Terms`].
+    /// See [`Terms::keep_firing_for_ms`].
     pub keep_firing_for_ms: i64,
 }
 
-/// What holds for a host.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms {
-    /// Whether it is judged.
-    pub enabled: bool,
-    /// From which value on it holds.
-    pub threshold: Option<f64>,
-    /// It goes on until there.
-    pub clear: Option<f64>,
-    /// How long it must have held.
-    pub for_ms: i64,
-    /// How long it goes on.
-    pub keep_firing_for_ms: i64,
-}
+impl Level {
+    const fn critical(threshold: f64, for_ms: i64) -> Self {
+        Self::new(Severity::Critical, threshold, for_ms)
+    }
 
-/// What differs.
-#[derive(Debug, Default)]
-pub struct Thresholds {}
+    const fn warning(threshold: f64, for_ms: i64) -> Self {
+        Self::new(Severity::Warning, threshold, for_ms)
+    }
 
-impl Thresholds {
-    /// What holds for a host.
-    pub fn terms(&self, rule: &BuiltIn, severity: Severity, _instance: Option<&str>) -> Terms {
-        let level = rule.levels.iter().find(|level| level.severity == severity);
-        let level = level.expect("a grade of the rule");
-        Terms {
-            enabled: true,
-            threshold: level.threshold,
-            clear: level.clear,
-            for_ms: level.for_ms,
-            keep_firing_for_ms: level.keep_firing_for_ms,
-        }
+    const fn info(threshold: f64, for_ms: i64) -> Self {
+        Self::new(Severity::Info, threshold, for_ms)
+    }
+
+    const fn new(severity: Severity, threshold: f64, for_ms: i64) -> Self {
+        Self { severity, threshold: Some(threshold), clear: None, for_ms, keep_firing_for_ms: 0 }
+    }
+
+    const fn clear(self, clear: f64) -> Self {
+        Self { clear: Some(clear), ..self }
+    }
+
+    const fn keep(self, keep_firing_for_ms: i64) -> Self {
+        Self { keep_firing_for_ms, ..self }
     }
 }
 
-/// All of them.
-pub fn catalogue() -> &'static [BuiltIn] {
-    &[]
+/// What holds for a host in a grade of a rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// Whether it is judged at all.
+    pub enabled: bool,
+    /// From which value on (or below which) it holds; none: every value does.
+    pub threshold: Option<f64>,
+    /// Once it holds, it does while the value has not passed this.
+    pub clear: Option<f64>,
+    /// How long it must have held before it fires, in milliseconds.
+    pub for_ms: i64,
+    /// How long it goes on firing after it held last, in milliseconds.
+    pub keep_firing_for_ms: i64,
 }
+
+/// All rules that come with Muster, by job.
+pub fn catalogue() -> &'static [BuiltIn] {
+    static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
+        [performance::RULES, disks::RULES, services::RULES, network::RULES, own_health::RULES]
+            .concat()
+    });
+    &ALL
+}
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// What most rules have in common.
+const PLAIN: BuiltIn = BuiltIn {
+    id: "",
+    alert: "",
+    job: Job::Performance,
+    title: ["", ""],
+    about: ["", ""],
+    expr: "",
+    unit: "",
+    below: false,
+    levels: &[],
+    summary: ["", ""],
+    description: ["", ""],
+    action: ["", ""],
+    nudged: false,
+};

@@ -27,6 +27,7 @@ mod prometheus_inventory;
 mod prometheus_json;
 mod prometheus_params;
 mod prometheus_reply;
+mod prometheus_rules;
 mod prometheus_stats;
 mod prometheus_status;
 mod prometheus_work;
@@ -37,8 +38,10 @@ mod push_body;
 mod push_metrics;
 mod remote_read;
 mod routes;
+mod rule_metrics;
+mod rules;
 mod second_factor;
-mod self_metrics;
+pub(crate) mod self_metrics;
 mod services;
 mod sessions;
 mod settings;
@@ -129,6 +132,7 @@ fn answers() -> Routes {
         .merge(account_routes())
         .merge(administration_routes())
         .merge(agent_settings_routes())
+        .merge(rule_routes())
 }
 
 /// Signing in, and one's own account.
@@ -210,6 +214,16 @@ fn agent_settings_routes() -> Routes {
         )
 }
 
+/// Rules and their thresholds.
+fn rule_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/rules", Reader, rules::list)
+        .post("/api/muster/v1/rules/check", Reader, rules::check)
+        .get("/api/muster/v1/rules/documents/{name}", Reader, rules::document)
+        .put("/api/muster/v1/rules/documents/{name}", Administrator, rules::set_document)
+        .delete("/api/muster/v1/rules/documents/{name}", Administrator, rules::remove_document)
+}
+
 /// What lasts.
 fn streams() -> Routes {
     Routes::default()
@@ -248,8 +262,8 @@ fn prometheus_routes() -> Routes {
         .get("/api/v1/targets", Reader, inventory::targets)
         .get("/api/v1/targets/metadata", Reader, inventory::nothing)
         .get("/api/v1/scrape_pools", Reader, inventory::scrape_pools)
-        .get("/api/v1/rules", Reader, inventory::rules)
-        .get("/api/v1/alerts", Reader, inventory::alerts)
+        .get("/api/v1/rules", Reader, prometheus_rules::rules)
+        .get("/api/v1/alerts", Reader, prometheus_rules::alerts)
         .get("/api/v1/alertmanagers", Reader, inventory::alertmanagers)
         .get("/api/v1/notifications", Reader, inventory::nothing)
         .get("/api/v1/features", Reader, status::features)

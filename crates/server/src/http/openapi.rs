@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     account, agent_settings, agents, audit, enroll_tokens, health, hosts, live, people, processes,
-    provider_sign_in, second_factor, services, sessions, settings, tokens,
+    provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
 };
 
 #[derive(OpenApi)]
@@ -24,11 +24,7 @@ use super::{
         muster_api::Routing,
         muster_api::SetRouting,
         muster_api::OutboxPage,
-        muster_api::RuleList,
         muster_api::SetRuleLayer,
-        muster_api::SetRuleDocument,
-        muster_api::CheckRules,
-        muster_api::RuleProblems,
         muster_api::Backtest,
         muster_api::BacktestResult,
     )),
@@ -86,6 +82,11 @@ use super::{
         processes::processes,
         audit::list,
         audit::export,
+        rules::list,
+        rules::check,
+        rules::document,
+        rules::set_document,
+        rules::remove_document,
     ),
     components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
 )]

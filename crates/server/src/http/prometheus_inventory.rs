@@ -124,19 +124,6 @@ fn meaning(name: &str) -> Option<Value> {
     Some(of(kind, unit, help))
 }
 
-/// The rule groups: none are evaluated here.
-pub(crate) async fn rules(_: Reader, params: Params) -> Result<Response, PromFailure> {
-    match params.get("type") {
-        None | Some("alert" | "record") => Ok(data_reply(&json!({ "groups": [] }))),
-        Some(_) => Err(PromFailure::bad_data("invalid parameter \"type\": use alert or record")),
-    }
-}
-
-/// The alerts of these rules.
-pub(crate) async fn alerts(_: Reader) -> Response {
-    data_reply(&json!({ "alerts": [] }))
-}
-
 /// The Alertmanagers that are told of them.
 pub(crate) async fn alertmanagers(_: Reader) -> Response {
     data_reply(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))

@@ -55,6 +55,11 @@ impl Params {
         self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
+    /// All values of a parameter that may be given several times.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+
     pub(super) fn required(&self, name: &str) -> Result<&str, PromFailure> {
         self.get(name)
             .ok_or_else(|| PromFailure::bad_data(&format!("the parameter {name:?} is missing")))

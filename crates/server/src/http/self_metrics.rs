@@ -139,17 +139,23 @@ const STORE: [Row<Stats>; 26] = [
 
 /// Writes all of it.
 pub(crate) async fn metrics(_: Reader, State(app): State<Arc<App>>) -> Response {
+    let content_type = HeaderValue::from_static(CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, content_type)], write(&families(&app))).into_response()
+}
+
+/// All that the server tells of itself.
+pub(crate) fn families(app: &App) -> Vec<Family> {
     let stats = app.store.stats();
     let mut info = Family::new("muster_build_info", Gauge, "Version of the server.");
     push(&mut info, [("version", env!("CARGO_PKG_VERSION"))], 1.0);
     let mut families = vec![info];
-    families.extend(rows(&PROCESS, &*app));
+    families.extend(rows(&PROCESS, app));
     families.extend(app.certificate.as_deref().map(certificate_end));
     families.extend(rows(&STORE, &stats));
     families.push(refused_samples(&stats));
     families.extend(super::push_metrics::families(&app.push));
-    let content_type = HeaderValue::from_static(CONTENT_TYPE);
-    ([(header::CONTENT_TYPE, content_type)], write(&families)).into_response()
+    families.extend(super::rule_metrics::families(&app.judging.judge.lock()));
+    families
 }
 
 fn rows<'a, T>(table: &'a [Row<T>], from: &'a T) -> impl Iterator<Item = Family> + 'a {

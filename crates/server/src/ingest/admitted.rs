@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::agent_settings::Central;
 use crate::agent_settings::layers::configuration;
 use crate::app::App;
+use crate::judging::metric_names::MetricNumber;
 use crate::roster::{Entry, Hold, RecallRange};
 
 /// A session after the agent was let in.
@@ -42,8 +43,8 @@ pub(super) struct Admitted {
 enum Slot {
     /// A series without a sample so far.
     Named(Labels),
-    /// A series that the store knows.
-    Stored(SeriesId),
+    /// A series that the store knows, and its metric.
+    Stored(SeriesId, MetricNumber),
     /// A series whose samples are dropped; that was told.
     Refused,
 }
@@ -104,18 +105,24 @@ impl Admitted {
         }
     }
 
-    /// The store's number of a series. One that is refused is counted, and the first is logged.
-    pub(super) fn resolve(&mut self, number: u32, app: &App, now_ms: i64) -> Option<SeriesId> {
+    /// The store's number of a series, and that of its metric. A series that is refused is counted, and the first is logged.
+    pub(super) fn resolve(
+        &mut self,
+        number: u32,
+        app: &App,
+        now_ms: i64,
+    ) -> Option<(SeriesId, MetricNumber)> {
         let slot = self.series.get_mut(number as usize)?;
         let labels = match slot {
-            Slot::Stored(id) => return Some(*id),
+            Slot::Stored(id, metric) => return Some((*id, *metric)),
             Slot::Refused => return None,
             Slot::Named(labels) => labels,
         };
         match store_series(app, &self.hold.entry, labels, now_ms) {
             Ok(id) => {
-                *slot = Slot::Stored(id);
-                Some(id)
+                let metric = app.judging.names.number(labels.metric_name().unwrap_or_default());
+                *slot = Slot::Stored(id, metric);
+                Some((id, metric))
             }
             Err(reason) => {
                 if self.refused_series == 0 {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::admission::{Admission, admit, is_admitted};
 use super::admitted::Admitted;
 use crate::app::App;
+use crate::judging::metric_names::MetricNumber;
 use crate::roster::HostFacts;
 use crate::secrets::random_bytes;
 
@@ -46,6 +47,8 @@ struct Stored {
     newest_ms: i64,
     samples: u64,
     result: Result<Appended, TsdbError>,
+    /// The metrics of an urgent batch: the rules that read them are not to wait.
+    urgent: Vec<MetricNumber>,
 }
 
 /// What can happen to a session.
@@ -153,6 +156,9 @@ impl Session {
         let now_ms = self.app.clock.monotonic_ms();
         if matches!(event, Event::Frame(_)) {
             self.heard_ms = now_ms;
+            if let Some(admitted) = &self.admitted {
+                admitted.hold.entry.heard(now_ms);
+            }
         }
         match event {
             Event::Frame(Some(Ok(Message::Binary(frame)))) => self.frame(&frame, now_ms).await,
@@ -211,6 +217,9 @@ impl Session {
             }
             Ok(Some(ServerEvent::Goodbye(reason))) => {
                 tracing::debug!(address = %self.address, ?reason, "agent says goodbye");
+                if let Some(admitted) = &self.admitted {
+                    admitted.hold.entry.said_goodbye(now_ms);
+                }
             }
             Err(error) => {
                 // The state machine has queued what tells the agent, and closes.
@@ -248,6 +257,7 @@ impl Session {
         let session = hold.session;
         tracing::info!(address = %self.address, instance, session, "agent connected");
         self.wire.accept(Welcome { session, server_time_ms: now_ms, instance, interval_ms: 0 });
+        hold.entry.heard(self.app.clock.monotonic_ms());
         self.admitted = Some(Admitted::new(&self.app, hold, agent_id, groups));
         self.app.presence_changed.notify_one();
         self.configure();
@@ -297,14 +307,21 @@ impl Session {
         let Some(admitted) = &mut self.admitted else { return };
         let now_ms = self.app.clock.monotonic_ms();
         let samples = batch.groups.iter().map(|group| group.samples.len()).sum();
+        let mut urgent = Vec::new();
         let mut stored = WriteBatch { samples: Vec::with_capacity(samples) };
         let newest_ms = batch.groups.iter().map(|group| group.timestamp_ms).max().unwrap_or(0);
         for group in batch.groups {
             let samples = group.samples.into_iter().filter_map(|(number, value)| {
-                Some((admitted.resolve(number, &self.app, now_ms)?, value))
+                let (id, metric) = admitted.resolve(number, &self.app, now_ms)?;
+                if batch.urgent {
+                    urgent.push(metric);
+                }
+                Some((id, value))
             });
             stored.push_scrape(group.timestamp_ms, samples);
         }
+        urgent.sort_unstable();
+        urgent.dedup();
         let samples = stored.samples.len() as u64;
         let (sender, sequence) = (self.stored_sender.clone(), batch.sequence);
         self.unacknowledged += 1;
@@ -312,7 +329,7 @@ impl Session {
             stored,
             Box::new(move |result| {
                 // The channel has room for every batch that may be under way; a closed one means that the session is over.
-                let _ = sender.try_send(Stored { sequence, newest_ms, samples, result });
+                let _ = sender.try_send(Stored { sequence, newest_ms, samples, result, urgent });
             }),
         );
     }
@@ -336,6 +353,12 @@ impl Session {
                 }
                 if refused < stored.samples || stored.samples == 0 {
                     admitted.hold.entry.arrived(stored.newest_ms);
+                }
+                if !stored.urgent.is_empty() {
+                    let judging = &self.app.judging;
+                    let names = judging.names.names(&stored.urgent);
+                    let metrics = names.iter().map(|name| &**name);
+                    judging.nudge(metrics, stored.newest_ms, self.app.clock.now_ms());
                 }
             }
             Err(error) => self.app.refusals.failed(instance, error, now_ms),

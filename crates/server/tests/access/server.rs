@@ -51,6 +51,7 @@ impl Server {
             tls,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc,
         };

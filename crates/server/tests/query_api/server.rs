@@ -29,6 +29,7 @@ impl Server {
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             oidc: None,
             admin_password: Some(PASSWORD.into()),
         };

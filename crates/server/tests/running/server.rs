@@ -28,6 +28,7 @@ impl Server {
             tls: TlsMode::Off,
             retention_ms: 86_400_000,
             retention_bytes: None,
+            rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc: None,
         };
