@@ -108,10 +108,9 @@ impl Counters {
 
     /// Tells the moment.
     pub(super) fn tell(&self, history: &mut History, now: &Moment, at_ms: i64) {
-        let mut tell =
-            |name: &'static str, labels: &'static str, value: f64| {
-                history.push(name, labels, at_ms, value);
-            };
+        let mut tell = |name: &'static str, labels: &'static str, value: f64| {
+            history.push(name, labels, at_ms, value);
+        };
         tell("up", "", 1.0);
         tell("muster_host_silent_seconds", "", 0.0);
         tell("node_boot_time_seconds", "", now.boot_s);
@@ -128,7 +127,7 @@ impl Counters {
         tell("node_vmstat_pswpin", "", self.swap_in);
         tell("node_vmstat_pgmajfault", "", self.major_faults);
         tell("node_vmstat_oom_kill", "", now.killed);
-        tell("muster_oom_kills_total", r#"program="java",unit="app.service""#, now.killed);
+        tell("muster_oom_kills_total", KILLED, now.killed);
         tell("node_hwmon_temp_celsius", r#"chip="coretemp",sensor="temp1""#, now.celsius);
         tell("node_hwmon_temp_crit_celsius", r#"chip="coretemp",sensor="temp1""#, 100.0);
         tell("node_timex_maxerror_seconds", "", now.unsynchronised.unwrap_or(0.02));
@@ -197,13 +196,11 @@ fn tell_services(tell: &mut impl FnMut(&'static str, &'static str, f64), now: &M
     tell(STATE, r#"name="app.service",state="activating",type="notify""#, flag(now.starting));
     tell(STATE, r#"name="app.service",state="deactivating",type="notify""#, 0.0);
     tell(STATE, r#"name="backup.service",state="failed",type="oneshot""#, 0.0);
-    tell(
-        STATE,
-        r#"name="backup.service",state="activating",type="oneshot""#,
-        flag(now.task_runs),
-    );
+    tell(STATE, r#"name="backup.service",state="activating",type="oneshot""#, flag(now.task_runs));
     tell("node_systemd_service_restart_total", r#"name="app.service""#, now.restarts);
 }
 
 /// The series that says whether the service has failed.
 pub(super) const FAILED: &str = r#"name="app.service",state="failed",type="notify""#;
+/// The series that counts what was killed for want of memory.
+pub(super) const KILLED: &str = r#"program="java",unit="app.service""#;

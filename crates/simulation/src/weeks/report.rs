@@ -1,0 +1,244 @@
+//! What came of the weeks, as numbers and as text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::fault::{Fault, FaultKind};
+use super::pager::{Firing, Paged};
+
+/// What came of the healthy hosts: all of it is false.
+#[derive(Debug, Clone, Default)]
+pub struct FleetReport {
+    /// Healthy hosts.
+    pub hosts: u64,
+    /// Days that they lived.
+    pub days: u32,
+    /// Critical alerts that somebody was told of.
+    pub criticals: usize,
+    /// Warnings that somebody was told of.
+    pub warnings: usize,
+    /// Messages sent, those included that say that all is well again.
+    pub messages: usize,
+    /// Alerts by name: of the built-in rules, and of static thresholds.
+    pub by_name: BTreeMap<String, [usize; 2]>,
+    /// Firings of static thresholds.
+    pub fixed: usize,
+}
+
+impl FleetReport {
+    pub(super) fn take(&mut self, told: &[Firing], fixed: &[Firing]) {
+        for one in told {
+            match one.severity.as_str() {
+                "critical" => self.criticals += 1,
+                "warning" => self.warnings += 1,
+                _ => continue,
+            }
+            self.by_name.entry(one.alert.clone()).or_default()[0] += 1;
+        }
+        for one in fixed {
+            self.by_name.entry(one.alert.clone()).or_default()[1] += 1;
+        }
+        self.fixed = fixed.len();
+    }
+
+    /// Warnings that somebody was told of, a day.
+    pub fn warnings_a_day(&self) -> f64 {
+        self.warnings as f64 / f64::from(self.days)
+    }
+}
+
+/// What came of one fault. Delays are from its begin, in milliseconds; none if it was not found.
+#[derive(Debug, Clone)]
+pub struct FaultReport {
+    /// What kind of fault.
+    pub kind: FaultKind,
+    /// Until the first message that tells of it.
+    pub delay_ms: Option<i64>,
+    /// Until the first static threshold that tells of it fires.
+    pub fixed_delay_ms: Option<i64>,
+    /// The alert that told of it first.
+    pub told_by: Option<String>,
+    /// The names of alerts that were told before it began, or of something else.
+    pub false_alerts: Vec<String>,
+    /// How many such alerts static thresholds fired.
+    pub fixed_false: usize,
+    /// Messages sent.
+    pub messages: usize,
+}
+
+impl FaultReport {
+    pub(super) fn new(fault: &Fault, told: &Paged, fixed: &[Firing]) -> Self {
+        let is_of = |one: &&Firing| {
+            one.at_ms >= fault.from_ms && fault.kind.told_by().contains(&&*one.alert)
+        };
+        let counts = |one: &&Firing| one.severity != "info";
+        let urgent: Vec<&Firing> = told.firings.iter().filter(counts).collect();
+        let first = urgent.iter().copied().filter(is_of).min_by_key(|one| one.at_ms);
+        let first_fixed = fixed.iter().filter(is_of).map(|one| one.at_ms).min();
+        let others = urgent.iter().copied().filter(|one| !is_of(one));
+        Self {
+            kind: fault.kind,
+            delay_ms: first.map(|one| one.at_ms - fault.from_ms),
+            fixed_delay_ms: first_fixed.map(|at_ms| at_ms - fault.from_ms),
+            told_by: first.map(|one| one.alert.clone()),
+            false_alerts: others.map(|one| one.alert.clone()).collect(),
+            fixed_false: fixed.iter().filter(|one| !is_of(one)).count(),
+            messages: told.messages,
+        }
+    }
+
+    /// By how much it was told later than the static threshold fired, in milliseconds, where both found it.
+    pub fn later_ms(&self) -> Option<i64> {
+        Some(self.delay_ms? - self.fixed_delay_ms?)
+    }
+}
+
+/// What came of the weeks; [`fmt::Display`] gives the tables.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Of the healthy hosts.
+    pub fleet: FleetReport,
+    /// Of each fault.
+    pub faults: Vec<FaultReport>,
+}
+
+impl Report {
+    /// How many faults somebody was told of.
+    pub fn found(&self) -> usize {
+        self.faults.iter().filter(|fault| fault.delay_ms.is_some()).count()
+    }
+
+    /// The median of how much later than static thresholds faults were told, in milliseconds. A fault that only one of the
+    /// two found counts as infinitely much sooner or later; one that neither found does not count.
+    pub fn median_later_ms(&self) -> Option<f64> {
+        let later =
+            self.faults.iter().filter_map(|fault| match (fault.delay_ms, fault.fixed_delay_ms) {
+                (Some(ours), Some(fixed)) => Some((ours - fixed) as f64),
+                (Some(_), None) => Some(f64::NEG_INFINITY),
+                (None, Some(_)) => Some(f64::INFINITY),
+                (None, None) => None,
+            });
+        median(later.collect())
+    }
+
+    /// The same of those faults only that both found.
+    pub fn median_later_of_both_ms(&self) -> Option<f64> {
+        median(self.faults.iter().filter_map(FaultReport::later_ms).map(|ms| ms as f64).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        return Some(values[middle]);
+    }
+    let (low, high) = (*values.get(middle.checked_sub(1)?)?, *values.get(middle)?);
+    Some(if low == high { low } else { f64::midpoint(low, high) })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fleet = &self.fleet;
+        writeln!(
+            f,
+            "Healthy hosts are sampled and judged once a minute, with a forecast an hour; hosts with a fault every"
+        )?;
+        writeln!(
+            f,
+            "15 s from two hours before it, with a forecast every 5 min. Static: thresholds and times of"
+        )?;
+        writeln!(f, "awesome-prometheus-alerts, every 15 s, without grouping.\n")?;
+        writeln!(
+            f,
+            "{} healthy hosts, {} days: {} criticals, {} warnings ({:.2} a day), {} messages; static: {} alerts ({:.1} a day)",
+            fleet.hosts,
+            fleet.days,
+            fleet.criticals,
+            fleet.warnings,
+            fleet.warnings_a_day(),
+            fleet.messages,
+            fleet.fixed,
+            fleet.fixed as f64 / f64::from(fleet.days)
+        )?;
+        for (name, [ours, fixed]) in &fleet.by_name {
+            writeln!(f, "  {name:<32} {ours:>6} {fixed:>6}")?;
+        }
+        writeln!(
+            f,
+            "\n{:<26} {:>5} {:>5} {:>6} {:>5} {:>9} | {:>6} {:>6} {:>5} {:>9}  told by",
+            "fault",
+            "found",
+            "of",
+            "missed",
+            "false",
+            "delay",
+            "static",
+            "missed",
+            "false",
+            "delay"
+        )?;
+        let mut kinds: BTreeMap<FaultKind, Vec<&FaultReport>> = BTreeMap::new();
+        for fault in &self.faults {
+            kinds.entry(fault.kind).or_default().push(fault);
+        }
+        for (kind, faults) in kinds {
+            write_kind(f, kind, &faults)?;
+        }
+        let missed = |fault: &&FaultReport| fault.fixed_delay_ms.is_none();
+        writeln!(
+            f,
+            "\nfound {} of {}; static thresholds {}; false {} and {}; {} messages; told {} after the static threshold (median; {} of those that both found)",
+            self.found(),
+            self.faults.len(),
+            self.faults.len() - self.faults.iter().filter(missed).count(),
+            self.faults.iter().map(|fault| fault.false_alerts.len()).sum::<usize>(),
+            self.faults.iter().map(|fault| fault.fixed_false).sum::<usize>(),
+            self.faults.iter().map(|fault| fault.messages).sum::<usize>(),
+            in_words(self.median_later_ms()),
+            in_words(self.median_later_of_both_ms())
+        )
+    }
+}
+
+fn write_kind(f: &mut fmt::Formatter<'_>, kind: FaultKind, faults: &[&FaultReport]) -> fmt::Result {
+    let ours: Vec<f64> = faults.iter().filter_map(|one| one.delay_ms).map(|ms| ms as f64).collect();
+    let fixed: Vec<f64> =
+        faults.iter().filter_map(|one| one.fixed_delay_ms).map(|ms| ms as f64).collect();
+    let (found, found_fixed) = (ours.len(), fixed.len());
+    let mut names: Vec<String> = faults.iter().filter_map(|one| one.told_by.clone()).collect();
+    names.sort();
+    names.dedup();
+    let mut others: Vec<String> = faults
+        .iter()
+        .flat_map(|one| one.false_alerts.iter().map(|name| format!("!{name}")))
+        .collect();
+    others.sort();
+    others.dedup();
+    names.extend(others);
+    writeln!(
+        f,
+        "{:<26} {:>5} {:>5} {:>6} {:>5} {:>9} | {:>6} {:>6} {:>5} {:>9}  {}",
+        kind.name(),
+        found,
+        faults.len(),
+        faults.len() - found,
+        faults.iter().map(|one| one.false_alerts.len()).sum::<usize>(),
+        in_words(median(ours)),
+        found_fixed,
+        faults.len() - found_fixed,
+        faults.iter().map(|one| one.fixed_false).sum::<usize>(),
+        in_words(median(fixed)),
+        names.join(" ")
+    )
+}
+
+fn in_words(ms: Option<f64>) -> String {
+    match ms {
+        None => "-".into(),
+        Some(ms) if ms.is_infinite() => if ms > 0.0 { "never" } else { "always" }.into(),
+        Some(ms) if ms.abs() < 120_000.0 => format!("{:.1} s", ms / 1e3),
+        Some(ms) if ms.abs() < 7_200_000.0 => format!("{:.1} min", ms / 6e4),
+        Some(ms) => format!("{:.1} h", ms / 3.6e6),
+    }
+}
