@@ -104,7 +104,13 @@ impl FaultKind {
             Self::ClockDrift => {
                 &["ClockOff", "ClockUnsynchronised", "HostClockSkew", "HostClockNotSynchronising"]
             }
-            Self::DiskErrors => &["DiskErrors", "DiskReadOnly", "HostFilesystemReadOnly"],
+            Self::DiskErrors => &[
+                "DiskErrors",
+                "DiskReadOnly",
+                "DiskSlow",
+                "HostFilesystemReadOnly",
+                "HostUnusualDiskReadLatency",
+            ],
             Self::Heat => &["Temperature", "HostPhysicalComponentTooHot"],
         }
     }

@@ -85,7 +85,6 @@ impl Weeks {
         let from_ms =
             MONDAY_MS + dice.between((first * HOUR_MS) as f64, (last * HOUR_MS) as f64) as i64;
         let fault = Fault::new(kind, from_ms, self.short, &mut dice);
-        // The Monday grid is left by some minutes, so that no fault begins at a turn.
         let judged_from_ms = from_ms - from_ms.rem_euclid(HOUR_MS) - 2 * HOUR_MS;
         let end_ms = fault.to_ms + GRACE_MS;
         let span = Span {
@@ -123,5 +122,30 @@ impl Weeks {
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(number, _)| *number);
         done.into_iter().map(|(_, one)| one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_of_healthy_hosts_wakes_nobody_and_faults_are_told() {
+        let weeks = Weeks { seed: 7, hosts: 20, days: 1, faults: 12, short: true };
+        let report = weeks.run();
+        assert_eq!(report.fleet.criticals, 0, "{report}");
+        assert!(report.fleet.warnings <= 1, "{report}");
+        assert_eq!(report.found(), 12, "{report}");
+        let crash = report.faults.iter().find(|one| one.kind == FaultKind::ServiceCrash);
+        assert!(crash.and_then(|one| one.delay_ms).is_some_and(|ms| ms < 2_000), "{report}");
+        let death = report.faults.iter().find(|one| one.kind == FaultKind::HostDeath);
+        assert!(death.and_then(|one| one.delay_ms).is_some_and(|ms| ms < 12_000), "{report}");
+        assert!(report.median_later_ms().is_some_and(|ms| ms < 0.0), "{report}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_weeks() {
+        let weeks = Weeks { seed: 3, hosts: 1, days: 1, faults: 2, short: true };
+        assert_eq!(weeks.run().to_string(), weeks.run().to_string());
     }
 }
