@@ -119,7 +119,10 @@ struct WeeksArgs {
     /// How many healthy hosts.
     #[arg(long, default_value_t = 200)]
     hosts: u64,
-    /// How many days they live.
+    /// For how many days they are known before they are judged.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=28))]
+    known_days: u32,
+    /// For how many days they are judged.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=28))]
     days: u32,
     /// How many hosts with a fault besides.
@@ -174,8 +177,8 @@ async fn run_model(args: ModelArgs) -> anyhow::Result<()> {
 }
 
 fn live_weeks(args: &WeeksArgs) -> anyhow::Result<()> {
-    let WeeksArgs { seed, hosts, days, faults, short } = *args;
-    let report = Weeks { seed, hosts, days, faults, short }.run();
+    let WeeksArgs { seed, hosts, known_days, days, faults, short } = *args;
+    let report = Weeks { seed, hosts, known_days, days, faults, short }.run();
     write!(io::stdout(), "{report}").context("cannot write the report")
 }
 

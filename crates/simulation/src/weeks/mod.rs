@@ -43,7 +43,9 @@ pub struct Weeks {
     pub seed: u64,
     /// Healthy hosts.
     pub hosts: u64,
-    /// How many days they live, from a Monday on.
+    /// For how many days they are known, from a Monday on, before they are judged: what forecasts know of them.
+    pub known_days: u32,
+    /// For how many days they are judged.
     pub days: u32,
     /// Hosts with a fault, one each.
     pub faults: u64,
@@ -55,24 +57,34 @@ impl Weeks {
     /// Lets all hosts live. It takes minutes, of all processors.
     pub fn run(self) -> Report {
         let healthy = self.on_all_processors(self.hosts, |number| self.live_healthy(number));
-        let mut fleet = FleetReport { hosts: self.hosts, days: self.days, ..Default::default() };
         let (built_in, fixed): (Vec<_>, Vec<_>) = healthy.into_iter().unzip();
-        let end_ms = MONDAY_MS + i64::from(self.days) * DAY_MS;
-        let paged = page(built_in.concat(), end_ms);
+        let mut fleet = FleetReport {
+            hosts: self.hosts,
+            days: self.days,
+            known_days: self.known_days,
+            warnings_by_day: vec![0; self.days as usize],
+            ..Default::default()
+        };
+        let span = self.healthy_span();
+        let paged = page(built_in.concat(), span.end_ms);
         fleet.messages = paged.messages;
-        fleet.take(&paged.firings, &fired(&fixed.concat()));
+        fleet.take(&paged.firings, &fired(&fixed.concat()), span.judged_from_ms);
         let faults = self.on_all_processors(self.faults, |number| self.live_with_fault(number));
         Report { fleet, faults }
     }
 
-    fn live_healthy(self, number: u64) -> (Vec<Posted>, Vec<Posted>) {
-        let end_ms = MONDAY_MS + i64::from(self.days) * DAY_MS;
-        let span = Span {
-            judged_from_ms: MONDAY_MS + HOUR_MS,
+    fn healthy_span(self) -> Span {
+        let judged_from_ms = MONDAY_MS + i64::from(self.known_days) * DAY_MS;
+        Span {
+            judged_from_ms,
             fast_from_ms: i64::MAX,
-            end_ms,
-            forecast_ms: HOUR_MS,
-        };
+            end_ms: judged_from_ms + i64::from(self.days) * DAY_MS,
+            forecast_ms: 15 * MINUTE_MS,
+        }
+    }
+
+    fn live_healthy(self, number: u64) -> (Vec<Posted>, Vec<Posted>) {
+        let span = self.healthy_span();
         let history = life::live(self.seed, number, &format!("host-{number}"), span, None);
         let posted = |rules| judge(&history, span, rules, None);
         (posted(Rules::BuiltIn), posted(Rules::Static))
@@ -131,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_day_of_healthy_hosts_wakes_nobody_and_faults_are_told() {
-        let weeks = Weeks { seed: 7, hosts: 20, days: 1, faults: 12, short: true };
+        let weeks = Weeks { seed: 7, hosts: 20, known_days: 0, days: 1, faults: 12, short: true };
         let report = weeks.run();
         assert_eq!(report.fleet.criticals, 0, "{report}");
         assert!(report.fleet.warnings <= 1, "{report}");
@@ -145,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_weeks() {
-        let weeks = Weeks { seed: 3, hosts: 1, days: 1, faults: 2, short: true };
+        let weeks = Weeks { seed: 3, hosts: 1, known_days: 0, days: 1, faults: 2, short: true };
         assert_eq!(weeks.run().to_string(), weeks.run().to_string());
     }
 }

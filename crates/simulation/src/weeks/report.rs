@@ -6,17 +6,23 @@ use std::fmt;
 use super::fault::{Fault, FaultKind};
 use super::pager::{Firing, Paged};
 
+const DAY_MS: i64 = 86_400_000;
+
 /// What came of the healthy hosts: all of it is false.
 #[derive(Debug, Clone, Default)]
 pub struct FleetReport {
     /// Healthy hosts.
     pub hosts: u64,
-    /// Days that they lived.
+    /// Days that they were known before they were judged.
+    pub known_days: u32,
+    /// Days that they were judged.
     pub days: u32,
     /// Critical alerts that somebody was told of.
     pub criticals: usize,
     /// Warnings that somebody was told of.
     pub warnings: usize,
+    /// The same of each day.
+    pub warnings_by_day: Vec<usize>,
     /// Messages sent, those included that say that all is well again.
     pub messages: usize,
     /// Alerts by name: of the built-in rules, and of static thresholds.
@@ -26,11 +32,17 @@ pub struct FleetReport {
 }
 
 impl FleetReport {
-    pub(super) fn take(&mut self, told: &[Firing], fixed: &[Firing]) {
+    pub(super) fn take(&mut self, told: &[Firing], fixed: &[Firing], from_ms: i64) {
         for one in told {
             match one.severity.as_str() {
                 "critical" => self.criticals += 1,
-                "warning" => self.warnings += 1,
+                "warning" => {
+                    self.warnings += 1;
+                    let day = usize::try_from((one.at_ms - from_ms) / DAY_MS);
+                    if let Some(count) = day.ok().and_then(|at| self.warnings_by_day.get_mut(at)) {
+                        *count += 1;
+                    }
+                }
                 _ => continue,
             }
             self.by_name.entry(one.alert.clone()).or_default()[0] += 1;
@@ -139,7 +151,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// What the tables rest on.
 const HEAD: &str = "\
-Healthy hosts are sampled and judged once a minute, with a forecast an hour; hosts with a fault every 15 s
+Healthy hosts are sampled and judged once a minute, with a forecast every 15 min; hosts with a fault every 15 s
 from two hours before it on, with a forecast every 5 min. Ours: what somebody is told of, by the default
 routes, critical or warning. Static: thresholds and times of the collection awesome-prometheus-alerts, judged
 at the same instants, whatever fires. A delay is the median from the fault's begin on.
@@ -148,10 +160,12 @@ at the same instants, whatever fires. A delay is the median from the fault's beg
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fleet = &self.fleet;
-        writeln!(f, "{HEAD}\n{} healthy hosts, {} days:", fleet.hosts, fleet.days)?;
+        write!(f, "{HEAD}\n{} healthy hosts, {} days, ", fleet.hosts, fleet.days)?;
+        writeln!(f, "known for {} days before:", fleet.known_days)?;
         let per_day = fleet.warnings_a_day();
         writeln!(f, "  criticals    {}\n  warnings     {}", fleet.criticals, fleet.warnings)?;
-        writeln!(f, "  a day        {per_day:.2}\n  messages     {}", fleet.messages)?;
+        writeln!(f, "  a day        {per_day:.2}, by day {:?}", fleet.warnings_by_day)?;
+        writeln!(f, "  messages     {}", fleet.messages)?;
         writeln!(f, "  static       {} alerts", fleet.fixed)?;
         writeln!(f, "\n{:<32} {:>6} {:>6}", "alerts of healthy hosts", "ours", "static")?;
         for (name, [ours, fixed]) in &fleet.by_name {
