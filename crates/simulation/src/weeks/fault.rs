@@ -1,7 +1,7 @@
 //! What can go wrong with a host, and what it looks like from there.
 
 use super::dice::Dice;
-use super::moment::{FAILED, KILLED, Moment};
+use super::moment::{FAILED, KILLED, Moment, Service};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -207,7 +207,7 @@ impl Fault {
             FaultKind::InodeLeak => {
                 now.inodes_used = self.filled(now.inodes_used, way, dice.between(0.0, 0.001));
             }
-            FaultKind::MemoryLeak => self.leak(now, way, dice),
+            FaultKind::MemoryLeak => leak(now, way, dice),
             FaultKind::SwapStorm => {
                 now.available = dice.between(0.03, 0.07);
                 now.memory_waiting = dice.between(0.2, 0.5) + 0.2 * self.level;
@@ -218,11 +218,11 @@ impl Fault {
                 (now.cpu, now.cpu_waiting) = (1.0, dice.between(0.93, 1.0));
                 now.demand += 2.0 + 4.0 * self.level;
             }
-            FaultKind::ServiceCrash => now.failed = true,
+            FaultKind::ServiceCrash => now.service = Service::Failed,
             FaultKind::ServiceFlapping => {
                 now.restarts += (since_s / (45.0 + 75.0 * self.level)).floor();
             }
-            FaultKind::ServiceHung => now.starting = true,
+            FaultKind::ServiceHung => now.service = Service::Starting,
             FaultKind::HostDeath => {}
             FaultKind::ClockDrift => {
                 now.clock_off += since_s * (0.000_3 + 0.000_7 * self.level);
@@ -248,15 +248,15 @@ impl Fault {
         }
         (self.begin_used + (1.0 - self.begin_used) * way.min(1.0) - noise).clamp(healthy, 1.0)
     }
+}
 
-    /// Memory falls; at its end programs wait, swap is in use, and the kernel kills.
-    fn leak(&self, now: &mut Moment, way: f64, dice: &mut Dice) {
-        const WORST: f64 = 0.005;
-        now.available = (now.available * (1.0 - way / 0.9)).max(WORST);
-        let tight = ((0.08 - now.available) / 0.08).max(0.0);
-        now.memory_waiting += tight * dice.between(0.3, 0.6);
-        now.swap_in += tight * 2_000.0;
-        now.swap_used = (now.swap_used + 0.9 * way).min(0.99);
-        now.killed += f64::from(u8::from(way > 0.97));
-    }
+/// Memory falls; at its end programs wait, swap is in use, and the kernel kills.
+fn leak(now: &mut Moment, way: f64, dice: &mut Dice) {
+    const WORST: f64 = 0.005;
+    now.available = (now.available * (1.0 - way / 0.9)).max(WORST);
+    let tight = ((0.08 - now.available) / 0.08).max(0.0);
+    now.memory_waiting += tight * dice.between(0.3, 0.6);
+    now.swap_in += tight * 2_000.0;
+    now.swap_used = (now.swap_used + 0.9 * way).min(0.99);
+    now.killed += f64::from(u8::from(way > 0.97));
 }

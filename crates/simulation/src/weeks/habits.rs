@@ -11,7 +11,7 @@
 use std::f64::consts::TAU;
 
 use super::dice::Dice;
-use super::moment::Moment;
+use super::moment::{Moment, Service};
 
 /// Monday, 2026-01-05 at midnight UTC.
 pub(super) const MONDAY_MS: i64 = 1_767_571_200_000;
@@ -55,9 +55,9 @@ impl Habits {
     /// Those of host `number` for so many days.
     pub(super) fn new(seed: u64, number: u64, days: f64) -> Self {
         let mut dice = Dice::new(seed, number);
-        let builder = number % 5 == 0;
+        let builder = number.is_multiple_of(5);
         let database = number % 5 == 1;
-        let virtual_machine = number % 2 == 0;
+        let virtual_machine = number.is_multiple_of(2);
         let end_s = days * DAY_S;
         let mut builds = Vec::new();
         let mut at_s = dice.between(0.0, HOUR_S);
@@ -134,6 +134,8 @@ impl Habits {
         });
         // A build leaves 1 % behind, which is cleaned away after every tenth and at midnight.
         let leftovers = (built_today.count() % 10) as f64 * 0.01;
+        let deployed = self.deployments.iter().any(|one| one.holds(at_s));
+        let service = if deployed { Service::Starting } else { Service::Runs };
         let cpu = (work + build.map_or(0.0, |_| 1.0) + backup.map_or(0.0, |_| 0.2)).min(1.0);
         let waiting = build.unwrap_or(0.0) * self.dice.between(0.9, 1.0);
         Some(Moment {
@@ -158,8 +160,7 @@ impl Habits {
             unsynchronised: up_since_s.filter(|up_s| at_s < up_s + 240.0).map(|_| 16.0),
             boot_s: MONDAY_MS as f64 / 1_000.0 + up_since_s.unwrap_or(-40.0 * DAY_S),
             killed: 0.0,
-            failed: false,
-            starting: self.deployments.iter().any(|one| one.holds(at_s)),
+            service,
             restarts: self.falls.iter().filter(|&&fall_s| fall_s <= at_s).count() as f64,
             task_runs: backup.is_some(),
             packets: [200.0 + 8_000.0 * work, 1e-5],

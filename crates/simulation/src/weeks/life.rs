@@ -17,6 +17,7 @@ pub(super) const FAST_MS: i64 = 15_000;
 const FORECAST_STEP_MS: i64 = 300_000;
 
 /// A host's time.
+#[expect(clippy::struct_field_names, reason = "a time without its unit is not understood")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     /// From here on it is sampled, and judged, every [`FAST_MS`].

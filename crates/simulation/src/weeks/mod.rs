@@ -56,7 +56,7 @@ pub struct Weeks {
 impl Weeks {
     /// Lets all hosts live. It takes minutes, of all processors.
     pub fn run(self) -> Report {
-        let healthy = self.on_all_processors(self.hosts, |number| self.live_healthy(number));
+        let healthy = on_all_processors(self.hosts, |number| self.live_healthy(number));
         let (built_in, fixed): (Vec<_>, Vec<_>) = healthy.into_iter().unzip();
         let mut fleet = FleetReport {
             hosts: self.hosts,
@@ -69,7 +69,7 @@ impl Weeks {
         let paged = page(built_in.concat(), span.end_ms);
         fleet.messages = paged.messages;
         fleet.take(&paged.firings, &fired(&fixed.concat()), span.judged_from_ms);
-        let faults = self.on_all_processors(self.faults, |number| self.live_with_fault(number));
+        let faults = on_all_processors(self.faults, |number| self.live_with_fault(number));
         Report { fleet, faults }
     }
 
@@ -111,30 +111,30 @@ impl Weeks {
         let fixed = fired(&judge(&history, span, Rules::Static, None));
         FaultReport::new(&fault, &told, &fixed)
     }
+}
 
-    /// What `live` gives for each number below `count`, in order.
-    fn on_all_processors<T: Send>(self, count: u64, live: impl Fn(u64) -> T + Sync) -> Vec<T> {
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed) as u64;
-                        if number >= count {
-                            return;
-                        }
-                        let one = live(number);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((number, one));
+/// What `live` gives for each number below `count`, in order.
+fn on_all_processors<T: Send>(count: u64, live: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed) as u64;
+                    if number >= count {
+                        return;
                     }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(number, _)| *number);
-        done.into_iter().map(|(_, one)| one).collect()
-    }
+                    let one = live(number);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, one));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, one)| one).collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,17 @@ const CORES: [&str; 4] = [
 ];
 const DISK: &str = r#"device="sda""#;
 
+/// How the service of a host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// It does what it is there for.
+    Runs,
+    /// It is not ready yet.
+    Starting,
+    /// It ended with a failure.
+    Failed,
+}
+
 /// A host at one moment. Shares are from 0 to 1.
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
@@ -61,10 +72,8 @@ pub(super) struct Moment {
     pub(super) boot_s: f64,
     /// Processes that were killed for want of memory so far.
     pub(super) killed: f64,
-    /// Whether the service has failed.
-    pub(super) failed: bool,
-    /// Whether the service is starting.
-    pub(super) starting: bool,
+    /// How the service is.
+    pub(super) service: Service,
     /// How often systemd has restarted the service by itself.
     pub(super) restarts: f64,
     /// Whether a task that runs once is at work.
@@ -192,8 +201,12 @@ fn tell_disks(tell: &mut impl FnMut(&'static str, &'static str, f64), now: &Mome
 fn tell_services(tell: &mut impl FnMut(&'static str, &'static str, f64), now: &Moment) {
     const STATE: &str = "node_systemd_unit_state";
     let flag = |holds: bool| f64::from(u8::from(holds));
-    tell(STATE, FAILED, flag(now.failed));
-    tell(STATE, r#"name="app.service",state="activating",type="notify""#, flag(now.starting));
+    tell(STATE, FAILED, flag(now.service == Service::Failed));
+    tell(
+        STATE,
+        r#"name="app.service",state="activating",type="notify""#,
+        flag(now.service == Service::Starting),
+    );
     tell(STATE, r#"name="app.service",state="deactivating",type="notify""#, 0.0);
     tell(STATE, r#"name="backup.service",state="failed",type="oneshot""#, 0.0);
     tell(STATE, r#"name="backup.service",state="activating",type="oneshot""#, flag(now.task_runs));
