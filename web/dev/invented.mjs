@@ -108,6 +108,9 @@ export function fileSystems(hosts, now_ms) {
             kind: steady ? 'steady' : 'none',
             bytes_per_day: steady ? (size_bytes * (1 - used_percent / 100)) / days : null,
             full_ms: steady ? now_ms + days * 86_400_000 : null,
+            early_ms: steady ? now_ms + 0.7 * days * 86_400_000 : null,
+            late_ms: steady && days < 100 ? now_ms + 1.5 * days * 86_400_000 : null,
+            confidence: steady ? (days < 100 ? 'medium' : 'low') : null,
           },
         };
       }),

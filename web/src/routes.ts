@@ -15,12 +15,19 @@ export const SETTINGS_SECTIONS = [
 ] as const;
 export type SettingsSection = (typeof SETTINGS_SECTIONS)[number];
 
+/** The parts of the rules, in their order on the page. */
+export const RULES_PARTS = ['built-in', 'own', 'routing', 'channels', 'outbox'] as const;
+export type RulesPart = (typeof RULES_PARTS)[number];
+
 /** What an address shows. */
 export type Screen =
   | { name: 'fleet' }
   | { name: 'host'; instance: string }
   | { name: 'disks' }
   | { name: 'services' }
+  | { name: 'alerts' }
+  | { name: 'alert'; id: string }
+  | { name: 'rules'; part: RulesPart }
   | { name: 'explore' }
   | { name: 'settings'; section: SettingsSection }
   | { name: 'sign-in' }
@@ -60,6 +67,21 @@ export function servicesAddress(query: Query = {}): string {
   return withQuery('/services', query);
 }
 
+/** Alerts; the tab, the filter and the grouping stand in `query`. */
+export function alertsAddress(query: Query = {}): string {
+  return withQuery('/alerts', query);
+}
+
+/** One alert with all that happened to it. */
+export function alertAddress(id: string, query: Query = {}): string {
+  return withQuery(`/alerts/${encodeURIComponent(id)}`, query);
+}
+
+/** A part of the rules; a built-in rule that is open stands in `query`. */
+export function rulesAddress(part: RulesPart = 'built-in', query: Query = {}): string {
+  return withQuery(part === 'built-in' ? '/rules' : `/rules/${part}`, query);
+}
+
 /** Explore; `queries` and `query` are what `domain/explore` and `domain/time-range` write. */
 export function exploreAddress(
   queries: readonly [string, string][] = [],
@@ -96,17 +118,26 @@ export function matchScreen(path: string): Screen {
   if (path === '/sign-in') return { name: 'sign-in' };
   if (path === '/disks') return { name: 'disks' };
   if (path === '/services') return { name: 'services' };
+  if (path === '/alerts') return { name: 'alerts' };
+  if (path === '/rules') return { name: 'rules', part: 'built-in' };
+  const part = RULES_PARTS.find((name) => path === `/rules/${name}`);
+  if (part !== undefined) return { name: 'rules', part };
   if (path === '/explore') return { name: 'explore' };
   if (path === '/settings') return { name: 'settings', section: 'account' };
   const section = SETTINGS_SECTIONS.find((name) => path === `/settings/${name}`);
   if (section !== undefined) return { name: 'settings', section };
-  const host = /^\/hosts\/([^/]+)$/.exec(path)?.[1];
-  if (host !== undefined) {
-    try {
-      return { name: 'host', instance: decodeURIComponent(host) };
-    } catch {
-      return { name: 'missing', path };
-    }
+  const alert = decoded(/^\/alerts\/([^/]+)$/.exec(path)?.[1]);
+  if (alert !== null) return { name: 'alert', id: alert };
+  const host = decoded(/^\/hosts\/([^/]+)$/.exec(path)?.[1]);
+  return host === null ? { name: 'missing', path } : { name: 'host', instance: host };
+}
+
+/** A part of a path as it was before it was written into an address; null where it is none. */
+function decoded(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
   }
-  return { name: 'missing', path };
 }

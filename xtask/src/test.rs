@@ -18,6 +18,9 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     }
     let databases = Databases::start();
     check::steps(workspace, &databases, &mut report);
+    report.step("comparison with Alertmanager", Some(tally::cargo_test), || {
+        compare_with_alertmanager(workspace)
+    });
     if report.step("release build", None, || release(workspace)) {
         report.step("end to end", Some(tally::cargo_test), || end_to_end(workspace, &databases));
         if Path::new(packages::CHROMIUM).exists() {
@@ -39,6 +42,13 @@ fn end_to_end(workspace: &Workspace, databases: &Databases) -> anyhow::Result<Ou
     command.args(["--", "--ignored", "--test-threads=1", "--show-output"]);
     databases.name(&mut command);
     process::watch("end to end", name_binaries(workspace, &mut command))
+}
+
+fn compare_with_alertmanager(workspace: &Workspace) -> anyhow::Result<Outcome> {
+    let mut command =
+        workspace.cargo(["test", "--package", "muster-alerting", "--test", "alertmanager"]);
+    command.args(["--", "--ignored", "--show-output"]);
+    process::watch("comparison with Alertmanager", &mut command)
 }
 
 fn browser(workspace: &Workspace) -> anyhow::Result<Outcome> {

@@ -80,6 +80,11 @@ impl Surroundings {
     pub fn trusting(extra_roots: Vec<Vec<u8>>) -> Result<Self, SpecError> {
         Ok(Self { http: HttpClient::new(&extra_roots)?, extra_roots })
     }
+
+    /// What sends requests.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
 }
 
 /// A channel, set up; its secrets are given besides, as they are kept elsewhere. What is wrong is told as it is to be

@@ -1,7 +1,8 @@
 //! When something will be full: a disk, its inodes, memory; or when what is left of a certificate's time will be none.
 //!
-//! 1. Four windows are read, each by itself: an hour, six hours, a day, a week (`forecast/window.rs`). In each, the
-//!    highest value of each of up to 288 equal parts counts, because it is the highest that fills.
+//! 1. Five windows are read, each by itself: an hour, six hours, a day, a week, four weeks, as far as there is a history
+//!    (`forecast/window.rs`). In each, the highest value of each of up to 288 equal parts counts, because it is the
+//!    highest that fills.
 //! 2. A window in which the series went up and down more than once is read by its peaks: what a rotation or the rhythm
 //!    of a day takes back is no growth. One great fall starts the history anew.
 //! 3. The pace is that of Theil and Sen, with Kendall's bounds (`trend.rs`). It counts if it is no chance, if most
@@ -117,8 +118,9 @@ pub enum Unknown {
 
 /// When `history` will reach the `target`, at `now_ms`, by what it has done so far.
 ///
-/// The history is in time order, of a week at most as far as it is looked at, of any steps, with any gaps; values that
-/// are not finite, or later than `now_ms`, are left out. What is to be told of peaks should be given as the highest
+/// The history is in time order, of any steps, with any gaps; four weeks of it are looked at, and a week is enough for
+/// all but rhythms of a week and dates more than half a year away. Steps may be longer in the past than lately. Values
+/// that are not finite, or later than `now_ms`, are left out. What is to be told of peaks should be given as the highest
 /// value of each step. `record` widens the range by what earlier forecasts of the same series were wrong.
 pub fn forecast(history: &[Sample], target: Target, now_ms: i64, record: &Record) -> Forecast {
     if !(target.limit.is_finite() && target.size.is_finite() && target.size > 0.0) {
@@ -141,7 +143,7 @@ pub fn forecast(history: &[Sample], target: Target, now_ms: i64, record: &Record
     }
 }
 
-/// The values of the last week as rises towards the limit, times in hours before now.
+/// The values of the last weeks as rises towards the limit, times in hours before now.
 fn points_of(history: &[Sample], sign: f64, now_ms: i64) -> Vec<Point> {
     let longest = -WINDOWS[WINDOWS.len() - 1].hours;
     let mut points: Vec<Point> = Vec::with_capacity(history.len());

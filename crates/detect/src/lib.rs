@@ -21,9 +21,17 @@
 //! assert_eq!((date.at_ms - now_ms) / (60 * MINUTE_MS), 100);
 //! ```
 
+mod anomaly_rate;
+mod baseline;
+mod change;
 mod forecast;
+mod outliers;
 mod rank;
 mod swings;
 mod trend;
 
+pub use anomaly_rate::{AnomalyRate, LEAST_SERIES, Rate};
+pub use baseline::{Baseline, Direction, Outlook, Sensitivity};
+pub use change::{ChangePoint, Difference, LEAST_SPAN, change_points, difference};
 pub use forecast::{Date, Forecast, NoDate, Record, Side, Target, Unknown, forecast};
+pub use outliers::{LEAST_PEERS, Outlier, outliers};

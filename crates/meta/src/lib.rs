@@ -67,7 +67,7 @@ pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use enroll_tokens::{EnrollToken, NewEnrollToken};
 pub use error::{EnrollError, MetaError};
 pub use open::{Location, Meta};
-pub use outbox::{Message, NewMessage, Waiting};
+pub use outbox::{Message, NewMessage, Waiting, WaitingFor};
 pub use role::{Permission, Role, UnknownRole};
 pub use sealing::SealingKey;
 pub use second_factors::Totp;

@@ -69,8 +69,21 @@ pub struct Waiting {
     pub oldest_ms: Option<i64>,
     /// When the next one is to be tried.
     pub next_try_ms: Option<i64>,
-    /// By the channel's number.
-    pub by_channel: Vec<(String, u64)>,
+    /// For each channel that something waits for.
+    pub by_channel: Vec<WaitingFor>,
+}
+
+/// How many messages wait for a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// The channel's number.
+    pub channel_id: String,
+    /// How many.
+    pub messages: u64,
+    /// When the oldest of them was queued.
+    pub oldest_ms: i64,
+    /// When the next one is to be tried.
+    pub next_try_ms: i64,
 }
 
 /// What became of a try.
@@ -80,10 +93,16 @@ enum Fate<'a> {
 }
 
 impl Meta {
-    /// Messages that are to be tried now, those that were queued first first.
-    pub async fn due_messages(&self, now_ms: i64, limit: u64) -> Result<Vec<Message>, MetaError> {
+    /// Messages for a channel that are to be tried at that time or before, those that were queued first first.
+    pub async fn due_messages(
+        &self,
+        channel_id: &str,
+        until_ms: i64,
+        limit: u64,
+    ) -> Result<Vec<Message>, MetaError> {
         let rows = outbox::Entity::find()
-            .filter(outbox::Column::NextTryMs.lte(now_ms))
+            .filter(outbox::Column::ChannelId.eq(channel_id))
+            .filter(outbox::Column::NextTryMs.lte(until_ms))
             .order_by_asc(outbox::Column::QueuedMs)
             .order_by_asc(outbox::Column::Id)
             .limit(limit)
@@ -137,27 +156,27 @@ impl Meta {
 
     /// How many messages wait, and since when.
     pub async fn waiting_messages(&self) -> Result<Waiting, MetaError> {
-        let waiting = || outbox::Entity::find().filter(outbox::Column::NextTryMs.is_not_null());
-        let by_channel: Vec<(String, i64)> = waiting()
+        let rows: Vec<(String, i64, i64, i64)> = outbox::Entity::find()
+            .filter(outbox::Column::NextTryMs.is_not_null())
             .select_only()
             .column(outbox::Column::ChannelId)
             .column_as(outbox::Column::Id.count(), "waiting")
+            .column_as(outbox::Column::QueuedMs.min(), "oldest")
+            .column_as(outbox::Column::NextTryMs.min(), "next")
             .group_by(outbox::Column::ChannelId)
             .into_tuple()
             .all(&self.db)
             .await?;
-        let bounds: Option<(Option<i64>, Option<i64>)> = waiting()
-            .select_only()
-            .column_as(outbox::Column::QueuedMs.min(), "oldest")
-            .column_as(outbox::Column::NextTryMs.min(), "next")
-            .into_tuple()
-            .one(&self.db)
-            .await?;
-        let (oldest_ms, next_try_ms) = bounds.unwrap_or_default();
-        let by_channel: Vec<(String, u64)> =
-            by_channel.into_iter().map(|(channel, count)| (channel, count as u64)).collect();
-        let messages = by_channel.iter().map(|(_, count)| count).sum();
-        Ok(Waiting { messages, oldest_ms, next_try_ms, by_channel })
+        let by_channel = rows.into_iter().map(|(channel_id, messages, oldest_ms, next_try_ms)| {
+            WaitingFor { channel_id, messages: messages as u64, oldest_ms, next_try_ms }
+        });
+        let by_channel: Vec<WaitingFor> = by_channel.collect();
+        Ok(Waiting {
+            messages: by_channel.iter().map(|waiting| waiting.messages).sum(),
+            oldest_ms: by_channel.iter().map(|waiting| waiting.oldest_ms).min(),
+            next_try_ms: by_channel.iter().map(|waiting| waiting.next_try_ms).min(),
+            by_channel,
+        })
     }
 
     /// Lets the messages that wait for a channel be tried now.

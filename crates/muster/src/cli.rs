@@ -140,6 +140,15 @@ pub(crate) struct ServerArgs {
     /// Most room that samples may take, such as 50GB; beyond it the oldest days go [default: no limit]
     #[arg(long, env = "MUSTER_RETENTION_SIZE", value_name = "SIZE")]
     pub(crate) retention_size: Option<String>,
+    /// Address by which people reach the page, for links in messages [default: the host's name]
+    #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Ask this address regularly while alerts can be told, so that somebody outside notices when they cannot
+    #[arg(long, env = "MUSTER_DEADMAN_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) deadman_url: Option<String>,
+    /// How often [default: 1m]
+    #[arg(long, env = "MUSTER_DEADMAN_INTERVAL", value_name = "DURATION")]
+    pub(crate) deadman_interval: Option<String>,
     /// Files of rules in Prometheus's format, such as '/etc/muster/rules/*.yml'; may be given several times
     #[arg(long, env = "MUSTER_RULES", value_name = "GLOB", value_delimiter = ',')]
     pub(crate) rules: Vec<String>,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use muster_meta::DatabaseUrl;
 use muster_series::parse_duration_ms;
-use muster_server::{OidcConfig, ServerConfig, TlsMode, nearest};
+use muster_server::{Deadman, OidcConfig, ServerConfig, TlsMode, nearest};
 
 use crate::cli::ServerArgs;
 use crate::oidc_settings::oidc;
@@ -21,8 +21,21 @@ const DEFAULT_RETENTION: &str = "400d";
 /// Less than this is the log alone.
 const LEAST_RETENTION_BYTES: u64 = 100_000_000;
 /// The keys of the configuration file.
-const KEYS: [&str; 8] =
-    ["data_dir", "database_url", "listen", "tls", "retention", "retention_size", "rules", "oidc"];
+const KEYS: [&str; 11] = [
+    "data_dir",
+    "database_url",
+    "listen",
+    "tls",
+    "retention",
+    "retention_size",
+    "rules",
+    "public_url",
+    "deadman_url",
+    "deadman_interval",
+    "oidc",
+];
+/// How often the dead-man's signal is sent.
+const DEFAULT_DEADMAN_INTERVAL: &str = "1m";
 
 /// Which command the settings are for; they differ in where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +72,34 @@ pub(crate) fn server_config(args: ServerArgs, flavor: Flavor) -> anyhow::Result<
         rules: if args.rules.is_empty() { file.rules } else { args.rules },
         admin_password: chosen_password("MUSTER_ADMIN_PASSWORD")?,
         oidc: file.oidc,
+        public_url: public_url(args.public_url.or(file.public_url))?,
+        deadman: deadman(
+            args.deadman_url.or(file.deadman_url),
+            args.deadman_interval.or(file.deadman_interval),
+        )?,
     })
+}
+
+/// The address of the page as people reach it; an empty one is none.
+fn public_url(text: Option<String>) -> anyhow::Result<Option<String>> {
+    let text = text.filter(|text| !text.is_empty());
+    if let Some(text) = &text
+        && !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
+    {
+        bail!("public_url = {text:?} is no address such as https://muster.example.org");
+    }
+    Ok(text)
+}
+
+/// The dead-man's signal; none without an address.
+fn deadman(url: Option<String>, interval: Option<String>) -> anyhow::Result<Option<Deadman>> {
+    let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(None) };
+    let interval = interval.unwrap_or_else(|| DEFAULT_DEADMAN_INTERVAL.into());
+    let every_ms = parse_duration_ms(&interval).context("in deadman_interval")?;
+    if every_ms < 1_000 {
+        bail!("a deadman_interval of {interval} is too short; give a second or more, such as 1m");
+    }
+    Ok(Some(Deadman::new(&url, every_ms)?))
 }
 
 /// What the configuration file says; nothing if there is none.
@@ -137,6 +177,9 @@ pub(crate) struct FileSettings {
     tls: Option<String>,
     retention: Option<String>,
     retention_size: Option<String>,
+    public_url: Option<String>,
+    deadman_url: Option<String>,
+    deadman_interval: Option<String>,
     rules: Vec<String>,
     oidc: Option<OidcConfig>,
 }
@@ -174,8 +217,11 @@ fn parse_file(text: &str) -> anyhow::Result<FileSettings> {
             "listen" => settings.listen = Some(value),
             "tls" => settings.tls = Some(value),
             "retention" => settings.retention = Some(value),
+            "retention_size" => settings.retention_size = Some(value),
+            "public_url" => settings.public_url = Some(value),
+            "deadman_url" => settings.deadman_url = Some(value),
             "rules" => bail!("rules must be a list of patterns, such as [{value:?}]"),
-            _ => settings.retention_size = Some(value),
+            _ => settings.deadman_interval = Some(value),
         }
     }
     Ok(settings)

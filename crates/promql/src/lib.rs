@@ -36,6 +36,7 @@ mod evaluate;
 mod functions;
 mod guard;
 mod lower;
+mod narrow;
 mod options;
 mod plan;
 mod positions;
@@ -46,6 +47,7 @@ mod syntax;
 mod value;
 
 pub use evaluate::{EvaluateError, evaluate_instant, evaluate_range};
+pub use narrow::narrow;
 pub use options::Options;
 pub use query::{ParseError, Query, parse, parse_selector};
 pub use source::{SelectHints, Selected, SeriesPart, SeriesSource, SourceError};

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::agent_settings::CentralSettings;
+use crate::alarms::Alarms;
 use crate::bearers::Bearers;
 use crate::config::{ServerConfig, data_paths};
 use crate::downloads::Downloads;
@@ -17,6 +18,7 @@ use crate::ingest::push::Push;
 use crate::insight::Insight;
 use crate::judging::Judging;
 use crate::oidc::Provider;
+use crate::outbox::Outbox;
 use crate::refusals::Refusals;
 use crate::roster::Roster;
 use crate::services::Services;
@@ -61,6 +63,9 @@ pub(crate) struct App {
     pub(crate) downloads: Downloads,
     /// What agents are told.
     pub(crate) central: CentralSettings,
+    /// What is known of alerts, and what is decided about them.
+    pub(crate) alarms: Alarms,
+    pub(crate) outbox: Outbox,
     pub(crate) fleet: Fleet,
     pub(crate) services: Services,
     /// The rules.
@@ -98,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) provider: Option<Provider>,
     pub(crate) store: Arc<dyn MetricStore>,
     pub(crate) meta: Meta,
+    pub(crate) alarms: Alarms,
+    pub(crate) outbox: Outbox,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -120,6 +127,8 @@ impl App {
             bearers: Bearers::new(),
             roster: Roster::default(),
             central: CentralSettings::default(),
+            alarms: parts.alarms,
+            outbox: parts.outbox,
             fleet: Fleet::default(),
             services: Services::default(),
             judging: Judging::default(),

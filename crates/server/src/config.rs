@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use muster_delivery::{SpecError, check_url};
 use muster_meta::DatabaseUrl;
+use reqwest::Url;
 
 use crate::oidc::OidcConfig;
 use crate::tls::TlsMode;
@@ -29,6 +31,27 @@ pub struct ServerConfig {
     pub admin_password: Option<String>,
     /// The identity provider where people may sign in too.
     pub oidc: Option<OidcConfig>,
+    /// The address by which people reach the page, for links in messages; none takes the identity provider's, else the
+    /// host's name.
+    pub public_url: Option<String>,
+    /// Who outside hears regularly that messages leave; nobody if none.
+    pub deadman: Option<Deadman>,
+}
+
+/// The dead-man's signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deadman {
+    /// What is asked with GET; whoever is there raises the alarm when it is not asked any more.
+    pub url: Url,
+    /// How often, in milliseconds.
+    pub every_ms: i64,
+}
+
+impl Deadman {
+    /// The signal to this address; what is wrong with it is told as it is to be mended.
+    pub fn new(url: &str, every_ms: i64) -> Result<Self, SpecError> {
+        Ok(Self { url: check_url("deadman_url", url)?, every_ms })
+    }
 }
 
 /// Where things lie in a data folder.

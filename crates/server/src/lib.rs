@@ -19,6 +19,8 @@
 //!     rules: vec![],
 //!     admin_password: None,
 //!     oidc: None,
+//!     public_url: None,
+//!     deadman: None,
 //! };
 //! let running = start(config, Arc::new(SystemClock::new())).await?;
 //! println!("listening on {}", running.address());
@@ -32,6 +34,7 @@ mod database;
 mod start;
 
 mod agent_settings;
+mod alarms;
 mod app;
 mod ask;
 mod bearers;
@@ -47,6 +50,7 @@ mod latest;
 mod listener;
 mod nearest;
 mod oidc;
+mod outbox;
 mod own_names;
 mod own_series;
 mod refusals;
@@ -62,7 +66,7 @@ pub mod secrets;
 mod store;
 mod tls;
 
-pub use config::{ServerConfig, data_paths};
+pub use config::{Deadman, ServerConfig, data_paths};
 pub use database::{DatabaseError, location, move_to_server, open_beside};
 pub use http::{Access, Route, openapi_document, routes};
 pub use nearest::nearest;

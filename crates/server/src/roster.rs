@@ -56,7 +56,7 @@ pub(crate) struct Entry {
     recall: watch::Sender<Option<RecallRange>>,
     /// When anything was heard of the host last, by the clock that never jumps; [`NEVER`] if not since the server's start.
     heard_ms: AtomicI64,
-    /// When its agent said goodbye last, by the same clock; [`NEVER`] if it was heard since.
+    /// When its agent said goodbye last, by the same clock; [`NEVER`] if it came back since.
     goodbye_ms: AtomicI64,
 }
 
@@ -125,7 +125,6 @@ impl Entry {
     /// Something of the host's agent has come.
     pub(crate) fn heard(&self, monotonic_ms: i64) {
         self.heard_ms.store(monotonic_ms, Ordering::Relaxed);
-        self.goodbye_ms.store(NEVER, Ordering::Relaxed);
     }
 
     /// The host's agent stops as it should: its silence means nothing for a while.
@@ -277,6 +276,7 @@ impl Roster {
             }
             presence.facts = Some(facts);
         }
+        entry.goodbye_ms.store(NEVER, Ordering::Relaxed);
         drop(holder);
         Ok(Hold { entry, session, end })
     }

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_delivery::SpecError;
 use muster_environment::Clock;
 use muster_meta::{Actor, Meta, MetaError, NewUser, Role};
 use muster_tsdb::{OpenReport, TsdbError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::alarms::{self, Alarms};
 use crate::app::{App, Parts};
 use crate::config::{ServerConfig, data_paths};
 use crate::database::{self, DatabaseError};
 use crate::oidc::{OidcError, Provider};
+use crate::outbox::{self, Outbox};
 use crate::secrets::{generate_password, hash_password};
 use crate::store::{Embedded, MetricStore, QueryRun};
 use crate::tasks::Tasks;
@@ -59,6 +62,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
+    /// What messages need to leave cannot be set up.
+    #[error("messages cannot be sent: {0}")]
+    Delivery(#[from] SpecError),
     /// The port is taken, or not ours to take.
     #[error("cannot listen on {address}: {source}; {}", listen_advice(source))]
     Listen {
@@ -124,6 +130,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let password = config.admin_password.clone();
     let first_sign_in = ensure_administrator(&meta, password, clock.now_ms()).await?;
 
+    let alarms = Alarms::open(&meta, clock.now_ms()).await?;
+    let place = outbox::place(&config, address, served.is_some());
     let (stop, stopped) = watch::channel(false);
     let ca_fingerprint = keeper.as_ref().and_then(Keeper::ca_fingerprint);
     let app = Arc::new(App::new(Parts {
@@ -134,6 +142,8 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
         ca_fingerprint: ca_fingerprint.as_ref().map(format_fingerprint),
         store,
         meta,
+        alarms,
+        outbox: Outbox::new(place)?,
         stop: stopped,
     }));
     call_roll(&app).await?;
@@ -141,10 +151,23 @@ pub async fn start(config: ServerConfig, clock: Arc<dyn Clock>) -> Result<Runnin
     let mut tasks = Tasks::default();
     tasks.spawn("up series", ingest::presence_series::run(Arc::clone(&app)));
     tasks.spawn("own series", own_series::run(Arc::clone(&app)));
+    let told = Arc::downgrade(&app);
+    app.judging.announce_to(Box::new(move |alerts| {
+        if let Some(app) = told.upgrade() {
+            app.alarms.post(alerts);
+        }
+    }));
+    // Before the rules, so that it ends after them and writes down what they told last.
+    tasks.spawn("alarms", alarms::run(Arc::clone(&app)));
     tasks.spawn("rules", judging::run(Arc::clone(&app)));
-    tasks.spawn("insight", insight::run(Arc::clone(&app)));
+    tasks.spawn("forecasts", insight::run_forecasts(Arc::clone(&app)));
+    tasks.spawn("baselines", insight::run_baselines(Arc::clone(&app)));
     tasks.spawn("releases", ingest::releases::run(Arc::clone(&app)));
     tasks.spawn("agent settings", agent_settings::run(Arc::clone(&app)));
+    tasks.spawn("outbox", outbox::run(Arc::clone(&app)));
+    if let Some(deadman) = app.config.deadman.clone() {
+        tasks.spawn("dead-man's signal", outbox::signal(Arc::clone(&app), deadman));
+    }
     let router = http::router(Arc::clone(&app));
     if let Some(keeper) = keeper {
         tasks.spawn("certificate", tls::run(keeper, Arc::clone(&app)));

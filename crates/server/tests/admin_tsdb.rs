@@ -51,6 +51,8 @@ impl Server {
             rules: vec![],
             admin_password: Some("a long enough password".into()),
             oidc: None,
+            public_url: None,
+            deadman: None,
         };
         let clock = Arc::new(SystemClock::new());
         let now_ms = clock.now_ms();

@@ -51,6 +51,8 @@ async fn the_log_tells_of_requests_and_holds_no_secret() {
         rules: vec![],
         admin_password: Some(PASSWORD.into()),
         oidc: None,
+        public_url: None,
+        deadman: None,
     };
     let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();

@@ -767,6 +767,26 @@ export interface components {
             /** @description Its name. */
             user: string;
         };
+        /** @description What somebody says when they take note of an alert. */
+        Acknowledge: {
+            /**
+             * @description At most 1,000 bytes; may be empty.
+             * @default
+             */
+            note: string;
+        };
+        /** @description Somebody has taken note of an alert. */
+        Acknowledgement: {
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description Who did. */
+            by: string;
+            /** @description What they said. */
+            note: string;
+        };
         /** @description An agent that has joined. */
         Agent: {
             /** @description The name that its host gave when it joined; another than `instance` if that was taken, or if it was renamed. */
@@ -886,6 +906,177 @@ export interface components {
             /** @description The release's version. */
             version: string;
         };
+        /** @description One alert. */
+        Alert: {
+            acknowledged?: components["schemas"]["Acknowledgement"] | null;
+            /**
+             * Format: int64
+             * @description Since when it holds.
+             */
+            active_at_ms: number;
+            /** @description Its texts: `summary`, `description`, `action` in English, with `_zh` behind in Chinese; and any others. */
+            annotations: {
+                [key: string]: string;
+            };
+            /** @description Who cares for it. */
+            assignee?: string | null;
+            /**
+             * Format: int64
+             * @description When it was resolved.
+             */
+            ends_at_ms?: number | null;
+            /** @description An expression that draws the value; empty if there is none. */
+            expression: string;
+            hush?: components["schemas"]["AlertHush"] | null;
+            /** @description Its number: the same for the same labels. */
+            id: string;
+            /** @description The incident it belongs to: the number of the alert that explains it, or its own. */
+            incident: string;
+            /** @description The alerts that explain it. */
+            inhibited_by: string[];
+            /** @description The host, if it belongs to one. */
+            instance?: string | null;
+            /** @description All its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description Its name, such as `HostSilent`. */
+            name: string;
+            /**
+             * Format: int64
+             * @description When somebody was last told of it.
+             */
+            notified_ms?: number | null;
+            /** @description The receivers that its routes lead to. */
+            receivers: string[];
+            /** @description The rule that makes it: `built-in/ID`, or `FILE/GROUP/NAME`; absent if another program told of it. */
+            rule?: string | null;
+            /** @description How urgent it is. */
+            severity: components["schemas"]["Severity"];
+            /** @description The silences that hide it. */
+            silenced_by: string[];
+            /**
+             * Format: int64
+             * @description Since when it fires.
+             */
+            starts_at_ms?: number | null;
+            /** @description What is the matter with it. */
+            state: components["schemas"]["AlertState"];
+            /**
+             * Format: double
+             * @description What the value is compared with, where that is one number.
+             */
+            threshold?: number | null;
+            /** @description The unit of both: `percent`, `seconds`, `bytes`, `celsius` …; empty if none. */
+            unit: string;
+            /**
+             * Format: double
+             * @description The newest value.
+             */
+            value?: number | null;
+        };
+        /** @description How many alerts fire, those that nobody is told of left out. */
+        AlertCounts: {
+            /**
+             * Format: int64
+             * @description Critical ones.
+             */
+            critical: number;
+            /**
+             * Format: int64
+             * @description Those that fire and that nobody is told of.
+             */
+            hushed: number;
+            /**
+             * Format: int64
+             * @description Infos.
+             */
+            info: number;
+            /**
+             * Format: int64
+             * @description Those that are pending.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Warnings.
+             */
+            warning: number;
+        };
+        /** @description An alert with all that happened to it. */
+        AlertDetail: {
+            /** @description The alert. */
+            alert: components["schemas"]["Alert"];
+            /** @description Its earlier firings, the newest first. */
+            episodes: components["schemas"]["AlertEpisode"][];
+            /** @description Others of the same incident or the same host. */
+            related: components["schemas"]["Alert"][];
+            /** @description Its paper trail, the oldest first. */
+            trail: components["schemas"]["TrailStep"][];
+        };
+        /** @description One past or present firing. */
+        AlertEpisode: {
+            /** @description The alert's number. */
+            alert: string;
+            /**
+             * Format: int64
+             * @description When it was resolved; absent while it fires.
+             */
+            ends_at_ms?: number | null;
+            /** @description The host, if it belongs to one. */
+            instance?: string | null;
+            /** @description All its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description How many messages told of it.
+             */
+            messages: number;
+            /** @description Its name. */
+            name: string;
+            /** @description How urgent it was. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: int64
+             * @description Since when it fired.
+             */
+            starts_at_ms: number;
+            /** @description `summary` in English. */
+            summary: string;
+            /** @description `summary` in Chinese; empty if there is none. */
+            summary_zh: string;
+        };
+        /** @description Past firings, the newest first. */
+        AlertHistory: {
+            /** @description Give this as `before` for older ones; absent if there are none. */
+            before?: string | null;
+            /** @description At most as many as were asked for. */
+            episodes: components["schemas"]["AlertEpisode"][];
+        };
+        /**
+         * @description Why nobody is told of an alert now.
+         * @enum {string}
+         */
+        AlertHush: "silenced" | "inhibited" | "muted" | "flapping" | "no_receiver";
+        /** @description Alerts, the most urgent and newest first. */
+        AlertList: {
+            /** @description The alerts that were asked for. */
+            alerts: components["schemas"]["Alert"][];
+            /**
+             * Format: int64
+             * @description When this was so.
+             */
+            at_ms: number;
+            /** @description All that are there now. */
+            counts: components["schemas"]["AlertCounts"];
+        };
+        /**
+         * @description What is the matter with an alert.
+         * @enum {string}
+         */
+        AlertState: "pending" | "firing" | "resolved";
         /** @description An API token as listed; without its secret. */
         ApiToken: {
             /**
@@ -916,6 +1107,11 @@ export interface components {
         ApiTokenList: {
             /** @description By name. */
             tokens: components["schemas"]["ApiToken"][];
+        };
+        /** @description Who is to care for an alert. */
+        AssignAlert: {
+            /** @description The name of an account; absent for nobody. */
+            to?: string | null;
         };
         /** @description Who did something. */
         AuditActor: {
@@ -964,6 +1160,161 @@ export interface components {
             /** @description Its name at that time. */
             name: string;
         };
+        /** @description A rule to be replayed over what is stored. */
+        Backtest: {
+            /**
+             * @description A built-in rule, by its id; else `yaml` is used.
+             * @default null
+             */
+            built_in: string | null;
+            /**
+             * Format: int64
+             * @description From when on.
+             * @default 0
+             */
+            from_ms: number;
+            /**
+             * @description Changes to the built-in rule's grades, by severity, tried for all hosts instead of what is set.
+             * @default {}
+             */
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+            /**
+             * Format: int64
+             * @description Until when, at most 90 days later.
+             * @default 0
+             */
+            to_ms: number;
+            /**
+             * @description Rules as Prometheus has them; recording rules are evaluated too.
+             * @default null
+             */
+            yaml: string | null;
+        };
+        /** @description When a rule would have fired. */
+        BacktestEpisode: {
+            /**
+             * Format: int64
+             * @description Since when it would have held.
+             */
+            active_at_ms: number;
+            /**
+             * Format: int64
+             * @description Until when; absent if it still would.
+             */
+            ends_at_ms?: number | null;
+            /** @description Its labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description The alert's name. */
+            name: string;
+            /** @description How urgent. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: int64
+             * @description Since when it would have fired.
+             */
+            starts_at_ms: number;
+            /** @description What it would have said, in English. */
+            summary: string;
+            /** @description The same in Chinese; empty if there is none. */
+            summary_zh: string;
+            /**
+             * Format: double
+             * @description The value farthest on the wrong side.
+             */
+            worst: number;
+        };
+        /** @description A message that would have been sent. */
+        BacktestMessage: {
+            /**
+             * Format: int64
+             * @description How many alerts it tells of.
+             */
+            alerts: number;
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description To whom. */
+            receiver: string;
+            /** @description Its first line. */
+            subject: string;
+        };
+        /** @description What came of a replay. */
+        BacktestResult: {
+            /** @description When it would have fired, the oldest first; at most 1,000. */
+            episodes: components["schemas"]["BacktestEpisode"][];
+            /** @description What would have been sent by today's routes; at most 1,000. */
+            messages: components["schemas"]["BacktestMessage"][];
+            /**
+             * Format: int64
+             * @description The distance of two evaluations, in milliseconds.
+             */
+            step_ms: number;
+            /**
+             * Format: double
+             * @description How long the replay took, in seconds.
+             */
+            took_seconds: number;
+            /**
+             * Format: int64
+             * @description How many episodes there are in all.
+             */
+            total_episodes: number;
+            /**
+             * Format: int64
+             * @description How many messages there are in all.
+             */
+            total_messages: number;
+        };
+        /** @description A rule that comes with Muster. */
+        BuiltInRule: {
+            /** @description When it fires and what to do then, in English. */
+            about: string;
+            /** @description The same in Chinese. */
+            about_zh: string;
+            /** @description The name of its alerts, such as `DiskFull`. */
+            alert: string;
+            /** @description Whether it holds below the threshold; else above. */
+            below: boolean;
+            /**
+             * Format: int64
+             * @description When it was last evaluated.
+             */
+            evaluated_ms?: number | null;
+            /**
+             * Format: double
+             * @description How long that took, in seconds.
+             */
+            evaluation_seconds: number;
+            /** @description The expression whose values are compared, one series for each thing that can be the matter. */
+            expression: string;
+            /** @description Why it could not be evaluated, if so. */
+            failure?: string | null;
+            /**
+             * Format: int64
+             * @description How many of its alerts fire now.
+             */
+            firing: number;
+            /** @description Its name in addresses, such as `disk_full`. */
+            id: string;
+            /** @description Which job it is for. */
+            job: components["schemas"]["RuleJob"];
+            /** @description What differs, all first, then groups, then hosts. */
+            layers: components["schemas"]["RuleLayer"][];
+            /** @description Its grades, the most urgent first, as they come. */
+            levels: components["schemas"]["RuleLevel"][];
+            /** @description What it is about, in English. */
+            title: string;
+            /** @description The same in Chinese. */
+            title_zh: string;
+            /** @description The unit of values and thresholds: `percent`, `seconds`, `bytes`, `celsius`, …; empty if none. */
+            unit: string;
+        };
         /** @description A change of an agent; what is absent stays. */
         ChangeAgent: {
             /** @description Its groups: up to 32, of up to 64 characters. */
@@ -986,11 +1337,81 @@ export interface components {
             disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
         };
+        /** @description A channel. */
+        Channel: {
+            /** @description What the last refusal said; absent if a message was taken since. */
+            failure?: string | null;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When one was last refused.
+             */
+            last_failure_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When a message was last taken.
+             */
+            last_sent_ms?: number | null;
+            /** @description The names of the secrets that are set. */
+            secrets_set: string[];
+            /** @description How it is set up, without secrets. */
+            spec: components["schemas"]["ChannelSpec"];
+            /**
+             * Format: int64
+             * @description How many messages wait for it.
+             */
+            waiting: number;
+        };
         /**
-         * @description How sure a date is, by the width of its range beside its distance.
+         * @description What a channel is.
          * @enum {string}
          */
-        Confidence: "low" | "medium" | "high";
+        ChannelKind: "webhook" | "email" | "alertmanager";
+        /** @description All channels. */
+        ChannelList: {
+            /** @description By name. */
+            channels: components["schemas"]["Channel"][];
+        };
+        /** @description How a channel is set up. */
+        ChannelSpec: {
+            /** @description Whether it is used. */
+            enabled: boolean;
+            /** @description What it is. */
+            kind: components["schemas"]["ChannelKind"];
+            /** @description The language of its messages. */
+            language?: components["schemas"]["MessageLanguage"];
+            /** @description Its name, which is a receiver of the routes too. */
+            name: string;
+            /**
+             * @description Secrets to be set, by name: `authorization` for webhook and alertmanager, `password` for e-mail, and `url` where it holds a
+             *     secret itself. They are never given back; absent ones stay as they are.
+             */
+            secrets?: {
+                [key: string]: string;
+            };
+            /** @description Whether it is told when alerts are resolved. */
+            send_resolved: boolean;
+            /**
+             * @description What the kind needs: `url` for webhook and alertmanager; `to`, `from`, `server` (HOST:PORT), `tls` (`starttls`, `tls`
+             *     or `off`) and `user` for e-mail.
+             */
+            settings: {
+                [key: string]: string;
+            };
+        };
+        /** @description What came of a test message. */
+        ChannelTest: {
+            /** @description What the other side said, or what went wrong and what to do. */
+            answer: string;
+            /** @description Whether it was taken. */
+            sent: boolean;
+        };
+        /** @description A text of rules to be checked. */
+        CheckRules: {
+            /** @description YAML as Prometheus has it. */
+            yaml: string;
+        };
         /** @description One's password, where it is asked for again. */
         ConfirmPassword: {
             /** @description The password. */
@@ -1212,12 +1633,6 @@ export interface components {
              * @description By how much it fills a day, in bytes, where it does so steadily.
              */
             bytes_per_day?: number | null;
-            confidence?: components["schemas"]["Confidence"] | null;
-            /**
-             * Format: int64
-             * @description It will hardly be full before this.
-             */
-            early_ms?: number | null;
             /**
              * Format: int64
              * @description When it is full at that pace; absent where that is further away than its history allows to say.
@@ -1225,11 +1640,6 @@ export interface components {
             full_ms?: number | null;
             /** @description What is known of it. */
             kind: components["schemas"]["GrowthKind"];
-            /**
-             * Format: int64
-             * @description It will hardly be full after this; absent where its history does not allow to say, though there is a date.
-             */
-            late_ms?: number | null;
         };
         /**
          * @description What is known of how a file system fills.
@@ -1348,6 +1758,26 @@ export interface components {
          * @enum {string}
          */
         HostState: "up" | "silent";
+        /** @description Changes to a grade of a built-in rule; what is absent stays as it is. */
+        LevelChange: {
+            /**
+             * @description Whether it is judged at all.
+             * @default null
+             */
+            enabled: boolean | null;
+            /**
+             * Format: int64
+             * @description See [`RuleLevel::for_ms`]: at most a week.
+             * @default null
+             */
+            for_ms: number | null;
+            /**
+             * Format: double
+             * @description See [`RuleLevel::threshold`].
+             * @default null
+             */
+            threshold: number | null;
+        };
         /** @description Why an expression gave no result. */
         LiveFailure: {
             /** @description What is wrong with it. */
@@ -1384,6 +1814,11 @@ export interface components {
              */
             value?: number | null;
         };
+        /**
+         * @description The language of what a channel says.
+         * @enum {string}
+         */
+        MessageLanguage: "en" | "zh-CN";
         /** @description An account that was just made, or whose password was. */
         NewPassword: {
             /** @description The password, if it was made here. It is shown this once. */
@@ -1452,6 +1887,82 @@ export interface components {
         OpenSessionList: {
             /** @description The newest first. */
             sessions: components["schemas"]["OpenSession"][];
+        };
+        /** @description A message on its way out, or there. */
+        OutboxMessage: {
+            /** @description What the other side said last. */
+            answer?: string | null;
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description The channel's name. */
+            channel: string;
+            /** @description Its number. */
+            id: string;
+            /**
+             * Format: int64
+             * @description When it is tried next; absent if it is sent or given up.
+             */
+            next_try_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When it was decided.
+             */
+            queued_ms: number;
+            /**
+             * Format: int64
+             * @description When it was taken.
+             */
+            sent_ms?: number | null;
+            /** @description Its first line. */
+            subject: string;
+        };
+        /** @description Messages, the newest first. */
+        OutboxPage: {
+            /** @description At most 200. */
+            messages: components["schemas"]["OutboxMessage"][];
+            /**
+             * Format: int64
+             * @description How many wait in all.
+             */
+            waiting: number;
+        };
+        /** @description A rule of a file. */
+        OwnRule: {
+            /**
+             * Format: int64
+             * @description When it was last evaluated.
+             */
+            evaluated_ms?: number | null;
+            /** @description The expression. */
+            expression: string;
+            /** @description Why it could not be evaluated, if so. */
+            failure?: string | null;
+            /**
+             * Format: int64
+             * @description How many of its alerts fire now.
+             */
+            firing: number;
+            /**
+             * Format: int64
+             * @description How long it must have held before it fires, in milliseconds.
+             */
+            for_ms: number;
+            /** @description The group's name. */
+            group: string;
+            /** @description Whether it makes alerts; else it records. */
+            is_alerting: boolean;
+            /** @description `FILE/GROUP/NAME`. */
+            key: string;
+            /** @description The name of the alert or of the recorded series. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many are pending.
+             */
+            pending: number;
         };
         /** @description An account. */
         Person: {
@@ -1589,12 +2100,122 @@ export interface components {
             /** @description The codes. */
             codes: string[];
         };
+        /** @description When a silence comes back: on days of the week, from one time of day to another. */
+        Recurrence: {
+            /** @description When it begins, such as `22:00`. */
+            from: string;
+            /** @description The name of a time zone, such as `Asia/Shanghai` or `UTC`. */
+            time_zone: string;
+            /** @description When it ends; a time before `from` is on the next day. */
+            to: string;
+            /** @description Days of the week, 1 for Monday to 7 for Sunday, on which it begins; empty for every day. */
+            weekdays: number[];
+        };
         /**
          * @description What somebody may do. `writer` may only push samples; each of the others may do all that the
          *     one before it may.
          * @enum {string}
          */
         Role: "writer" | "viewer" | "operator" | "admin";
+        /** @description Routes, inhibition and time intervals, in Alertmanager's words. */
+        Routing: {
+            /** @description Whether it is what Muster does by itself: nobody has changed it. */
+            is_default: boolean;
+            /**
+             * Format: int64
+             * @description How often it was changed: to be given with the next change.
+             */
+            version: number;
+            /** @description YAML: `route`, `inhibit_rules`, `time_intervals`, `receivers` (each a name and the channels behind it). */
+            yaml: string;
+        };
+        /** @description A file of rules. */
+        RuleDocument: {
+            /** @description Why it is not in force, if so. */
+            failure?: string | null;
+            /** @description Whether it is a file on the server, which the page cannot change. */
+            is_file: boolean;
+            /** @description Its name: that of the page's, or the path of a file on the server. */
+            name: string;
+            /** @description Its rules. */
+            rules: components["schemas"]["OwnRule"][];
+            /**
+             * Format: int64
+             * @description How often it was changed: to be given with the next change; 0 for files.
+             */
+            version: number;
+            /** @description Its text, YAML as Prometheus has it. */
+            yaml: string;
+        };
+        /**
+         * @description Which of Muster's jobs a rule belongs to.
+         * @enum {string}
+         */
+        RuleJob: "performance" | "disks" | "services" | "network" | "muster";
+        /** @description What differs from the default for somebody. */
+        RuleLayer: {
+            /** @description What differs, by severity: `critical`, `warning`, `info`. */
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+            /** @description For whom. */
+            scope: components["schemas"]["SettingsScope"];
+            /** @description The group's name or the host's; empty for all. */
+            target: string;
+        };
+        /** @description One grade of a built-in rule. */
+        RuleLevel: {
+            /**
+             * Format: double
+             * @description Once it holds, it does until the value is on the other side of this.
+             */
+            clear?: number | null;
+            /** @description Whether it is judged at all. */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description How long it must have held before it fires, in milliseconds.
+             */
+            for_ms: number;
+            /**
+             * Format: int64
+             * @description How long it goes on firing after it held last, in milliseconds.
+             */
+            keep_firing_for_ms: number;
+            /** @description How urgent its alerts are. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Format: double
+             * @description The value from which on (or below which, see [`BuiltInRule::below`]) it holds; absent where there is nothing to compare.
+             */
+            threshold?: number | null;
+        };
+        /** @description All rules. */
+        RuleList: {
+            /** @description Those that come with Muster, by job. */
+            built_in: components["schemas"]["BuiltInRule"][];
+            /** @description Those of people. */
+            documents: components["schemas"]["RuleDocument"][];
+            /** @description The groups that hosts are in. */
+            groups: string[];
+        };
+        /** @description Something wrong with a text of rules. */
+        RuleProblem: {
+            /** @description The group and rule it is about; empty if the text as a whole. */
+            place: string;
+            /** @description What is wrong and what to do. */
+            text: string;
+        };
+        /** @description What is wrong with a text of rules; nothing if it can be used. */
+        RuleProblems: {
+            /** @description All that was found. */
+            problems: components["schemas"]["RuleProblem"][];
+            /**
+             * Format: int64
+             * @description The rules that were found.
+             */
+            rules: number;
+        };
         /** @description The secret of a second factor, for the person's device. It guards nothing until one of its codes was shown. */
         SecondFactorSecret: {
             /** @description The secret in base32, to be typed. */
@@ -1753,6 +2374,33 @@ export interface components {
             /** @description Its password, of 8 characters at least; one is made if there is none here. */
             password?: string | null;
         };
+        /** @description New routes. */
+        SetRouting: {
+            /**
+             * Format: int64
+             * @description The version that this replaces.
+             */
+            version: number;
+            /** @description See [`Routing::yaml`]; absent to go back to what Muster does by itself. */
+            yaml?: string | null;
+        };
+        /** @description The text of a file of rules. */
+        SetRuleDocument: {
+            /**
+             * Format: int64
+             * @description The version that this replaces; 0 for a new one.
+             */
+            version: number;
+            /** @description YAML as Prometheus has it, at most 256 KiB. */
+            yaml: string;
+        };
+        /** @description The changes for one scope. */
+        SetRuleLayer: {
+            /** @description What is to differ, by severity; a severity that is left out has no changes. */
+            levels: {
+                [key: string]: components["schemas"]["LevelChange"];
+            };
+        };
         /** @description How the server is set up. All of it is set where the server is started, none over HTTP. */
         Settings: {
             /** @description The folder of its data. */
@@ -1824,6 +2472,11 @@ export interface components {
          * @enum {string}
          */
         SettingsScope: "all" | "group" | "host";
+        /**
+         * @description How urgent an alert is.
+         * @enum {string}
+         */
+        Severity: "critical" | "warning" | "info";
         /** @description A request to sign in. */
         SignIn: {
             /**
@@ -1841,6 +2494,65 @@ export interface components {
             /** @description The name of the identity provider, if there is one; signing in there begins at `/api/muster/v1/sign-in/provider`. */
             provider?: string | null;
         };
+        /** @description A silence. */
+        Silence: {
+            /** @description Who made it. */
+            created_by: string;
+            /** @description The numbers of the alerts that it hides now. */
+            hides: string[];
+            /** @description Its number. */
+            id: string;
+            /** @description What it hides, and when. */
+            spec: components["schemas"]["SilenceSpec"];
+            /** @description Whether it hides. */
+            state: components["schemas"]["SilenceState"];
+            /**
+             * Format: int64
+             * @description When it was last changed.
+             */
+            updated_ms: number;
+        };
+        /** @description All silences, those that hide first. */
+        SilenceList: {
+            /** @description The silences; those that are over stay for five days. */
+            silences: components["schemas"]["Silence"][];
+        };
+        /** @description A condition on a label, as in Alertmanager. */
+        SilenceMatcher: {
+            /** @description Whether it must match; else it must not. */
+            isEqual?: boolean;
+            /** @description Whether `value` is a regular expression. */
+            isRegex: boolean;
+            /** @description The label's name. */
+            name: string;
+            /** @description A value, or a regular expression that must match as a whole. */
+            value: string;
+        };
+        /** @description What a silence hides, and when. */
+        SilenceSpec: {
+            /** @description Why, in at most 1,000 bytes. */
+            comment: string;
+            /**
+             * Format: int64
+             * @description Until when, at most 366 days later.
+             */
+            ends_at_ms: number;
+            /** @description All must hold; at least one must not match an absent label. */
+            matchers: components["schemas"]["SilenceMatcher"][];
+            recurrence?: components["schemas"]["Recurrence"] | null;
+            /**
+             * Format: int64
+             * @description From when on.
+             */
+            starts_at_ms: number;
+            /** @description Whether it ends as soon as no alert that it hides fires any more. */
+            until_resolved?: boolean;
+        };
+        /**
+         * @description Whether a silence hides anything.
+         * @enum {string}
+         */
+        SilenceState: "pending" | "active" | "expired";
         /**
          * @description How connections are secured.
          * @enum {string}
@@ -1859,10 +2571,52 @@ export interface components {
             not_after_ms?: number | null;
         };
         /**
+         * @description What a step of an alert's paper trail is.
+         * @enum {string}
+         */
+        TrailKind: "pending" | "firing" | "resolved" | "dropped" | "grouped" | "silenced" | "inhibited" | "muted" | "flapping" | "unhushed" | "queued" | "sent" | "failed" | "given_up" | "summed_up" | "acknowledged" | "assigned" | "escalated" | "no_receiver" | "unchanged";
+        /** @description One step of an alert's paper trail. */
+        TrailStep: {
+            /**
+             * Format: int64
+             * @description When.
+             */
+            at_ms: number;
+            /** @description What. */
+            kind: components["schemas"]["TrailKind"];
+            /** @description The message it is about, if one. */
+            message?: string | null;
+            /** @description The receiver it is about, if one. */
+            receiver?: string | null;
+            /** @description The silence, the explaining alert, the person, the route …: what `kind` is about. */
+            subject?: string | null;
+            /** @description What happened, in English words. */
+            text: string;
+            /**
+             * Format: double
+             * @description The value at that moment.
+             */
+            value?: number | null;
+        };
+        /**
          * @description What became of a release on a host.
          * @enum {string}
          */
         UpdateOutcome: "installed" | "rolled_back" | "refused" | "not_allowed" | "failed";
+        /** @description The answer to "why was I not told?". */
+        WhyNot: {
+            /** @description The alerts in question at that moment. */
+            alerts: components["schemas"]["AlertEpisode"][];
+            /** @description One sentence in English, and the facts that it stands on below. */
+            answer: string;
+            /**
+             * @description A word for the answer: `told`, `silenced`, `inhibited`, `muted`, `flapping`, `no_receiver`, `pending`, `not_firing`,
+             *     `waiting`, `failed`, `unchanged`, `unknown_rule`, `not_evaluated`.
+             */
+            code: string;
+            /** @description The steps of the alerts in question around that moment. */
+            trail: components["schemas"]["TrailStep"][];
+        };
     };
     responses: never;
     parameters: never;

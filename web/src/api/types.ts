@@ -63,6 +63,72 @@ export type AuditPage = Schemas['AuditPage'];
 export type Settings = Schemas['Settings'];
 export type About = Schemas['About'];
 
+export type Severity = Schemas['Severity'];
+export type Alert = Told<Schemas['Alert']>;
+export type AlertCounts = Schemas['AlertCounts'];
+export type AlertEpisode = Told<Schemas['AlertEpisode']>;
+export type TrailStep = Told<Schemas['TrailStep']>;
+export type TrailKind = Schemas['TrailKind'];
+
+/** All alerts that are there now, the most urgent and newest first. */
+export interface AlertList {
+  alerts: Alert[];
+  counts: AlertCounts;
+  at_ms: number;
+}
+
+/** Past firings, the newest first; `before` leads to older ones. */
+export interface AlertHistory {
+  episodes: AlertEpisode[];
+  before: string | null;
+}
+
+/** An alert with its paper trail, its neighbours and its earlier firings. */
+export interface AlertDetail {
+  alert: Alert;
+  trail: TrailStep[];
+  related: Alert[];
+  episodes: AlertEpisode[];
+}
+
+/** Why somebody was not told. */
+export interface WhyNot {
+  answer: string;
+  code: string;
+  trail: TrailStep[];
+  alerts: AlertEpisode[];
+}
+
+export type SilenceMatcher = Schemas['SilenceMatcher'];
+export type SilenceSpec = Schemas['SilenceSpec'];
+export type Silence = Schemas['Silence'];
+
+export type ChannelSpec = Schemas['ChannelSpec'];
+export type Channel = Told<Schemas['Channel']>;
+export type ChannelTest = Schemas['ChannelTest'];
+export type Routing = Schemas['Routing'];
+export type OutboxMessage = Told<Schemas['OutboxMessage']>;
+export interface OutboxPage {
+  messages: OutboxMessage[];
+  waiting: number;
+}
+
+export type RuleLevel = Told<Schemas['RuleLevel']>;
+export type LevelChange = Partial<Schemas['LevelChange']>;
+export type RuleLayer = Schemas['RuleLayer'];
+export type BuiltInRule = Told<Omit<Schemas['BuiltInRule'], 'levels'>> & { levels: RuleLevel[] };
+export type RuleDocument = Told<Schemas['RuleDocument']>;
+export interface RuleList {
+  built_in: BuiltInRule[];
+  documents: RuleDocument[];
+  groups: string[];
+}
+export type RuleProblems = Schemas['RuleProblems'];
+export type Backtest = Partial<Omit<Schemas['Backtest'], 'levels'>> & {
+  levels?: Record<string, LevelChange>;
+};
+export type BacktestResult = Schemas['BacktestResult'];
+
 export type Service = Told<Schemas['Service']>;
 export type ServiceHealth = Schemas['ServiceHealth'];
 export type ServiceGroup = Schemas['ServiceGroup'];

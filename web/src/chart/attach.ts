@@ -5,7 +5,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
-import { FONT, plotOptions, type ChartShape } from './options.ts';
+import { faded, FONT, plotOptions, type ChartShape } from './options.ts';
 
 /** Where the pointer is: an index into the points, and its place inside the plot. */
 export interface Pointer {
@@ -106,6 +106,65 @@ function drawLines(plot: uPlot, shape: ChartShape, colors: Record<string, string
   plot.ctx.restore();
 }
 
+/** The way on, dashed, and the range of it, from the last point to the value it goes to. */
+function drawForeseen(plot: uPlot, shape: ChartShape): void {
+  const { foreseen } = shape;
+  const color = shape.series[0]?.color;
+  if (foreseen === null || color === undefined) return;
+  const { left, top, width, height } = plot.bbox;
+  const at = (time_ms: number, value: number): [number, number] => [
+    plot.valToPos(time_ms / 1000, 'x', true),
+    plot.valToPos(value, 'y', true),
+  ];
+  const start = at(foreseen.from_ms, foreseen.from);
+  const [, goal] = at(foreseen.from_ms, foreseen.to);
+  const edge = left + width;
+  const end: [number, number][] =
+    foreseen.late_ms === null
+      ? [
+          [Math.max(edge, at(foreseen.early_ms, foreseen.to)[0]), goal],
+          [edge, start[1]],
+        ]
+      : [at(foreseen.late_ms, foreseen.to)];
+  plot.ctx.save();
+  plot.ctx.beginPath();
+  plot.ctx.rect(left, top, width, height);
+  plot.ctx.clip();
+  plot.ctx.beginPath();
+  plot.ctx.moveTo(...start);
+  for (const corner of [at(foreseen.early_ms, foreseen.to), ...end]) plot.ctx.lineTo(...corner);
+  plot.ctx.closePath();
+  plot.ctx.fillStyle = faded(color, 0.16);
+  plot.ctx.fill();
+  plot.ctx.lineWidth = 1.5 * uPlot.pxRatio;
+  plot.ctx.setLineDash([5 * uPlot.pxRatio, 4 * uPlot.pxRatio]);
+  plot.ctx.strokeStyle = color;
+  strokeAcross(plot, start, at(foreseen.at_ms, foreseen.to));
+  plot.ctx.restore();
+}
+
+/** The narrowest band that is still seen, and how much of its colour shows behind the lines. */
+const LEAST_BAND = 2;
+const BAND_ALPHA = 0.13;
+/** The solid piece along the top tells a band from a mere tint. */
+const BAND_EDGE = 3;
+
+function drawBands(plot: uPlot, shape: ChartShape, colors: Record<string, string>): void {
+  const { left, top, width, height } = plot.bbox;
+  plot.ctx.save();
+  for (const { from_ms, to_ms, level } of shape.bands) {
+    const x = Math.max(left, plot.valToPos(from_ms / 1000, 'x', true));
+    const end = to_ms === null ? left + width : plot.valToPos(to_ms / 1000, 'x', true);
+    const right = Math.min(left + width, Math.max(end, x + LEAST_BAND * uPlot.pxRatio));
+    if (end < left || x > left + width) continue;
+    plot.ctx.fillStyle = faded(colors[level] ?? '', BAND_ALPHA);
+    plot.ctx.fillRect(x, top, right - x, height);
+    plot.ctx.fillStyle = colors[level] ?? '';
+    plot.ctx.fillRect(x, top, right - x, BAND_EDGE * uPlot.pxRatio);
+  }
+  plot.ctx.restore();
+}
+
 /** A canvas inside `host` that draws whatever view it is given last. */
 export class Plot {
   #host: HTMLElement;
@@ -154,6 +213,7 @@ export class Plot {
     };
     const levels = {
       reference: color('--ink-faint'),
+      info: color('--info'),
       warning: color('--warning-mark'),
       critical: color('--critical-mark'),
       text: colors.text,
@@ -161,8 +221,10 @@ export class Plot {
     const options = plotOptions(view.shape, colors, {
       cursor: this.#cursor(view.group),
       hooks: {
+        drawClear: [(plot) => drawBands(plot, view.shape, levels)],
         draw: [
           (plot) => drawMiddle(plot, view.shape, colors.middle),
+          (plot) => drawForeseen(plot, view.shape),
           (plot) => drawLines(plot, view.shape, levels),
         ],
         setCursor: [(plot) => this.#pointed(plot)],

@@ -74,6 +74,8 @@ const shape: ChartShape = {
   fitted: false,
   thresholds: [],
   marks: [],
+  foreseen: null,
+  bands: [],
   series: [
     { name: 'a', color: 'rgb(1, 2, 3)', mirrored: false },
     { name: 'b', color: 'rgb(4, 5, 6)', mirrored: false },

@@ -4,6 +4,7 @@
  */
 import type uPlot from 'uplot';
 
+import type { Foreseen } from '../domain/foreseen.ts';
 import {
   axisText,
   clockText,
@@ -37,6 +38,14 @@ export interface Mark {
   level: 'reference' | 'warning' | 'critical';
 }
 
+/** A period worth a tint behind the lines, such as the firing of an alert. */
+export interface Band {
+  from_ms: number;
+  /** Null while it goes on. */
+  to_ms: number | null;
+  level: 'info' | 'warning' | 'critical';
+}
+
 /** All that decides how a chart looks but its points. */
 export interface ChartShape {
   width: number;
@@ -49,6 +58,9 @@ export interface ChartShape {
   series: SeriesShape[];
   thresholds: Threshold[];
   marks: Mark[];
+  /** Where the first line is going. */
+  foreseen: Foreseen | null;
+  bands: Band[];
   zone: Zone;
   language: Language;
 }

@@ -2,14 +2,19 @@
 import { keyOf } from '../domain/file-systems.ts';
 import { isOffered } from '../domain/permission.ts';
 import {
+  alertAddress,
+  alertsAddress,
   disksAddress,
   exploreAddress,
   fleetAddress,
   hostAddress,
+  rulesAddress,
   servicesAddress,
   SETTINGS_SECTIONS,
   settingsAddress,
 } from '../routes.ts';
+import { sentence } from '../domain/alerts.ts';
+import { alerts } from '../state/alerts.svelte.ts';
 import { address } from '../state/address.svelte.ts';
 import { fileSystems } from '../state/file-systems.svelte.ts';
 import { fleet } from '../state/fleet.svelte.ts';
@@ -38,12 +43,29 @@ export function screenEntries(): Entry[] {
   return [
     leading(t('fleet.title'), kind, fleetAddress()),
     leading(t('disks.title'), kind, disksAddress()),
+    leading(t('alerts.title'), kind, alertsAddress()),
+    leading(t('rules.title'), kind, rulesAddress()),
+    leading(t('alerts.history'), kind, alertsAddress({ tab: 'history' })),
+    leading(t('alerts.silences'), kind, alertsAddress({ tab: 'silences' })),
+    leading(t('rules.channels'), kind, rulesAddress('channels')),
     leading(t('services.title'), kind, servicesAddress()),
     leading(t('explore.title'), kind, exploreAddress()),
     ...sections.map((name) =>
       leading(t(SECTION_NAMES[name]), t('settings.title'), settingsAddress(name)),
     ),
   ];
+}
+
+/** Alerts that fire; of many with the same words one leads to all of them. */
+export function alertEntries(): Entry[] {
+  const found = new Map<string, Entry>();
+  for (const alert of alerts.list?.alerts ?? []) {
+    const text = `${sentence(alert, language.current)} ${alert.instance ?? ''}`.trim();
+    if (alert.state === 'firing' && !found.has(text)) {
+      found.set(text, leading(text, t('palette.alert'), alertAddress(alert.id)));
+    }
+  }
+  return [...found.values()];
 }
 
 export function hostEntries(): Entry[] {

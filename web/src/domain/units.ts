@@ -166,6 +166,11 @@ export function durationText(duration_ms: number, language: Language, parts = 2)
   return words.join(' ');
 }
 
+/** The name of this browser's time zone, such as `Asia/Shanghai`. */
+export function zoneName(): string {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 function formatter(
   language: Language,
   zone: Zone,

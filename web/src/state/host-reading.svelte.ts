@@ -16,7 +16,7 @@ const EVERY_MS = 15_000;
 const MOST_SERIES = 2_000;
 
 /** Something read of a period, again and again while it moves. */
-abstract class Following<Wanted extends { range: TimeRange }, T> {
+export abstract class Following<Wanted extends { range: TimeRange }, T> {
   value = $state.raw<T | null>(null);
   failed = $state.raw<ApiError | null>(null);
 

@@ -144,7 +144,7 @@ impl Known {
         let same_start = again && self.started_ms == Some(started_ms);
         self.started_ms = Some(if same_start { now_ms } else { started_ms });
         self.posted.state = PostedState::Firing;
-        (self.ended_ms, self.acknowledged, self.notified_ms, self.messages) = (None, None, None, 0);
+        (self.ended_ms, self.acknowledged, self.messages) = (None, None, 0);
         again && self.flap.add(now_ms)
     }
 

@@ -37,14 +37,13 @@ impl Dispatcher {
         let Some(mut group) = self.groups.remove(id) else { return };
         let routing = Arc::clone(&self.routing);
         let route = &routing.routes[group.route];
-        let first = !group.flushed;
-        group.schedule(route, now_ms);
+        let mut changed = group.schedule(route, now_ms) | !group.news.is_empty();
         let muted = routing.muted(route, now_ms);
         if let Some(why) = &muted {
-            self.mute(&mut group, why, now_ms);
+            changed |= self.mute(&mut group, why, now_ms);
         }
         let members = self.sort_members(&group, muted.is_some());
-        let mut changed = first | self.tell_flapping(&mut group, &members, now_ms);
+        changed |= self.tell_flapping(&mut group, &members, now_ms);
         let verdict = group.verdict(&members, route.repeat_interval_ms, now_ms);
         let verdict = verdict.filter(|kind| {
             *kind != NotificationKind::Repeat || !self.all_acknowledged(&members.firing)
@@ -156,7 +155,8 @@ impl Dispatcher {
     }
 
     /// Says once of each member that its route is muted.
-    fn mute(&mut self, group: &mut Group, why: &str, now_ms: i64) {
+    fn mute(&mut self, group: &mut Group, why: &str, now_ms: i64) -> bool {
+        let before = group.muted.len();
         for number in &group.members {
             let firing = self.alerts.get(number).is_some_and(Known::is_firing);
             if firing && group.muted.insert(*number) {
@@ -166,6 +166,7 @@ impl Dispatcher {
                 line.subject = Some(group.key.clone());
             }
         }
+        group.muted.len() != before
     }
 
     /// Looks, once a minute, for routes whose mute time has ended.
@@ -258,7 +259,9 @@ impl Dispatcher {
             None => Urgency::Resolved,
         };
         self.out.gates.insert(receiver.to_owned());
-        if !gate.lets_through(urgency, alerts.iter().copied(), now_ms) {
+        if let Some(messages) = self.routing.storm_after
+            && !gate.lets_through(urgency, messages, alerts.iter().copied(), now_ms)
+        {
             return;
         }
         let incident = match &group.incident {

@@ -180,10 +180,11 @@ impl Dispatcher {
         if !self.reconsider.is_empty() || !self.out.is_empty() {
             return Some(self.now_ms);
         }
-        let alerts = self
-            .alerts
-            .iter()
-            .flat_map(|(_, known)| [known.until_ms, known.flap.settles_ms(), known.forget_ms()]);
+        // One that is still needed when it could be forgotten is tried again a minute later.
+        let forget = |at: i64| if at > self.now_ms { at } else { next_minute(self.now_ms) };
+        let alerts = self.alerts.values().flat_map(|known| {
+            [known.until_ms, known.flap.settles_ms(), known.forget_ms().map(forget)]
+        });
         let groups = self.groups.values().flat_map(|group| {
             let escalation = self.next_escalation_ms(group);
             [Some(group.next_flush_ms), group.forget_ms(), escalation]
@@ -329,10 +330,14 @@ impl Dispatcher {
     fn follow_clock(&mut self, now_ms: i64) -> i64 {
         /// Smaller steps back are smoothed over by waiting.
         const STEP_BACK_MS: i64 = 1_000;
-        if now_ms < self.now_ms.saturating_sub(STEP_BACK_MS) {
+        // After a restart nobody knows what the clock was before.
+        let restarted = self.due_ms.is_none() && self.now_ms == i64::MIN;
+        if restarted || now_ms < self.now_ms.saturating_sub(STEP_BACK_MS) {
             let routing = Arc::clone(&self.routing);
-            for group in self.groups.values_mut() {
-                group.clamp(&routing.routes[group.route], now_ms);
+            for (id, group) in &mut self.groups {
+                if group.clamp(&routing.routes[group.route], now_ms) {
+                    self.out.groups.insert(id.clone());
+                }
             }
             for known in self.alerts.values_mut() {
                 known.clamp(now_ms);
@@ -355,6 +360,11 @@ impl Dispatcher {
         let limit_ms = now_ms + self.routing.resolve_timeout_ms;
         for known in self.alerts.values_mut() {
             known.until_ms = known.until_ms.map(|until| until.max(limit_ms));
+        }
+        if self.due_ms.is_none() {
+            for group in self.groups.values_mut() {
+                group.catch_up(&self.routing.routes[group.route], now_ms);
+            }
         }
     }
 }

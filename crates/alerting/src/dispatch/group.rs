@@ -43,14 +43,15 @@ pub(super) struct Group {
     pub(super) muted: BTreeSet<u64>,
     pub(super) incident: Option<String>,
     pub(super) emptied_ms: Option<i64>,
+    /// Whether it is looked at next out of its beat, as something is new.
+    hurried: bool,
+    /// The members whose change the trail has not accounted for yet.
+    pub(super) news: BTreeSet<u64>,
     /// The place of its route.
     #[serde(skip)]
     pub(super) route: usize,
     #[serde(skip)]
     pub(super) members: BTreeSet<u64>,
-    /// The members whose change the trail has not accounted for yet.
-    #[serde(skip)]
-    pub(super) news: BTreeSet<u64>,
 }
 
 /// The members of a group as they are when it is looked at.
@@ -82,9 +83,10 @@ impl Group {
             muted: BTreeSet::new(),
             incident: None,
             emptied_ms: None,
+            hurried: false,
+            news: BTreeSet::new(),
             route: 0,
             members: BTreeSet::new(),
-            news: BTreeSet::new(),
         }
     }
 
@@ -117,16 +119,28 @@ impl Group {
 
     /// Something of which the receiver does not know: where the route is eager, it waits for `group_wait` only.
     pub(super) fn hurry(&mut self, route: &Route, now_ms: i64) {
-        if route.eager {
-            self.next_flush_ms = self.next_flush_ms.min(now_ms + route.group_wait_ms);
+        let soon_ms = now_ms + route.group_wait_ms;
+        if route.eager && soon_ms < self.next_flush_ms {
+            (self.next_flush_ms, self.hurried) = (soon_ms, true);
         }
     }
 
-    /// Sets the next look, in the beat of the looks before.
-    pub(super) fn schedule(&mut self, route: &Route, now_ms: i64) {
-        self.flushed = true;
+    /// Sets the next look, in the beat of the looks before; whether this one was not in it.
+    pub(super) fn schedule(&mut self, route: &Route, now_ms: i64) -> bool {
+        let out_of_beat = !self.flushed || self.hurried;
+        (self.flushed, self.hurried) = (true, false);
         let beats = (now_ms - self.next_flush_ms).max(0) / route.group_interval_ms + 1;
         self.next_flush_ms += beats * route.group_interval_ms;
+        out_of_beat
+    }
+
+    /// After a restart: the looks go on in their beat, except one that was to be out of it.
+    pub(super) fn catch_up(&mut self, route: &Route, now_ms: i64) {
+        if self.flushed && !self.hurried && self.next_flush_ms < now_ms {
+            let missed_ms = now_ms - self.next_flush_ms;
+            let beats = (missed_ms - 1) / route.group_interval_ms + 1;
+            self.next_flush_ms += beats * route.group_interval_ms;
+        }
     }
 
     /// Whether there is something to tell, and why.
@@ -190,13 +204,15 @@ impl Group {
         self.emptied_ms.map(|since| since + EMPTY_RETENTION_MS)
     }
 
-    /// Puts times that lie in the future back, as the clock was set back.
-    pub(super) fn clamp(&mut self, route: &Route, now_ms: i64) {
+    /// Puts times that lie in the future back, as the clock was set back; whether there were any.
+    pub(super) fn clamp(&mut self, route: &Route, now_ms: i64) -> bool {
+        let before = self.clone();
         let wait_ms = if self.flushed { route.group_interval_ms } else { route.group_wait_ms };
         self.next_flush_ms = self.next_flush_ms.min(now_ms + wait_ms);
         self.last_message_ms = self.last_message_ms.map(|at| at.min(now_ms));
         self.emptied_ms = self.emptied_ms.map(|at| at.min(now_ms));
         self.told.values_mut().for_each(|at| *at = now_ms.min(*at));
+        *self != before
     }
 }
 

@@ -117,8 +117,11 @@ impl Dispatcher {
             self.place(number);
             let ids: Vec<GroupId> = self.groups_of(&self.alerts[&number]).map(Group::id).collect();
             for id in ids {
-                if let Some(group) = self.groups.get_mut(&id) {
+                if let Some(group) = self.groups.get_mut(&id)
+                    && group.members.contains(&number)
+                {
                     group.news.insert(number);
+                    self.out.groups.insert(id);
                 }
             }
             return;
@@ -251,6 +254,7 @@ impl Dispatcher {
                 let Some(group) = self.groups.get_mut(&id) else { continue };
                 group.news.insert(number);
                 group.hurry(&self.routing.routes[group.route], now_ms);
+                self.out.groups.insert(id);
             }
         }
         if let Some(known) = self.alerts.get_mut(&number) {
@@ -320,14 +324,18 @@ impl Dispatcher {
 
     /// Forgets what need not be known any more.
     pub(super) fn forget_old(&mut self, now_ms: i64) {
-        let old: Vec<u64> = self
-            .alerts
-            .iter()
-            .filter(|(_, known)| known.forget_ms().is_some_and(|at| at <= now_ms))
-            .map(|(number, _)| *number)
-            .filter(|number| !self.gates.values().any(|gate| gate.holds(*number)))
-            .filter(|number| !self.groups.values().any(|group| group.members.contains(number)))
-            .collect();
+        let is_old = |known: &Known| known.forget_ms().is_some_and(|at| at <= now_ms);
+        let mut old: BTreeSet<u64> =
+            self.alerts.iter().filter(|(_, known)| is_old(known)).map(|(n, _)| *n).collect();
+        // What is still to be told must still be known.
+        old.retain(|number| !self.gates.values().any(|gate| gate.holds(*number)));
+        if !old.is_empty() {
+            for group in self.groups.values() {
+                group.members.iter().for_each(|number| {
+                    old.remove(number);
+                });
+            }
+        }
         for number in old {
             if let Some(known) = self.alerts.remove(&number) {
                 let touched = self.explains.place(number, known.labels(), Presence::Gone);

@@ -21,6 +21,7 @@
 mod alert;
 mod decide;
 mod dispatcher;
+mod exported;
 mod group;
 mod inhibition;
 mod intervals;

@@ -78,6 +78,9 @@ impl Out {
 }
 
 impl Dispatcher {
+    /// The kinds of records that [`Dispatcher::restore`] reads.
+    pub const RECORD_KINDS: [&str; 4] = [ALERT, GROUP, SILENCE, STORM];
+
     /// Takes back what it put; before anything else is told. Gives a sentence for each record that cannot be read; kinds
     /// that are not the dispatcher's are left aside.
     pub fn restore(&mut self, records: Vec<(String, String, Value)>) -> Vec<String> {

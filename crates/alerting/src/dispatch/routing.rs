@@ -29,6 +29,8 @@ pub struct Routing {
     pub(super) inhibit_rules: Vec<InhibitRule>,
     pub(super) intervals: BTreeMap<String, Vec<Interval>>,
     pub(super) resolve_timeout_ms: i64,
+    /// How many messages a minute a receiver is told one by one; none for any number.
+    pub(super) storm_after: Option<usize>,
     pub(super) warnings: Vec<String>,
 }
 

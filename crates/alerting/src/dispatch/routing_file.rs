@@ -22,6 +22,9 @@ const GROUP_WAIT_MS: i64 = 30_000;
 const GROUP_INTERVAL_MS: i64 = 5 * 60_000;
 const REPEAT_INTERVAL_MS: i64 = 4 * 3_600_000;
 
+/// How many messages a minute a receiver is told one by one where nothing is said; 0 is for any number.
+const STORM_AFTER: usize = 5;
+
 /// Why routes are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoutingError {
@@ -79,6 +82,8 @@ struct RawFile {
     time_intervals: Vec<RawNamedInterval>,
     #[serde(default)]
     mute_time_intervals: Vec<RawNamedInterval>,
+    #[serde(default)]
+    storm_after: Option<usize>,
     #[serde(default, rename = "templates")]
     _templates: Option<IgnoredAny>,
     #[serde(default, rename = "tracing")]
@@ -121,6 +126,7 @@ struct RawReceiver {
     #[serde(default)]
     channels: BTreeSet<String>,
     #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "what is flattened must be a map")]
     integrations: BTreeMap<String, IgnoredAny>,
 }
 
@@ -185,6 +191,7 @@ pub(super) fn parse(text: &str) -> Result<Routing, RoutingError> {
         receivers,
         inhibit_rules,
         intervals,
+        storm_after: Some(raw.storm_after.unwrap_or(STORM_AFTER)).filter(|after| *after > 0),
         resolve_timeout_ms: resolve_timeout_ms.unwrap_or(RESOLVE_TIMEOUT_MS),
         warnings,
     })
@@ -292,7 +299,8 @@ impl Tree<'_> {
             .map_err(|error| refuse(error.to_string()))?;
         let key = format!("{key_above}{matchers}");
         let parent = parent.map(|at| &self.routes[at]);
-        let group_by = match raw.group_by {
+        // As in Alertmanager, a list without names says nothing.
+        let group_by = match raw.group_by.filter(|names| !names.is_empty()) {
             None => parent.map_or(GroupBy::Labels(BTreeSet::new()), |up| up.group_by.clone()),
             Some(names) if names == ["..."] => GroupBy::All,
             Some(names) => GroupBy::Labels(names.into_iter().collect()),

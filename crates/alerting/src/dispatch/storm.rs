@@ -2,7 +2,8 @@
 //!
 //! 1. A receiver hears some messages a minute one by one: most of those about critical alerts, fewer about others, and
 //!    fewest of those that only tell of resolutions, as good news can wait.
-//! 2. What is more than that is held, and told in one message after [`FIRST_SUMMARY_MS`]; then one a minute, then rarer.
+//! 2. What is more than that is held, and told in one message after ten seconds; if it was much, what follows is held
+//!    too and told a minute later, then more rarely.
 //! 3. The storm is over when a summary finds little that was held.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -15,8 +16,8 @@ const WINDOW_MS: i64 = 60_000;
 const FIRST_SUMMARY_MS: i64 = 10_000;
 /// The longest time between two summaries.
 const MAX_SUMMARY_MS: i64 = 5 * 60_000;
-/// How many held messages make a storm go on.
-const GOES_ON: u64 = 5;
+/// More held messages than this between two summaries are a storm, in which nothing but what is critical is told alone.
+const FEW: u64 = 5;
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,13 @@ pub(super) enum Urgency {
 }
 
 impl Urgency {
-    /// How many messages a receiver may have heard in the last minute for one more to be told alone.
-    fn limit(self) -> usize {
+    /// How many messages a receiver may have heard in the last minute for one more to be told alone; `messages` is how
+    /// many the routes say.
+    fn limit(self, messages: usize) -> usize {
         match self {
-            Self::Critical => 6,
-            Self::Firing => 5,
-            Self::Resolved => 2,
+            Self::Critical => messages + 3,
+            Self::Firing => messages,
+            Self::Resolved => messages.saturating_sub(2).max(1),
         }
     }
 }
@@ -50,7 +52,9 @@ pub(super) struct Gate {
     held: BTreeSet<u64>,
     /// How many messages were held since the last summary.
     held_messages: u64,
-    /// When the storm is summed up next, if there is one.
+    /// Whether there is a storm.
+    storm: bool,
+    /// When what is held is summed up, if anything is or there is a storm.
     next_ms: Option<i64>,
     /// How many summaries there were in this storm.
     summaries: u32,
@@ -67,17 +71,20 @@ impl Gate {
     pub(super) fn lets_through(
         &mut self,
         urgency: Urgency,
+        messages: usize,
         alerts: impl Iterator<Item = u64>,
         now_ms: i64,
     ) -> bool {
         self.recent.retain(|at| now_ms - at < WINDOW_MS);
-        let storm = self.next_ms.is_some() && urgency != Urgency::Critical;
-        if !storm && self.recent.len() < urgency.limit() {
+        if (!self.storm || urgency == Urgency::Critical)
+            && self.recent.len() < urgency.limit(messages)
+        {
             self.recent.push_back(now_ms);
             return true;
         }
         self.held.extend(alerts);
         self.held_messages += 1;
+        self.storm |= self.held_messages > FEW;
         self.next_ms.get_or_insert(now_ms + FIRST_SUMMARY_MS);
         false
     }
@@ -91,13 +98,13 @@ impl Gate {
         self.held.contains(&alert)
     }
 
-    /// The alerts to tell of now, in one message; none if the storm has ended with nothing more to tell.
+    /// The alerts to tell of now, in one message; none if nothing was held since the last one.
     pub(super) fn sum_up(&mut self, now_ms: i64) -> BTreeSet<u64> {
-        let few = self.held_messages <= GOES_ON;
+        let few = self.held_messages <= FEW;
         let alerts = std::mem::take(&mut self.held);
         self.held_messages = 0;
-        if self.summaries > 0 && few {
-            (self.next_ms, self.summaries) = (None, 0);
+        if few {
+            (self.next_ms, self.summaries, self.storm) = (None, 0, false);
         } else {
             let wait_ms = WINDOW_MS.saturating_mul(1 << self.summaries.min(10));
             self.next_ms = Some(now_ms + wait_ms.min(MAX_SUMMARY_MS));
@@ -124,17 +131,19 @@ mod tests {
     fn the_first_few_go_alone_and_the_rest_in_one_message() {
         let mut gate = Gate::new("team");
         let alone = (0..1_000_u64)
-            .filter(|alert| gate.lets_through(Urgency::Firing, [*alert].into_iter(), 0))
+            .filter(|alert| gate.lets_through(Urgency::Firing, 5, [*alert].into_iter(), 0))
             .count();
         assert_eq!(alone, 5);
-        assert!(gate.lets_through(Urgency::Critical, [1_000].into_iter(), 0));
-        assert!(!gate.lets_through(Urgency::Critical, [1_001].into_iter(), 0));
+        let critical = (1_000..1_010_u64)
+            .filter(|alert| gate.lets_through(Urgency::Critical, 5, [*alert].into_iter(), 0))
+            .count();
+        assert_eq!(critical, 3);
         assert_eq!(gate.next_ms(), Some(10_000));
-        assert_eq!(gate.sum_up(10_000).len(), 996);
-        assert!(!gate.lets_through(Urgency::Firing, [7].into_iter(), 60_500));
+        assert_eq!(gate.sum_up(10_000).len(), 1_002);
+        assert!(!gate.lets_through(Urgency::Firing, 5, [7].into_iter(), 60_500));
         assert_eq!(gate.sum_up(70_000), [7].into());
         assert_eq!(gate.next_ms(), None);
-        assert!(gate.lets_through(Urgency::Firing, [8].into_iter(), 70_001));
+        assert!(gate.lets_through(Urgency::Firing, 5, [8].into_iter(), 70_001));
     }
 
     #[test]
@@ -147,7 +156,7 @@ mod tests {
                 gate.sum_up(now_ms);
                 summaries.push(second);
             }
-            gate.lets_through(Urgency::Firing, [second as u64].into_iter(), now_ms);
+            gate.lets_through(Urgency::Firing, 5, [second as u64].into_iter(), now_ms);
         }
         assert_eq!(summaries, [15, 75, 195, 435, 735, 1_035]);
     }

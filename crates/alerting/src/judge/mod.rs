@@ -226,6 +226,11 @@ impl Judge {
         self.thresholds = thresholds;
     }
 
+    /// What differs from the built-in thresholds.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
     /// The groups whose turn it is.
     pub fn due(&mut self, now_ms: i64) -> Vec<Turn> {
         let mut turns = Vec::new();

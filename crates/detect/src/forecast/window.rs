@@ -14,11 +14,12 @@ pub(crate) struct Window {
 }
 
 /// The windows, the shortest first.
-pub(crate) const WINDOWS: [Window; 4] = [
+pub(crate) const WINDOWS: [Window; 5] = [
     Window { hours: 1.0, reach: 2.0 },
     Window { hours: 6.0, reach: 4.0 },
     Window { hours: 24.0, reach: 10.0 },
     Window { hours: 168.0, reach: 26.0 },
+    Window { hours: 672.0, reach: 13.0 },
 ];
 
 /// Fewer points tell nothing.

@@ -1,6 +1,8 @@
 //! Named histories of a disk of 100 units, made from a seed, with the future that each would have had.
 
+use crate::chance::Chance;
 use muster_series::Sample;
+use std::f64::consts::TAU;
 
 pub(crate) const SIZE: f64 = 100.0;
 pub(crate) const LIMIT: f64 = 95.0;
@@ -9,33 +11,11 @@ pub(crate) const NOW_MS: i64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_00
 /// Beyond this nobody plans, in hours.
 pub(crate) const HORIZON: f64 = 30.0 * 24.0;
 
-/// A small generator of numbers (splitmix64), the same everywhere.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Anything from `low` to `high`.
-    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// About normal, σ 1: the sum of twelve.
-    pub(crate) fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.between(0.0, 1.0)).sum::<f64>() - 6.0
-    }
-}
-
 /// What is used, at hours from now (the past is negative), drawn from a seed.
 type Shape = fn(&mut Chance) -> Box<dyn Fn(f64, &mut Chance) -> f64>;
 
 /// All shapes by name, and whether each fills.
-pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
+pub(crate) const SHAPES: [(&str, bool, Shape); 25] = [
     ("flat", false, |chance| {
         let level = chance.between(20.0, 90.0);
         Box::new(move |_, _| level)
@@ -65,8 +45,7 @@ pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
     ("rhythm of the day", false, |chance| {
         let (height, phase) = (chance.between(5.0, 15.0), chance.between(0.0, 6.3));
         Box::new(move |hour, chance| {
-            75.0 + height * (hour / 24.0 * std::f64::consts::TAU + phase).sin()
-                + 0.2 * chance.normal()
+            75.0 + height * (hour / 24.0 * TAU + phase).sin() + 0.2 * chance.normal()
         })
     }),
     ("dump every night, deleted", false, |chance| {
@@ -125,6 +104,29 @@ pub(crate) const SHAPES: [(&str, bool, Shape); 22] = [
     ("a step every night", true, |chance| {
         let (height, phase) = (chance.between(1.0, 3.0), chance.between(0.0, 24.0));
         Box::new(move |hour, _| 80.0 + height * ((hour + phase) / 24.0).floor())
+    }),
+    ("leak under the rhythm of a day", true, |chance| {
+        let (pace, height) = (chance.between(0.1, 0.2), chance.between(1.0, 4.0));
+        let phase = chance.between(0.0, TAU);
+        Box::new(move |hour, chance| {
+            80.0 + pace * hour + height * (hour / 24.0 * TAU + phase).sin() + 0.2 * chance.normal()
+        })
+    }),
+    ("grows in working hours", true, |chance| {
+        let (pace, phase) = (chance.between(0.2, 0.5), chance.between(0.0, 24.0));
+        Box::new(move |hour, _| {
+            let (days, today) = (((hour + phase) / 24.0).floor(), (hour + phase).rem_euclid(24.0));
+            75.0 + pace * (9.0 * days + (today - 8.0).clamp(0.0, 9.0))
+        })
+    }),
+    ("waves of many lengths", false, |chance| {
+        let waves: Vec<(f64, f64)> =
+            (0..5).map(|_| (chance.between(3.0, 60.0), chance.between(0.0, TAU))).collect();
+        Box::new(move |hour, chance| {
+            let sum: f64 =
+                waves.iter().map(|(hours, phase)| (hour / hours * TAU + phase).sin()).sum();
+            70.0 + 3.0 * sum + 0.3 * chance.normal()
+        })
     }),
     ("exponential", true, |chance| {
         let doubling = chance.between(30.0, 90.0);

@@ -2,7 +2,7 @@
 
 use muster_meta::{
     AlertingChange, AuditFilter, Episode, EpisodeFilter, MetaError, NewMessage, Record, Secrets,
-    TrailLine,
+    TrailLine, WaitingFor,
 };
 use serde_json::json;
 
@@ -140,19 +140,26 @@ async fn a_message_waits_until_it_is_taken_or_given_up() {
     meta.commit_alerting(&change, NOW_MS).await.unwrap();
     // The same change once more queues nothing anew.
     meta.commit_alerting(&change, NOW_MS + 1).await.unwrap();
-    assert_eq!(meta.due_messages(NOW_MS, 10).await.unwrap().len(), 2);
+    assert_eq!(meta.due_messages(&channel.id, NOW_MS, 10).await.unwrap().len(), 2);
 
     meta.message_taken("1", "200 OK", NOW_MS + 2).await.unwrap();
     let later = NOW_MS + 60_000;
     meta.message_failed("2", "refused", Some(later), NOW_MS + 2).await.unwrap();
     meta.message_failed("2", "refused", Some(later), NOW_MS + 3).await.unwrap();
-    assert_eq!(meta.due_messages(NOW_MS + 3, 10).await.unwrap(), []);
+    assert_eq!(meta.due_messages(&channel.id, NOW_MS + 3, 10).await.unwrap(), []);
     let waiting = meta.waiting_messages().await.unwrap();
     assert_eq!((waiting.messages, waiting.oldest_ms), (1, Some(NOW_MS)));
-    assert_eq!(waiting.by_channel, [(channel.id.clone(), 1)]);
+    let one = WaitingFor {
+        channel_id: channel.id.clone(),
+        messages: 1,
+        oldest_ms: NOW_MS,
+        next_try_ms: later,
+    };
+    assert_eq!(waiting.by_channel, [one]);
+    assert_eq!(meta.due_messages("another", later, 10).await.unwrap(), []);
     // The first message is not queued again, though it is told again.
     meta.commit_alerting(&change, NOW_MS + 4).await.unwrap();
-    let due = meta.due_messages(later, 10).await.unwrap();
+    let due = meta.due_messages(&channel.id, later, 10).await.unwrap();
     assert_eq!((due.len(), due[0].attempts), (1, 2));
     meta.message_failed("2", "refused", None, later).await.unwrap();
     assert_eq!(meta.waiting_messages().await.unwrap().messages, 0);

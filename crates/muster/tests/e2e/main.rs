@@ -10,6 +10,7 @@ mod http;
 mod pusher;
 mod server;
 mod test_agent;
+mod webhook_sink;
 
 mod agent_state;
 mod backfill;
@@ -26,4 +27,5 @@ mod prometheus_api;
 mod push;
 mod slow_reader;
 mod systemd;
+mod telling;
 mod tls;

@@ -21,7 +21,7 @@ const KILLS: usize = 20;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A shell beside a real systemd.
-struct Systemd {
+pub(crate) struct Systemd {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -30,7 +30,7 @@ struct Systemd {
 impl Systemd {
     /// `None`, and the reason is printed, where it cannot run.
     #[expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
         let tool: PathBuf = root.join("../shared/tools/with-systemd");
         if !tool.exists() {
@@ -55,7 +55,7 @@ impl Systemd {
     }
 
     /// Runs a command to its end; what it printed.
-    fn run(&mut self, command: &str) -> String {
+    pub(crate) fn run(&mut self, command: &str) -> String {
         writeln!(self.input, "{command}\necho '{MARK}'").expect("the shell reads");
         let mut all = String::new();
         loop {
@@ -68,14 +68,14 @@ impl Systemd {
     }
 
     /// Writes a unit's file and lets systemd read it.
-    fn add_service(&mut self, name: &str, unit: &str, service: &str) {
+    pub(crate) fn add_service(&mut self, name: &str, unit: &str, service: &str) {
         let text = format!("[Unit]\n{unit}\n[Service]\n{service}\n");
         let path = format!("/run/systemd/system/{name}.service");
         self.run(&format!("cat > {path} <<'END'\n{text}END\nsystemctl daemon-reload"));
     }
 
     /// Starts an agent of `server` under this systemd.
-    fn start_agent(&mut self, server: &Server, state: &Path, more: &str) {
+    pub(crate) fn start_agent(&mut self, server: &Server, state: &Path, more: &str) {
         let token = server.token(&["enroll-token"]);
         let (binary, state) = (binary().display().to_string(), state.display().to_string());
         self.run(&format!(
@@ -100,7 +100,7 @@ impl Drop for Systemd {
 }
 
 /// The value of the only series that an expression gives now.
-fn value(server: &Server, token: &str, expression: &str) -> Option<f64> {
+pub(crate) fn value(server: &Server, token: &str, expression: &str) -> Option<f64> {
     let mut query = String::new();
     for byte in expression.bytes() {
         write!(query, "%{byte:02x}").expect("a string takes all");

@@ -77,9 +77,9 @@ pub(crate) struct Person {
 #[derive(Debug, Clone)]
 pub(crate) struct Reader(pub(crate) SignedIn);
 
-/// Somebody who may also see how agents are set up.
+/// Somebody who may also see how agents are set up, and who deals with alerts.
 #[derive(Debug, Clone)]
-pub(crate) struct Operator;
+pub(crate) struct Operator(pub(crate) SignedIn);
 
 /// Somebody who may do everything.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ impl FromRequestParts<Arc<App>> for Operator {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiFailure> {
         let who = SignedIn::from_request_parts(parts, app).await?;
         if who.role.permits(Permission::Operate) {
-            Ok(Self)
+            Ok(Self(who))
         } else {
             Err(ApiFailure::forbidden("only an operator or administrator may do this"))
         }

@@ -4,11 +4,16 @@ mod account;
 mod admin_tsdb;
 mod agent_settings;
 mod agents;
+mod alert_metrics;
+mod alertmanager;
+mod alertmanager_json;
+mod alerts;
 mod answer;
 mod assets;
 mod audit;
 mod authority;
 mod bearer;
+mod channels;
 mod downloads;
 mod each_request;
 mod enroll_tokens;
@@ -38,6 +43,7 @@ mod push_body;
 mod push_metrics;
 mod remote_read;
 mod routes;
+mod routing;
 mod rule_metrics;
 mod rules;
 mod second_factor;
@@ -46,6 +52,7 @@ mod services;
 mod sessions;
 mod settings;
 mod sign_in;
+mod silences;
 mod tokens;
 
 pub use openapi::document as openapi_document;
@@ -133,6 +140,43 @@ fn answers() -> Routes {
         .merge(administration_routes())
         .merge(agent_settings_routes())
         .merge(rule_routes())
+        .merge(channel_routes())
+        .merge(alert_routes())
+        .merge(alertmanager_routes())
+}
+
+/// Alerts, what hides them, and whom they are told to.
+fn alert_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/alerts", Reader, alerts::list)
+        .get("/api/muster/v1/alerts/history", Reader, alerts::history)
+        .get("/api/muster/v1/alerts/why-not", Reader, alerts::why_not)
+        .get("/api/muster/v1/alerts/{id}", Reader, alerts::show)
+        .post("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::acknowledge)
+        .delete("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::take_back)
+        .post("/api/muster/v1/alerts/{id}/assign", Operator, alerts::assign)
+        .get("/api/muster/v1/silences", Reader, silences::list)
+        .post("/api/muster/v1/silences", Operator, silences::create)
+        .post("/api/muster/v1/silences/preview", Reader, silences::preview)
+        .put("/api/muster/v1/silences/{id}", Operator, silences::change)
+        .delete("/api/muster/v1/silences/{id}", Operator, silences::expire)
+        .get("/api/muster/v1/routing", Reader, routing::show)
+        .put("/api/muster/v1/routing", Administrator, routing::set)
+        .post("/api/muster/v1/routing/check", Operator, routing::check)
+}
+
+/// Alertmanager's API.
+fn alertmanager_routes() -> Routes {
+    Routes::default()
+        .get("/api/v2/status", Reader, alertmanager::status)
+        .get("/api/v2/receivers", Reader, alertmanager::receivers)
+        .get("/api/v2/alerts", Reader, alertmanager::alerts)
+        .post("/api/v2/alerts", Pusher, alertmanager::post_alerts)
+        .get("/api/v2/alerts/groups", Reader, alertmanager::groups)
+        .get("/api/v2/silences", Reader, alertmanager::silences)
+        .post("/api/v2/silences", Operator, alertmanager::post_silence)
+        .get("/api/v2/silence/{id}", Reader, alertmanager::silence)
+        .delete("/api/v2/silence/{id}", Operator, alertmanager::delete_silence)
 }
 
 /// Signing in, and one's own account.
@@ -190,6 +234,17 @@ fn administration_routes() -> Routes {
         .get("/api/muster/v1/audit.csv", Administrator, audit::export)
 }
 
+/// The ways out of messages.
+fn channel_routes() -> Routes {
+    Routes::default()
+        .get("/api/muster/v1/channels", Reader, channels::list)
+        .post("/api/muster/v1/channels", Administrator, channels::create)
+        .patch("/api/muster/v1/channels/{id}", Administrator, channels::change)
+        .delete("/api/muster/v1/channels/{id}", Administrator, channels::remove)
+        .post("/api/muster/v1/channels/{id}/test", Administrator, channels::test)
+        .get("/api/muster/v1/outbox", Reader, channels::outbox)
+}
+
 /// What agents are told.
 fn agent_settings_routes() -> Routes {
     Routes::default()
@@ -222,6 +277,12 @@ fn rule_routes() -> Routes {
         .get("/api/muster/v1/rules/documents/{name}", Reader, rules::document)
         .put("/api/muster/v1/rules/documents/{name}", Administrator, rules::set_document)
         .delete("/api/muster/v1/rules/documents/{name}", Administrator, rules::remove_document)
+        .put("/api/muster/v1/rules/built-in/{id}/{scope}/{target}", Administrator, rules::set_layer)
+        .delete(
+            "/api/muster/v1/rules/built-in/{id}/{scope}/{target}",
+            Administrator,
+            rules::remove_layer,
+        )
 }
 
 /// What lasts.
@@ -229,6 +290,7 @@ fn streams() -> Routes {
     Routes::default()
         .get("/api/muster/v1/live/hosts", Reader, live::hosts)
         .get("/api/muster/v1/live/query", Reader, live::query)
+        .get("/api/muster/v1/alerts/stream", Reader, alerts::follow)
         .get("/api/muster/v1/hosts/{instance}/processes", Reader, processes::processes)
         .get(muster_wire::CONNECT_PATH, Agent, agents::connect)
         .get("/install.sh", Anyone, downloads::install_script)

@@ -4,29 +4,19 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    account, agent_settings, agents, audit, enroll_tokens, health, hosts, live, people, processes,
-    provider_sign_in, rules, second_factor, services, sessions, settings, tokens,
+    account, agent_settings, agents, alerts, audit, channels, enroll_tokens, health, hosts, live,
+    people, processes, provider_sign_in, routing, rules, second_factor, services, sessions,
+    settings, silences, tokens,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Muster", description = "Muster's own HTTP API. Prometheus's is at /api/v1."),
     components(schemas(
-        muster_api::AlertList,
-        muster_api::AlertDetail,
-        muster_api::AlertHistory,
-        muster_api::Acknowledge,
-        muster_api::AssignAlert,
-        muster_api::WhyNot,
-        muster_api::SilenceList,
-        muster_api::ChannelList,
-        muster_api::ChannelTest,
-        muster_api::Routing,
-        muster_api::SetRouting,
-        muster_api::OutboxPage,
-        muster_api::SetRuleLayer,
         muster_api::Backtest,
         muster_api::BacktestResult,
+        muster_api::LiveFailure,
+        muster_api::ProcessesUnavailable,
     )),
     paths(
         sessions::ways,
@@ -71,6 +61,22 @@ use super::{
         agents::change,
         agents::revoke,
         agents::forget,
+        alerts::list,
+        alerts::follow,
+        alerts::show,
+        alerts::history,
+        alerts::why_not,
+        alerts::acknowledge,
+        alerts::take_back,
+        alerts::assign,
+        silences::list,
+        silences::create,
+        silences::change,
+        silences::expire,
+        silences::preview,
+        routing::show,
+        routing::set,
+        routing::check,
         agent_settings::list,
         agent_settings::set_all,
         agent_settings::remove_all,
@@ -80,6 +86,12 @@ use super::{
         agent_settings::remove_host,
         agent_settings::effective,
         processes::processes,
+        channels::list,
+        channels::create,
+        channels::change,
+        channels::remove,
+        channels::test,
+        channels::outbox,
         audit::list,
         audit::export,
         rules::list,
@@ -87,8 +99,9 @@ use super::{
         rules::document,
         rules::set_document,
         rules::remove_document,
-    ),
-    components(schemas(muster_api::LiveFailure, muster_api::ProcessesUnavailable))
+        rules::set_layer,
+        rules::remove_layer,
+    )
 )]
 struct Document;
 

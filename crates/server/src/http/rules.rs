@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use muster_alerting::{AlertState, BuiltIn, Job, Judge, JudgedRule, Rule, Severity, catalogue};
+use muster_alerting::{
+    AlertState, BuiltIn, Job, Judge, JudgedRule, Rule, Severity, ThresholdScope, catalogue,
+};
 use muster_api::{
-    BuiltInRule, CheckRules, Failure, OwnRule, RuleDocument, RuleJob, RuleLevel, RuleList,
-    RuleProblems, SetRuleDocument,
+    BuiltInRule, CheckRules, Failure, LevelChange, OwnRule, RuleDocument, RuleJob, RuleLayer,
+    RuleLevel, RuleList, RuleProblems, SetRuleDocument, SetRuleLayer, SettingsScope,
 };
 use serde_json::Value;
 
@@ -16,10 +18,12 @@ use super::authority::{Administrator, Reader};
 use super::failure::ApiFailure;
 use super::json_body::ApiJson;
 use crate::app::App;
-use crate::judging::{self, sources};
+use crate::judging::{self, sources, thresholds};
 
 /// The longest name of a document, in characters.
 const MAX_NAME: usize = 64;
+/// The longest that a grade may wait, in milliseconds: a week.
+const MAX_FOR_MS: i64 = 7 * 86_400_000;
 
 /// Lists all rules.
 #[utoipa::path(get, path = "/api/muster/v1/rules", responses(
@@ -100,6 +104,119 @@ pub(crate) async fn remove_document(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Sets what differs of a built-in rule for somebody.
+#[utoipa::path(put, path = "/api/muster/v1/rules/built-in/{id}/{scope}/{target}", params(
+    ("id" = String, Path, description = "The rule"),
+    ("scope" = String, Path, description = "`all`, `groups` or `hosts`"),
+    ("target" = String, Path, description = "The group's name or the host's; `-` for all"),
+), request_body = SetRuleLayer, responses(
+    (status = 200, description = "The rule with all its layers", body = BuiltInRule),
+    (status = 400, description = "The rule cannot be changed like that", body = Failure),
+    (status = 403, description = "Not an administrator", body = Failure),
+    (status = 404, description = "No such rule, or no such host", body = Failure),
+))]
+pub(crate) async fn set_layer(
+    who: Administrator,
+    State(app): State<Arc<App>>,
+    Path(place): Path<(String, String, String)>,
+    ApiJson(request): ApiJson<SetRuleLayer>,
+) -> Result<Json<BuiltInRule>, ApiFailure> {
+    let (rule, scope) = find_layer(&app, &place)?;
+    for (name, change) in &request.levels {
+        check_change(rule, name, change).map_err(ApiFailure::bad_request)?;
+    }
+    store_layer(&app, &who, rule, &scope, &serde_json::json!(request.levels)).await?;
+    Ok(Json(built_in(&app.judging.judge.lock(), rule)))
+}
+
+/// Takes away what differs of a built-in rule for somebody.
+#[utoipa::path(delete, path = "/api/muster/v1/rules/built-in/{id}/{scope}/{target}", params(
+    ("id" = String, Path, description = "The rule"),
+    ("scope" = String, Path, description = "`all`, `groups` or `hosts`"),
+    ("target" = String, Path, description = "The group's name or the host's; `-` for all"),
+), responses(
+    (status = 204, description = "Removed, or there was nothing"),
+    (status = 403, description = "Not an administrator", body = Failure),
+    (status = 404, description = "No such rule, or no such host", body = Failure),
+))]
+pub(crate) async fn remove_layer(
+    who: Administrator,
+    State(app): State<Arc<App>>,
+    Path(place): Path<(String, String, String)>,
+) -> Result<StatusCode, ApiFailure> {
+    let (rule, scope) = find_layer(&app, &place)?;
+    let layers = app.judging.judge.lock().thresholds().clone();
+    if layers.layers(rule.id).iter().any(|(set, _)| **set == scope) {
+        store_layer(&app, &who, rule, &scope, &Value::Null).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn store_layer(
+    app: &Arc<App>,
+    Administrator(who): &Administrator,
+    rule: &BuiltIn,
+    scope: &ThresholdScope,
+    value: &Value,
+) -> Result<(), ApiFailure> {
+    let name = thresholds::setting_name(rule.id, scope);
+    app.meta.set_setting(&who.actor, &name, value, None, app.clock.now_ms()).await?;
+    judging::reload(app).await;
+    Ok(())
+}
+
+/// The rule and the scope that an address names.
+fn find_layer(
+    app: &App,
+    (id, scope, target): &(String, String, String),
+) -> Result<(&'static BuiltIn, ThresholdScope), ApiFailure> {
+    let rule = catalogue().iter().find(|rule| rule.id == id);
+    let rule = rule.ok_or_else(|| ApiFailure::not_found("there is no such built-in rule"))?;
+    let scope = match scope.as_str() {
+        "all" if target == "-" => ThresholdScope::All,
+        "groups" if (1..=MAX_NAME).contains(&target.chars().count()) => {
+            ThresholdScope::Group(target.clone())
+        }
+        "hosts" if app.roster.get(target).is_some() => ThresholdScope::Host(target.clone()),
+        "hosts" => return Err(ApiFailure::not_found("there is no such host")),
+        _ => {
+            let text = "the scope is all/-, groups/NAME or hosts/NAME";
+            return Err(ApiFailure::bad_request(text));
+        }
+    };
+    Ok((rule, scope))
+}
+
+/// Whether a grade can be changed like that.
+fn check_change(rule: &BuiltIn, name: &str, change: &LevelChange) -> Result<(), String> {
+    let level = rule.levels.iter().find(|level| level.severity.as_str() == name);
+    let Some(level) = level else {
+        return Err(format!("the rule {} has no grade {name:?}", rule.id));
+    };
+    match change.threshold {
+        Some(_) if level.threshold.is_none() => {
+            return Err(format!("the grade {name} of {} compares nothing", rule.id));
+        }
+        Some(threshold) if !threshold.is_finite() => {
+            return Err(format!("the threshold of {name} must be a number"));
+        }
+        _ => {}
+    }
+    if change.for_ms.is_some_and(|for_ms| !(0..=MAX_FOR_MS).contains(&for_ms)) {
+        return Err(format!("{name} can wait for at most a week before it fires"));
+    }
+    Ok(())
+}
+
+fn layer((scope, changes): (&ThresholdScope, &muster_alerting::LevelChanges)) -> RuleLayer {
+    let (scope, target) = match scope {
+        ThresholdScope::All => (SettingsScope::All, String::new()),
+        ThresholdScope::Group(group) => (SettingsScope::Group, group.clone()),
+        ThresholdScope::Host(instance) => (SettingsScope::Host, instance.clone()),
+    };
+    RuleLayer { scope, target, levels: thresholds::outer(changes) }
+}
+
 fn check_name(name: &str) -> Result<(), ApiFailure> {
     let fits = (1..=MAX_NAME).contains(&name.chars().count());
     let odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
@@ -176,7 +293,7 @@ fn built_in(judge: &Judge, rule: &BuiltIn) -> BuiltInRule {
         unit: rule.unit.into(),
         below: rule.below,
         levels: levels.collect(),
-        layers: vec![],
+        layers: judge.thresholds().layers(rule.id).into_iter().map(layer).collect(),
         firing: judged.map_or(0, |judged| counts(judged).0),
         evaluated_ms: last.and_then(|last| last.at_ms),
         evaluation_seconds: last.map_or(0.0, |last| last.seconds),

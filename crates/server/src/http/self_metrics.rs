@@ -11,6 +11,7 @@ use muster_tsdb::Stats;
 
 use super::authority::Reader;
 use crate::app::App;
+use crate::outbox::ChannelFigures;
 use crate::tls::Served;
 
 /// A metric without labels: its name, kind, one sentence for people, and where its value comes from.
@@ -155,6 +156,8 @@ pub(crate) fn families(app: &App) -> Vec<Family> {
     families.push(refused_samples(&stats));
     families.extend(super::push_metrics::families(&app.push));
     families.extend(super::rule_metrics::families(&app.judging.judge.lock()));
+    families.extend(notifications(app));
+    families.extend(super::alert_metrics::families(&app.alarms));
     families
 }
 
@@ -164,6 +167,39 @@ fn rows<'a, T>(table: &'a [Row<T>], from: &'a T) -> impl Iterator<Item = Family>
         push(&mut family, [], value(from));
         family
     })
+}
+
+/// What the outbox has sent and not sent, by channel.
+fn notifications(app: &App) -> Vec<Family> {
+    type Column = (&'static str, Kind, &'static str, fn(&ChannelFigures, i64) -> f64);
+    const COLUMNS: [Column; 5] = [
+        ("muster_notifications_sent_total", Counter, "Messages taken.", |f, _| f.sent as f64),
+        ("muster_notifications_failed_total", Counter, "Tries that failed.", |f, _| {
+            f.failed as f64
+        }),
+        ("muster_notifications_waiting", Gauge, "Messages that wait.", |f, _| f.waiting as f64),
+        (
+            "muster_notifications_oldest_seconds",
+            Gauge,
+            "How long the oldest message waits.",
+            |f, now_ms| f.oldest_ms.map_or(0.0, |at_ms| (now_ms - at_ms) as f64 / 1e3),
+        ),
+        (
+            "muster_notifications_channel_failing",
+            Gauge,
+            "1 while a channel has taken nothing for about a minute.",
+            |f, _| f64::from(u8::from(f.failing)),
+        ),
+    ];
+    let (figures, now_ms) = (app.outbox.figures(), app.clock.now_ms());
+    let family = |(name, kind, help, value): Column| {
+        let mut family = Family::new(name, kind, help);
+        for (channel, figures) in &figures.by_channel {
+            push(&mut family, [("channel", channel)], value(figures, now_ms));
+        }
+        family
+    };
+    COLUMNS.into_iter().map(family).collect()
 }
 
 fn certificate_end(certificate: &Served) -> Family {

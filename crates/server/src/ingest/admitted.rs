@@ -7,6 +7,7 @@ use muster_tsdb::SeriesId;
 use muster_wire::{Configuration, Offer, Version};
 use tokio::sync::watch;
 
+use super::presence_series::OF_THE_SERVER;
 use crate::agent_settings::Central;
 use crate::agent_settings::layers::configuration;
 use crate::app::App;
@@ -152,11 +153,13 @@ fn store_series(
     app.store.series(&labels).map_err(|error| error.to_string())
 }
 
-/// The labels of a series as the server stores them: `instance` and `job` are the server's to give, and so is `up`.
+/// The labels of a series as the server stores them: `instance` and `job` are the server's to give, and so are its verdicts.
 fn stamp(labels: &Labels, instance: &str) -> Result<Labels, String> {
     match labels.metric_name() {
         None => Err("it has no metric name".into()),
-        Some("up") => Err("`up` is written by the server alone".into()),
+        Some(name) if OF_THE_SERVER.contains(&name) => {
+            Err(format!("`{name}` is written by the server alone"))
+        }
         Some(_) => Ok(labels.with("instance", instance).with("job", "node")),
     }
 }

@@ -18,8 +18,13 @@ use muster_wire::Version;
 use crate::app::App;
 use crate::roster::{Entry, NEVER};
 
+/// The metrics that no agent may write.
+pub(super) const OF_THE_SERVER: [&str; 4] = [UP, SILENT, INFO, OUTDATED];
+const UP: &str = "up";
+const INFO: &str = "muster_agent_info";
+const OUTDATED: &str = "muster_agent_outdated";
 /// The metric of a host's silence.
-pub(crate) const SILENT: &str = "muster_host_silent_seconds";
+const SILENT: &str = "muster_host_silent_seconds";
 /// How often the series are written when nothing changes.
 const EVERY_MS: i64 = 15_000;
 /// Changes are gathered for so long, so that a thousand agents that come back make few batches.
@@ -63,7 +68,7 @@ pub(crate) async fn run(app: Arc<App>) {
             let _ = writer.write(&app, now_ms, at_ms).await;
         }
         if changed || fell_silent {
-            app.judging.nudge([SILENT, "up"], at_ms, app.clock.now_ms());
+            app.judging.nudge([SILENT, UP], at_ms, app.clock.now_ms());
         }
     }
 }
@@ -184,8 +189,8 @@ impl Writer {
         let numbers = match self.numbers.get_mut(instance) {
             Some(numbers) => numbers,
             None => {
-                let (up, silent) = (series("up")?, series(SILENT)?);
-                let outdated = series("muster_agent_outdated")?;
+                let (up, silent) = (series(UP)?, series(SILENT)?);
+                let outdated = series(OUTDATED)?;
                 let numbers = Numbers { up, silent, outdated, info: None };
                 self.numbers.entry(Arc::clone(instance)).or_insert(numbers)
             }
@@ -197,7 +202,7 @@ impl Writer {
         let version = facts.agent_version;
         samples.push((numbers.outdated, f64::from(u8::from(is_outdated(&version)))));
         if numbers.info.as_ref().is_none_or(|(known, _)| *known != version) {
-            let labels = labels("muster_agent_info", instance).with("version", &version);
+            let labels = labels(INFO, instance).with("version", &version);
             let former = numbers.info.replace((version, app.store.series(&labels)?));
             samples.extend(former.map(|(_, id)| (id, stale_marker())));
         }

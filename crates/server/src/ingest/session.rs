@@ -344,6 +344,8 @@ impl Session {
         };
         let instance = &*admitted.hold.entry.instance;
         let now_ms = self.app.clock.monotonic_ms();
+        // While the store is slow the socket is not read, which is no silence of the host.
+        admitted.hold.entry.heard(now_ms);
         match &stored.result {
             Ok(appended) => {
                 let refused = appended.refused.total();

@@ -281,3 +281,100 @@ impl ForecastTable {
 fn a_second(per_day: f64) -> f64 {
     per_day * 1_000.0 / DAY_MS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use muster_environment::ManualClock;
+    use muster_tsdb::{SeriesSample, WriteBatch};
+
+    use super::*;
+    use crate::store::Embedded;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const NOW_MS: i64 = 1_790_000_000_000 - 1_790_000_000_000 % HOUR_MS;
+    const SIZE: f64 = 1e12;
+
+    fn put(store: &dyn MetricStore, name: &str, samples: impl Iterator<Item = (i64, f64)>) {
+        let pairs = [(METRIC_NAME, name), ("instance", "db-1"), ("mountpoint", "/data")];
+        let series = store.series(&Labels::from_pairs(pairs).unwrap()).unwrap();
+        let samples =
+            samples.map(|(timestamp_ms, value)| SeriesSample { series, timestamp_ms, value });
+        let (sender, done) = mpsc::channel();
+        let batch = WriteBatch { samples: samples.collect() };
+        store.append(batch, Box::new(move |result| sender.send(result).unwrap()));
+        assert_eq!(done.recv().unwrap().unwrap().refused.unknown_series, 0);
+    }
+
+    /// Tells the file system's size and what is left of it, every five minutes of so many hours before `until_ms`.
+    fn fill(store: &dyn MetricStore, hours: i64, until_ms: i64, left: impl Fn(i64) -> f64) {
+        let moments = || (0..=hours * 12).rev().map(|step| until_ms - step * STEP_MS);
+        put(store, "node_filesystem_size_bytes", moments().map(|at_ms| (at_ms, SIZE)));
+        put(store, "node_filesystem_avail_bytes", moments().map(|at_ms| (at_ms, left(at_ms))));
+    }
+
+    /// How far ahead of `now_ms` the date is, in hours.
+    #[track_caller]
+    fn ahead(table: &ForecastTable, now_ms: i64) -> f64 {
+        let told: Vec<_> = table.by_labels.values().collect();
+        match told.as_slice() {
+            [[Some(Forecast::Date(date)), None]] => (date.at_ms - now_ms) as f64 / HOUR_MS as f64,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_comes_later_is_judged_like_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let (store, _) =
+            Embedded::open(folder.path(), clock.clone(), muster_tsdb::Options::default()).unwrap();
+        let pace = |at_ms: i64| 1e11 - 1e9 * (at_ms - NOW_MS) as f64 / HOUR_MS as f64;
+        fill(&store, 48, NOW_MS, pace);
+        let mut kept = Forecasts::default();
+        let first = ahead(&kept.look(&store, NOW_MS), NOW_MS);
+        assert!((first - 100.0).abs() < 2.0, "{first}");
+        // Two hours later, told step by step, it is as one that has just been read.
+        let mut now_ms = NOW_MS;
+        while now_ms < NOW_MS + 2 * HOUR_MS {
+            now_ms += STEP_MS;
+            clock.advance(STEP_MS);
+            fill(&store, 0, now_ms, pace);
+            kept.look(&store, now_ms);
+        }
+        let later = ahead(&kept.look(&store, now_ms), now_ms);
+        assert!((later - 98.0).abs() < 2.0, "{later}");
+        let anew = ahead(&Forecasts::default().look(&store, now_ms), now_ms);
+        assert!((later - anew).abs() < 1.0, "{later} {anew}");
+        // What is read-only has no forecast any more.
+        put(&store, "node_filesystem_readonly", std::iter::once((now_ms, 1.0)));
+        assert!(kept.look(&store, now_ms).by_labels.is_empty());
+        store.close().unwrap();
+    }
+
+    #[test]
+    fn stored_forecasts_that_were_wrong_widen_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let (store, _) =
+            Embedded::open(folder.path(), clock, muster_tsdb::Options::default()).unwrap();
+        let hours = |at_ms: i64| (at_ms - NOW_MS) as f64 / HOUR_MS as f64;
+        fill(&store, 72, NOW_MS, |at_ms| 1e11 - 1e9 * hours(at_ms));
+        let earliest = |store: &dyn MetricStore| {
+            let table = Forecasts::default().look(store, NOW_MS);
+            match table.by_labels.values().next().unwrap()[0] {
+                Some(Forecast::Date(date)) => hours(date.earliest_ms),
+                other => panic!("{other:?}"),
+            }
+        };
+        let without = earliest(&store);
+        // It was told to fill at a third of its pace, and soon, so that each promise was due within the hour.
+        let moments = || (0..72 * 12).map(|step| NOW_MS - step * STEP_MS / 2);
+        put(&store, FULL, moments().map(|at_ms| (at_ms, 7_200.0)));
+        put(&store, GROWTH, moments().map(|at_ms| (at_ms, 1e9 / 3.0 / 3_600.0)));
+        let with = earliest(&store);
+        assert!(with < 0.6 * without, "{with} {without}");
+        store.close().unwrap();
+    }
+}

@@ -1,12 +1,16 @@
-//! What the stored series mean, told as series: when file systems will be full.
+//! What the stored series mean, told as series: when file systems will be full, and what is usual for each host at this
+//! hour. An anomaly alone never pages: it ranks, annotates, and gates rules.
 //!
 //! What is learned is written every minute like the samples of an agent, so that rules, charts and queries read it like
 //! any other series, and the past remembers what was foretold. All of it is rebuilt from the store after a start.
 
+mod baselines;
 mod forecasts;
+mod golden;
 mod lows;
 mod written;
 
+pub(crate) use baselines::run as run_baselines;
 pub(crate) use forecasts::{EARLIEST, FULL, ForecastTable, GROWTH, LATEST};
 
 use std::sync::Arc;
@@ -56,8 +60,8 @@ impl Insight {
     }
 }
 
-/// Learns and writes until the server stops.
-pub(crate) async fn run(app: Arc<App>) {
+/// Foretells and writes until the server stops.
+pub(crate) async fn run_forecasts(app: Arc<App>) {
     let mut writer = Writer::default();
     let mut more = false;
     loop {

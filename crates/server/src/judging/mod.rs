@@ -6,6 +6,7 @@
 pub(crate) mod evaluate;
 pub(crate) mod metric_names;
 pub(crate) mod sources;
+pub(crate) mod thresholds;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -121,18 +122,21 @@ async fn restore(app: &App) {
     }
 }
 
-/// Reads all rules anew, if they changed.
+/// Reads all rules and thresholds anew, if they changed.
 pub(crate) async fn reload(app: &Arc<App>) {
     let judging = &app.judging;
     let _reading = judging.reading.lock().await;
     let former = judging.documents();
-    let documents = match sources::read(app, &former).await {
-        Ok(documents) => documents,
-        Err(error) => {
+    let settings = app.meta.list_settings().await;
+    let (settings, agents) = match (settings, app.meta.list_agents().await) {
+        (Ok(settings), Ok(agents)) => (settings, agents),
+        (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "rules stay as they are: the database does not tell them");
             return;
         }
     };
+    judging.judge.lock().set_thresholds(thresholds::of_settings(&settings, &agents));
+    let documents = sources::read(app, &settings, &former).await;
     let is_first = judging.judge.lock().groups().is_empty();
     if !is_first && documents == **former {
         return;

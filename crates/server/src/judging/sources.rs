@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_alerting::{RuleFile, RuleSource};
 use muster_api::RuleProblem;
-use muster_meta::MetaError;
+use muster_meta::Setting;
 
 use crate::app::App;
 
@@ -53,17 +53,17 @@ struct Found {
 }
 
 /// All documents as they are now. One that is broken keeps the rules that it had.
-pub(crate) async fn read(app: &App, former: &[Document]) -> Result<Vec<Document>, MetaError> {
+pub(crate) async fn read(app: &App, settings: &[Setting], former: &[Document]) -> Vec<Document> {
     let patterns = app.config.rules.clone();
     let read = tokio::task::spawn_blocking(move || read_files(&patterns));
     let mut found = read.await.unwrap_or_default();
-    for setting in app.meta.list_settings().await? {
+    for setting in settings {
         let Some(name) = setting.name.strip_prefix(PREFIX) else { continue };
         let Some(yaml) = setting.value.as_str() else { continue };
         let (name, text) = (name.to_owned(), Ok(yaml.to_owned()));
         found.push(Found { name, is_file: false, version: setting.version, text });
     }
-    Ok(found.into_iter().map(|found| document(found, former)).collect())
+    found.into_iter().map(|found| document(found, former)).collect()
 }
 
 fn document(found: Found, former: &[Document]) -> Document {

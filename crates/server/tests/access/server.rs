@@ -54,6 +54,8 @@ impl Server {
             rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc,
+            public_url: None,
+            deadman: None,
         };
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let shared = Arc::clone(&clock);

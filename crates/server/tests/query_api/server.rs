@@ -31,6 +31,8 @@ impl Server {
             retention_bytes: None,
             rules: vec![],
             oidc: None,
+            public_url: None,
+            deadman: None,
             admin_password: Some(PASSWORD.into()),
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();

@@ -102,6 +102,57 @@ async fn disks_and_the_past_are_told_from_what_is_stored() {
     server.running.stop().await;
 }
 
+/// Twenty hours of some figures of a host, of which the load is far from usual at the end.
+fn twenty_hours(now_ms: i64) -> String {
+    let mut text = String::new();
+    for step in (0..=20 * 24).rev() {
+        let at_ms = now_ms - step * HOUR_MS / 24;
+        let (wave, load) = (step * 37 % 11, if step < 12 { 40 } else { 1 + step % 3 });
+        for (name, value) in [
+            ("node_load5", load),
+            ("node_procs_blocked", step % 2),
+            ("node_netstat_Tcp_CurrEstab", 50 + wave),
+            ("node_hwmon_temp_celsius", 40 + wave),
+            ("node_memory_MemAvailable_bytes", 500 + wave),
+            ("node_memory_MemTotal_bytes", 1_000),
+        ] {
+            let _ = writeln!(text, "{name}{{instance=\"db-1\"}} {value} {at_ms}");
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn what_is_usual_is_learned_from_what_is_stored() {
+    let server = Server::start().await;
+    let text = twenty_hours(Server::now_ms());
+    let push = server.post("/api/v1/import/prometheus").bearer_auth(&server.writer);
+    let answer = push.body(text).send().await.unwrap();
+    assert_eq!(answer.status(), 204, "{:?}", answer.text().await);
+    let ratio = series(&server, "muster_host_anomaly_ratio", 1).await;
+    assert_eq!(ratio[0]["value"][1], "0.2", "{ratio:?}");
+    let score = series(&server, "muster_anomaly_score>5", 1).await;
+    assert_eq!(score[0]["metric"]["metric"], "load5", "{score:?}");
+    let band = "muster_baseline_lower{metric=\"tcp_connections\"}<55<muster_baseline_upper";
+    assert_eq!(series(&server, band, 1).await[0]["metric"]["instance"], "db-1");
+    server.running.stop().await;
+}
+
+/// What a query gives, once it gives so many series.
+async fn series(server: &Server, query: &str, wanted: usize) -> Vec<Value> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    loop {
+        let request = server.get("/api/v1/query").query(&[("query", query)]);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        let found = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        if found.len() >= wanted || std::time::Instant::now() >= deadline {
+            assert_eq!(found.len(), wanted, "{answer}");
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
 /// The forecasts are series as well, of bytes and inodes, each with its range; what does not fill has none.
 async fn check_stored_forecasts(server: &Server) {
     let wanted = [
@@ -112,14 +163,8 @@ async fn check_stored_forecasts(server: &Server) {
         "muster_filesystem_inodes_full_latest_seconds",
         "muster_filesystem_inodes_full_seconds",
     ];
-    let query = "/api/v1/query?query=sort_by_label({__name__=~\"muster_filesystem_.*seconds\"},\"__name__\")";
-    let mut found = Vec::new();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
-    while found.len() < wanted.len() && std::time::Instant::now() < deadline {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let answer = json(server, query).await;
-        found = answer["data"]["result"].as_array().cloned().unwrap_or_default();
-    }
+    let query = "sort_by_label({__name__=~\"muster_filesystem_.*seconds\"},\"__name__\")";
+    let found = series(server, query, wanted.len()).await;
     let names: Vec<_> = found.iter().map(|one| one["metric"]["__name__"].as_str()).collect();
     assert_eq!(names, wanted.map(Some), "{found:?}");
     for one in &found {

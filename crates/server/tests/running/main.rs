@@ -11,4 +11,5 @@ mod limits;
 mod otlp;
 mod permission;
 mod remote_write;
+mod rules;
 mod text;

@@ -31,6 +31,8 @@ impl Server {
             rules: vec![],
             admin_password: Some(PASSWORD.into()),
             oidc: None,
+            public_url: None,
+            deadman: None,
         };
         let running = start(config, Arc::new(SystemClock::new())).await.unwrap();
         let url = format!("http://{}", running.address());
@@ -57,9 +59,13 @@ impl Server {
         self.client.post(self.url(path))
     }
 
-    /// A request of the administrator who has signed in, as the next two.
+    /// A request of the administrator who has signed in, as the next three.
     pub(crate) fn post_as_person(&self, path: &str) -> RequestBuilder {
         self.post(path).header("cookie", &self.cookie)
+    }
+
+    pub(crate) fn put(&self, path: &str) -> RequestBuilder {
+        self.client.put(self.url(path)).header("cookie", &self.cookie)
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
