@@ -27,7 +27,7 @@ pub use fault::{FAULT_KINDS, FaultKind};
 use habits::MONDAY_MS;
 use judged::{Posted, Rules, judge};
 use life::Span;
-use pager::{fired, page};
+use pager::{Firing, fired, page};
 pub use report::{FaultReport, FleetReport, Report};
 
 const MINUTE_MS: i64 = 60_000;
@@ -68,7 +68,7 @@ impl Weeks {
         let span = self.healthy_span();
         let paged = page(built_in.concat(), span.end_ms);
         fleet.messages = paged.messages;
-        fleet.take(&paged.firings, &fired(&fixed.concat()), span.judged_from_ms);
+        fleet.take(&paged.firings, &fixed.concat(), span.judged_from_ms);
         let faults = on_all_processors(self.faults, |number| self.live_with_fault(number));
         Report { fleet, faults }
     }
@@ -83,11 +83,11 @@ impl Weeks {
         }
     }
 
-    fn live_healthy(self, number: u64) -> (Vec<Posted>, Vec<Posted>) {
+    fn live_healthy(self, number: u64) -> (Vec<Posted>, Vec<Firing>) {
         let span = self.healthy_span();
         let history = life::live(self.seed, number, &format!("host-{number}"), span, None);
-        let posted = |rules| judge(&history, span, rules, None);
-        (posted(Rules::BuiltIn), posted(Rules::Static))
+        let fixed = fired(&judge(&history, span, Rules::Static, None));
+        (judge(&history, span, Rules::BuiltIn, None), fixed)
     }
 
     fn live_with_fault(self, number: u64) -> FaultReport {
