@@ -79,7 +79,7 @@ impl Weeks {
             judged_from_ms,
             fast_from_ms: i64::MAX,
             end_ms: judged_from_ms + i64::from(self.days) * DAY_MS,
-            forecast_ms: 15 * MINUTE_MS,
+            forecast_ms: if self.short { 2 * HOUR_MS } else { 15 * MINUTE_MS },
         }
     }
 
@@ -103,7 +103,7 @@ impl Weeks {
             judged_from_ms,
             fast_from_ms: judged_from_ms,
             end_ms,
-            forecast_ms: 5 * MINUTE_MS,
+            forecast_ms: if self.short { 15 * MINUTE_MS } else { 5 * MINUTE_MS },
         };
         let instance = format!("faulty-{number}");
         let history = life::live(self.seed ^ 0xbad, number, &instance, span, Some(&fault));
