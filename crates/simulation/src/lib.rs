@@ -26,6 +26,8 @@ mod host_loop;
 mod link;
 mod whole_agent;
 
+mod weeks;
+
 mod error;
 mod target;
 
@@ -35,4 +37,5 @@ pub use fleet::{Acknowledged, FleetConfig, FleetKind, FleetReport, Present, Tota
 pub use host::{HostModel, Pace, SimulatedSeries};
 pub use script::NUMBERED_METRIC;
 pub use target::Target;
+pub use weeks::{FAULT_KINDS, FaultKind, FaultReport, FleetReport as HealthyReport, Report, Weeks};
 pub use whole_agent::ModelSource;

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use muster_environment::SystemClock;
 use muster_series::parse_duration_ms;
 use muster_simulation::{
-    FleetConfig, FleetKind, FleetReport, Present, Target, Totals, run_fleet, write_log,
+    FleetConfig, FleetKind, FleetReport, Present, Target, Totals, Weeks, run_fleet, write_log,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -45,6 +45,8 @@ enum Command {
     /// Hosts whose series count ticks, and a log of what the server acknowledged: for crash tests.
     #[command(after_help = NUMBERED_EXAMPLE)]
     Numbered(NumberedArgs),
+    /// Hosts that live for a week in simulated time before the real rules: what would people have been told?
+    Weeks(WeeksArgs),
 }
 
 #[derive(Args)]
@@ -109,6 +111,28 @@ struct NumberedArgs {
     log: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct WeeksArgs {
+    /// The same seed gives the same weeks.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many healthy hosts.
+    #[arg(long, default_value_t = 200)]
+    hosts: u64,
+    /// For how many days they are known before they are judged.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=28))]
+    known_days: u32,
+    /// For how many days they are judged.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=28))]
+    days: u32,
+    /// How many hosts with a fault besides.
+    #[arg(long, default_value_t = 30)]
+    faults: u64,
+    /// Begin faults on the first day, and make slow ones quicker.
+    #[arg(long)]
+    short: bool,
+}
+
 fn parse_interval(text: &str) -> Result<i64, String> {
     let ms = parse_duration_ms(text).map_err(|error| error.to_string())?;
     if ms == 0 { Err("an interval must be longer than nothing".to_owned()) } else { Ok(ms) }
@@ -123,15 +147,10 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(io::stderr)
         .init();
     let cli = Cli::parse();
-    let Some(Command::Numbered(args)) = cli.command else {
-        let args = cli.model;
-        let kind = FleetKind::Model {
-            seed: args.seed,
-            backfill_ms: args.backfill,
-            backfill_step_ms: args.backfill_step,
-            present: present(&args),
-        };
-        return run(args.fleet, kind, args.interval, None).await;
+    let args = match cli.command {
+        Some(Command::Numbered(args)) => args,
+        Some(Command::Weeks(args)) => return live_weeks(&args),
+        None => return run_model(cli.model).await,
     };
     let kind = FleetKind::Numbered { series: args.series };
     let log: Box<dyn Write + Send> = match &args.log {
@@ -145,6 +164,22 @@ async fn main() -> anyhow::Result<()> {
         ),
     };
     run(args.fleet, kind, i64::from(1000 / args.rate), Some(log)).await
+}
+
+async fn run_model(args: ModelArgs) -> anyhow::Result<()> {
+    let kind = FleetKind::Model {
+        seed: args.seed,
+        backfill_ms: args.backfill,
+        backfill_step_ms: args.backfill_step,
+        present: present(&args),
+    };
+    run(args.fleet, kind, args.interval, None).await
+}
+
+fn live_weeks(args: &WeeksArgs) -> anyhow::Result<()> {
+    let WeeksArgs { seed, hosts, known_days, days, faults, short } = *args;
+    let report = Weeks { seed, hosts, known_days, days, faults, short }.run();
+    write!(io::stdout(), "{report}").context("cannot write the report")
 }
 
 fn present(args: &ModelArgs) -> Present {
