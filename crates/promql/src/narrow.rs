@@ -33,7 +33,7 @@ pub fn narrow(text: &str, name: &str, value: &str) -> Result<String, ParseError>
     });
     let narrowed = tree.to_string();
     // A text that means something else would be worse than the whole.
-    let same = parse_tree(&narrowed).is_ok_and(|again| again == tree);
+    let same = parse_tree(&narrowed).is_ok_and(|again| again.to_string() == narrowed);
     Ok(if same { narrowed } else { text.trim().to_owned() })
 }
 
@@ -82,6 +82,10 @@ mod tests {
             "max_over_time(x{instance=\"a\\\"b\"}[1h:5m]) unless -y{instance=\"a\\\"b\"}",
         );
         check("1 + 2", "1 + 2");
+        check(
+            "x / on (i) group_left () count by (i) (y)",
+            "x{instance=\"a\\\"b\"} / on (i) group_left () count by (i) (y{instance=\"a\\\"b\"})",
+        );
         assert!(narrow("sum(", "instance", "a").is_err());
     }
 }
