@@ -317,6 +317,26 @@ pub(crate) enum RulesCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Say when rules would have fired over what the server has stored
+    #[command(
+        after_help = "Examples:\n  muster rules backtest rules/own.yml\n  muster rules backtest --built-in disk_full --days 30 --json"
+    )]
+    Backtest(BacktestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// A file of rules
+    #[arg(value_name = "FILE", required_unless_present = "built_in", conflicts_with = "built_in")]
+    pub(crate) file: Option<PathBuf>,
+    /// A rule that comes with Muster, as it is set now
+    #[arg(long, value_name = "ID")]
+    pub(crate) built_in: Option<String>,
+    /// How many days until now
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=90))]
+    pub(crate) days: u8,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod agent_modes;
 mod run_agent;
 mod run_server;
 
+mod backtest_command;
 mod backup;
 mod backup_command;
 mod client;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
             Command::Hosts(arguments) => hosts_command::run(arguments).await,
-            Command::Rules(arguments) => rules_command::run(&arguments),
+            Command::Rules(arguments) => rules_command::run(&arguments).await,
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,

@@ -1,4 +1,4 @@
-//! `muster rules check` and `muster rules test`: files of rules and of their tests, as promtool takes them.
+//! `muster rules`: here are `muster rules check` and `muster rules test`: files of rules and of their tests, as promtool takes them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use muster_alerting::{RuleFile, TestFile};
 
+use crate::backtest_command;
 use crate::cli::{RulesArgs, RulesCommand};
 use crate::rules_test::{LoadedFile, run_tests};
 use crate::table;
 
 /// Checks or tests all files, and fails if one of them fails.
-pub(crate) fn run(args: &RulesArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &RulesArgs) -> anyhow::Result<()> {
     let (files, is_test) = match &args.command {
         RulesCommand::Check { files } => (files, false),
         RulesCommand::Test { files } => (files, true),
+        RulesCommand::Backtest(args) => return backtest_command::run(args).await,
     };
     let mut failed = 0;
     for file in files {
