@@ -12,6 +12,7 @@ export interface FleetColumn {
 export const FLEET_COLUMNS: readonly FleetColumn[] = [
   { id: 'state', title: 'column.state', numeric: false },
   { id: 'host', title: 'column.host', numeric: false },
+  { id: 'alerts', title: 'alerts.title', numeric: true },
   { id: 'cpu', title: 'column.cpu', numeric: true },
   { id: 'memory', title: 'column.memory', numeric: true },
   { id: 'disk', title: 'column.disk', numeric: true },

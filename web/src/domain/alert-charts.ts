@@ -22,15 +22,31 @@ export function rangeAround(around: Around, at_ms: number, now_ms: number): Time
   return between(at_ms - before_ms, Math.min(at_ms + after_ms, Math.max(at_ms, now_ms)));
 }
 
-/** The firings as bands behind the lines of charts; infos are no news there. */
+const NEVER_MS = Number.POSITIVE_INFINITY;
+
+/**
+ * The firings as bands behind the lines of charts; infos are no news there. Where several fire at once
+ * there is one band, of the worst: colours laid over each other would say how many fire, not how bad it is.
+ */
 export function bandsOf(
   episodes: readonly { starts_at_ms: number; ends_at_ms: number | null; severity: Severity }[],
 ): { from_ms: number; to_ms: number | null; level: 'warning' | 'critical' }[] {
-  return episodes.flatMap(({ starts_at_ms, ends_at_ms, severity }) =>
-    severity === 'info'
-      ? []
-      : [{ from_ms: starts_at_ms, to_ms: ends_at_ms ?? null, level: severity }],
+  const firings = episodes.flatMap(({ starts_at_ms, ends_at_ms, severity }) =>
+    severity === 'info' ? [] : [{ from_ms: starts_at_ms, to_ms: ends_at_ms ?? NEVER_MS, severity }],
   );
+  const edges = [...new Set(firings.flatMap(({ from_ms, to_ms }) => [from_ms, to_ms]))];
+  edges.sort((one, other) => one - other);
+  const bands: { from_ms: number; to_ms: number; level: 'warning' | 'critical' }[] = [];
+  for (const [index, from_ms] of edges.entries()) {
+    const over = firings.filter((firing) => firing.from_ms <= from_ms && firing.to_ms > from_ms);
+    if (over.length === 0) continue;
+    const level = over.some(({ severity }) => severity === 'critical') ? 'critical' : 'warning';
+    const to_ms = edges[index + 1] ?? NEVER_MS;
+    const last = bands.at(-1);
+    if (last?.to_ms === from_ms && last.level === level) last.to_ms = to_ms;
+    else bands.push({ from_ms, to_ms, level });
+  }
+  return bands.map((band) => ({ ...band, to_ms: band.to_ms === NEVER_MS ? null : band.to_ms }));
 }
 
 /** Labels of an alert that no measured series has. */

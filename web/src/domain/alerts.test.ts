@@ -7,9 +7,11 @@ import {
   incidentsOf,
   keeps,
   sentence,
+  thresholdText,
   valueText,
   type AlertFacts,
 } from './alerts.ts';
+import { bandsOf } from './alert-charts.ts';
 import { iconWithCount, titleWithCount } from './alert-count.ts';
 import { matcherText, matchersOf, presetEnd, readMatchers } from './silences.ts';
 
@@ -97,6 +99,35 @@ test('a host has the count of what is told, and its worst', () => {
     alert('e', { instance: null }),
   ]);
   expect([...found]).toEqual([['web-1', { count: 2, worst: 'critical' }]]);
+  const unheard = byHost([alert('f', { hush: 'no_receiver' })]);
+  expect(unheard.get('web-1')).toEqual({ count: 1, worst: 'warning' });
+});
+
+test('firings at once are one band of the worst', () => {
+  const at = (
+    starts_at_ms: number,
+    ends_at_ms: number | null,
+    severity: AlertFacts['severity'],
+  ) => ({
+    starts_at_ms,
+    ends_at_ms,
+    severity,
+  });
+  expect(bandsOf([at(0, 10, 'warning'), at(4, 6, 'critical'), at(8, 12, 'warning')])).toEqual([
+    { from_ms: 0, to_ms: 4, level: 'warning' },
+    { from_ms: 4, to_ms: 6, level: 'critical' },
+    { from_ms: 6, to_ms: 12, level: 'warning' },
+  ]);
+  expect(bandsOf([at(5, null, 'critical'), at(7, 9, 'warning'), at(1, 2, 'info')])).toEqual([
+    { from_ms: 5, to_ms: null, level: 'critical' },
+  ]);
+});
+
+test('a threshold has no needless zeroes', () => {
+  expect(thresholdText(9, 'seconds')).toBe('9\u00a0s');
+  expect(thresholdText(2.5, 'percent')).toBe('2.5%');
+  expect(thresholdText(3, 'days')).toBe('3\u00a0d');
+  expect(thresholdText(null, 'percent')).toBe('–');
 });
 
 test('values have the unit of their rule', () => {

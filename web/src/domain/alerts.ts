@@ -1,5 +1,5 @@
 /** What alerts mean: their words in a language, their order, the incidents they form, and filters over them. */
-import { ABSENT, figureText, type Language, type Unit } from './units.ts';
+import { ABSENT, axisText, figureText, type Language, type Unit } from './units.ts';
 
 export type Severity = 'critical' | 'warning' | 'info';
 export type Hush = 'silenced' | 'inhibited' | 'muted' | 'flapping' | 'no_receiver';
@@ -67,16 +67,30 @@ export function valueText(value: number | null, unit: string): string {
   return value === null ? ABSENT : figureText(value, unitOf(unit));
 }
 
+/** A threshold in its rule's unit: somebody chose the number, so it has no needless zeroes. */
+export function thresholdText(threshold: number | null, unit: string): string {
+  if (unit === 'days' && threshold !== null) return `${axisText(threshold, 'plain')}\u00a0d`;
+  return threshold === null ? ABSENT : axisText(threshold, unitOf(unit));
+}
+
+/**
+ * Whether something keeps an alert from people. That no receiver wants it is no such thing: nobody chose
+ * quiet, so it still calls for attention on the page, and the server counts it so too.
+ */
+export function isHushed({ hush }: Pick<AlertFacts, 'hush'>): boolean {
+  return hush !== null && hush !== 'no_receiver';
+}
+
 /** Whether somebody should look: it fires, nothing hushes it, and nobody has taken note of it. */
 export function isUrgent(alert: AlertFacts): boolean {
-  return alert.state === 'firing' && alert.hush === null && alert.severity === 'critical';
+  return alert.state === 'firing' && !isHushed(alert) && alert.severity === 'critical';
 }
 
 const WEIGHT: Record<Severity, number> = { critical: 3, warning: 2, info: 1 };
 
 /** How far in front an alert stands: what is told before what is hushed, then by severity. */
 function weight(alert: AlertFacts): number {
-  const told = alert.state === 'firing' && alert.hush === null ? 10 : 0;
+  const told = alert.state === 'firing' && !isHushed(alert) ? 10 : 0;
   return told + (alert.state === 'firing' ? 5 : 0) + WEIGHT[alert.severity];
 }
 
@@ -135,9 +149,9 @@ export function filterFromAddress(query: URLSearchParams): AlertFilter {
 export function keeps(filter: AlertFilter, alert: AlertFacts): boolean {
   if (alert.state === 'resolved') return false;
   if (filter.severity !== null && alert.severity !== filter.severity) return false;
-  const told = alert.state === 'firing' && alert.hush === null;
+  const told = alert.state === 'firing' && !isHushed(alert);
   if (filter.show === 'told' && !told) return false;
-  if (filter.show === 'hushed' && (alert.state !== 'firing' || alert.hush === null)) return false;
+  if (filter.show === 'hushed' && (alert.state !== 'firing' || !isHushed(alert))) return false;
   if (filter.show === 'pending' && alert.state !== 'pending') return false;
   const texts = [
     alert.name,
@@ -152,17 +166,18 @@ export function keeps(filter: AlertFilter, alert: AlertFacts): boolean {
     .every((word) => all.includes(word));
 }
 
-/** How many alerts of a host are told, and how urgent the worst is. */
+/** How many alerts of a host fire unhushed, and how urgent the worst is. */
 export interface HostAlerts {
   count: number;
   worst: Severity;
 }
 
-/** The alerts that somebody is told of, by host. */
+/** The alerts that fire and that nothing hushes, by host. */
 export function byHost(alerts: readonly AlertFacts[]): ReadonlyMap<string, HostAlerts> {
   const found = new Map<string, HostAlerts>();
-  for (const { instance, state, hush, severity } of alerts) {
-    if (instance === null || state !== 'firing' || hush !== null) continue;
+  for (const alert of alerts) {
+    const { instance, state, severity } = alert;
+    if (instance === null || state !== 'firing' || isHushed(alert)) continue;
     const known = found.get(instance);
     const worse = known === undefined || WEIGHT[severity] > WEIGHT[known.worst];
     found.set(instance, {
@@ -171,4 +186,9 @@ export function byHost(alerts: readonly AlertFacts[]): ReadonlyMap<string, HostA
     });
   }
   return found;
+}
+
+/** One number for how much a host's alerts matter: the worst first, then how many there are. */
+export function urgencyOf({ count, worst }: HostAlerts): number {
+  return WEIGHT[worst] * 100_000 + count;
 }

@@ -141,3 +141,15 @@ test('the summary counts each host once, by its worst reason and level', () => {
     ],
   });
 });
+
+test('hosts are sorted by their alerts, those without any last', () => {
+  const told = new Map([
+    ['a', { count: 5, worst: 'warning' as const }],
+    ['c', { count: 1, worst: 'critical' as const }],
+  ]);
+  const hosts = [host('a'), host('b'), host('c')];
+  const by = (descending: boolean): string[] =>
+    sortedInstances(hosts, { column: 'alerts', descending }, 0, undefined, told);
+  expect(by(true)).toEqual(['c', 'a', 'b']);
+  expect(by(false)).toEqual(['a', 'c', 'b']);
+});

@@ -1,4 +1,5 @@
 /** What a host's numbers mean: whether it needs somebody, and in which order hosts are listed. */
+import { urgencyOf, type HostAlerts } from './alerts.ts';
 
 /** The part of a host that these judgements read; the API's `Host` has it all. */
 export interface HostFacts {
@@ -79,6 +80,7 @@ export function judge(host: HostFacts, now_ms: number): Judgement {
 export const SORTS = [
   'state',
   'host',
+  'alerts',
   'cpu',
   'memory',
   'disk',
@@ -141,12 +143,21 @@ function badness(host: HostFacts, now_ms: number): number {
   return WEIGHT[level] * 10_000 + silent + Math.floor(fullest / 5);
 }
 
-function sortValue(host: HostFacts, column: SortColumn, now_ms: number): number | string | null {
+function sortValue(
+  host: HostFacts,
+  column: SortColumn,
+  now_ms: number,
+  alerts: ReadonlyMap<string, HostAlerts>,
+): number | string | null {
   switch (column) {
     case 'state':
       return badness(host, now_ms);
     case 'host':
       return host.instance;
+    case 'alerts': {
+      const told = alerts.get(host.instance);
+      return told === undefined ? null : urgencyOf(told);
+    }
     case 'agent':
       return host.agent_version;
     case 'cpu':
@@ -185,11 +196,12 @@ export function sortedInstances(
   sort: Sort,
   now_ms: number,
   places = placesOf(hosts.map((host) => host.instance)),
+  alerts: ReadonlyMap<string, HostAlerts> = new Map(),
 ): string[] {
   const rows = hosts.map((host) => ({
     name: host.instance,
     place: places.get(host.instance) ?? 0,
-    value: sortValue(host, sort.column, now_ms),
+    value: sortValue(host, sort.column, now_ms, alerts),
   }));
   const sign = sort.descending ? -1 : 1;
   if (sort.column === 'host') {

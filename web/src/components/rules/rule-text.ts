@@ -1,6 +1,6 @@
 /** Rules in the language of the page: their titles, their thresholds in words, for whom they differ. */
 import type { BuiltInRule } from '../../api/types.ts';
-import { valueText } from '../../domain/alerts.ts';
+import { thresholdText } from '../../domain/alerts.ts';
 import type { MessageKey } from '../../domain/messages.ts';
 import type { Grade, JOBS, Layer } from '../../domain/rules.ts';
 import { durationText } from '../../domain/units.ts';
@@ -27,7 +27,7 @@ export function ruleAbout(rule: Pick<BuiltInRule, 'about' | 'about_zh'>): string
 export function gradeText(grade: Grade, rule: Pick<BuiltInRule, 'unit' | 'below'>): string {
   const severity = severityText(grade.severity);
   if (!grade.enabled) return t('rules.grade_off', { severity });
-  const threshold = valueText(grade.threshold, rule.unit);
+  const threshold = thresholdText(grade.threshold, rule.unit);
   const words =
     grade.threshold === null
       ? t('rules.grade_bare', { severity })
