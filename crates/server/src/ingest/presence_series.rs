@@ -141,12 +141,11 @@ impl Writer {
         let mut changed = false;
         for entry in app.roster.all() {
             let silent = self.patience.silent_seconds(&entry, now_ms) > 0.0;
-            match self.silent.get_mut(&entry.instance) {
-                Some(before) => changed |= std::mem::replace(before, silent) != silent,
-                None => {
-                    changed |= silent;
-                    self.silent.insert(Arc::clone(&entry.instance), silent);
-                }
+            if let Some(before) = self.silent.get_mut(&entry.instance) {
+                changed |= std::mem::replace(before, silent) != silent;
+            } else {
+                changed |= silent;
+                self.silent.insert(Arc::clone(&entry.instance), silent);
             }
         }
         changed
@@ -186,14 +185,13 @@ impl Writer {
     ) -> Result<(), muster_tsdb::TsdbError> {
         let instance = &entry.instance;
         let series = |name: &str| app.store.series(&labels(name, instance));
-        let numbers = match self.numbers.get_mut(instance) {
-            Some(numbers) => numbers,
-            None => {
-                let (up, silent) = (series(UP)?, series(SILENT)?);
-                let outdated = series(OUTDATED)?;
-                let numbers = Numbers { up, silent, outdated, info: None };
-                self.numbers.entry(Arc::clone(instance)).or_insert(numbers)
-            }
+        let numbers = if let Some(numbers) = self.numbers.get_mut(instance) {
+            numbers
+        } else {
+            let (up, silent) = (series(UP)?, series(SILENT)?);
+            let outdated = series(OUTDATED)?;
+            let numbers = Numbers { up, silent, outdated, info: None };
+            self.numbers.entry(Arc::clone(instance)).or_insert(numbers)
         };
         let presence = entry.presence();
         samples.push((numbers.up, f64::from(u8::from(presence.connected))));

@@ -235,13 +235,12 @@ async fn evaluate_turn(app: &Arc<App>, turn: Turn) {
     let stop = run.stop_on_drop();
     let working = Arc::clone(app);
     let mut work = tokio::task::spawn_blocking(move || evaluate::turn(&working, &turn, &run));
-    let done = match tokio::time::timeout(TURN_LIMIT, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            // What computes ends soon, and says for each rule that it was stopped.
-            drop(stop);
-            work.await
-        }
+    let done = if let Ok(done) = tokio::time::timeout(TURN_LIMIT, &mut work).await {
+        done
+    } else {
+        // What computes ends soon, and says for each rule that it was stopped.
+        drop(stop);
+        work.await
     };
     match done {
         Ok(outcome) => evaluate::hand_on(app, outcome).await,

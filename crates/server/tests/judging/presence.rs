@@ -22,7 +22,7 @@ async fn an_urgent_batch_evaluates_the_rules_that_read_it_and_no_others() {
     let world = World::start().await;
     let mut host = world.host("web-1", &[]).await;
     // That the host came evaluates what reads `up`. The clock stands still, so that nobody's turn comes.
-    world.until(async || world.evaluated().await.contains_key("host_silent")).await;
+    world.until_evaluated("host_silent").await;
     let before: BTreeSet<String> = world.evaluated().await.into_keys().collect();
     host.send(false, world.now_ms(), &[(&FAILED, 1.0)]).await;
     world.a_while().await;

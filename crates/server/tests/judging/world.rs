@@ -64,7 +64,7 @@ impl World {
         let body = json!({ "user": "admin", "password": PASSWORD });
         let answer = self.client.post(url).json(&body).send().await.unwrap();
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
-        self.cookie = cookie.split(';').next().unwrap().to_owned();
+        cookie.split(';').next().unwrap().clone_into(&mut self.cookie);
     }
 
     /// What a request that must succeed is answered.
@@ -130,19 +130,12 @@ impl World {
         .collect()
     }
 
-    /// Waits until a condition holds.
-    #[track_caller]
-    pub(crate) fn until<F: Future<Output = bool>>(
-        &self,
-        holds: impl Fn() -> F,
-    ) -> impl Future<Output = ()> {
-        let at = std::panic::Location::caller();
-        async move {
-            let until = Instant::now() + PATIENCE;
-            while !holds().await {
-                assert!(Instant::now() < until, "{at}: it does not come");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+    /// Waits until a built-in rule was evaluated.
+    pub(crate) async fn until_evaluated(&self, rule: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.evaluated().await.contains_key(rule) {
+            assert!(Instant::now() < until, "{rule} is not evaluated");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

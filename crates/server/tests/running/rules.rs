@@ -9,7 +9,7 @@ use crate::server::Server;
 
 const PATH: &str = "/api/muster/v1/rules/documents/own";
 /// How long a slow machine may take for what should be there in a second or two.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const RULES: &str = "
 groups:
