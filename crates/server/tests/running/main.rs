@@ -6,6 +6,7 @@
 mod encode;
 mod server;
 
+mod alerts;
 mod fleet;
 mod limits;
 mod otlp;
