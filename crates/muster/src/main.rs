@@ -9,6 +9,7 @@ mod agent_modes;
 mod run_agent;
 mod run_server;
 
+mod alerts_command;
 mod backup;
 mod backup_command;
 mod client;
@@ -21,6 +22,7 @@ mod place;
 mod query_command;
 mod rules_command;
 mod rules_test;
+mod silence_command;
 mod token_commands;
 mod user_commands;
 
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
             Command::Agent(arguments) => run_agent::agent(arguments).await,
             Command::Query(arguments) => query_command::run(arguments).await,
             Command::Hosts(arguments) => hosts_command::run(arguments).await,
+            Command::Alerts(arguments) => alerts_command::run(arguments).await,
+            Command::Silence(arguments) => silence_command::run(arguments).await,
             Command::Rules(arguments) => rules_command::run(&arguments),
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
