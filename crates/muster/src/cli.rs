@@ -1,5 +1,6 @@
 //! The command line: every command with its flags, its environment variables and an example.
 
+mod alerting;
 mod people;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use muster_collectors::{NamedPattern, Pattern};
 
+pub(crate) use alerting::{AlertsArgs, SilenceArgs, SilenceCommand};
 pub(crate) use people::{
     EnrollTokenArgs, TokenArgs, TokenCommand, UserArgs, UserCommand, UserTarget,
 };
@@ -74,6 +76,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  muster hosts\n  muster hosts --server https://monitor:6868 --api-token TOKEN --json"
     )]
     Hosts(TargetArgs),
+    /// List the alerts, the most urgent and newest first
+    #[command(
+        after_help = "Examples:\n  muster alerts\n  muster alerts --severity critical --instance web-1 --json"
+    )]
+    Alerts(AlertsArgs),
+    /// Hide alerts for a while: add, list, expire and preview silences
+    #[command(
+        after_help = "Examples:\n  muster silence add 'instance=~\"web-.*\"' --duration 2h --comment 'new kernel'\n  muster silence list\n  muster silence expire ID"
+    )]
+    Silence(SilenceArgs),
     /// Check files of rules, and test them
     #[command(
         after_help = "Examples:\n  muster rules check rules/*.yml\n  muster rules test rules/tests/*.yml"

@@ -135,8 +135,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, with a token of its own if the server is on this machine.
+    /// Connects to read, with a token of its own if the server is on this machine.
     pub(crate) async fn open(args: &TargetArgs) -> anyhow::Result<Self> {
+        Self::open_as(args, Role::Viewer).await
+    }
+
+    /// Connects with what a role may, with a token of its own if the server is on this machine.
+    pub(crate) async fn open_as(args: &TargetArgs, role: Role) -> anyhow::Result<Self> {
         let place = match Target::of(args)? {
             Target::Remote(client) => {
                 return Ok(Self { client, borrowed: None });
@@ -156,8 +161,7 @@ impl Session {
         let expires_ms = Some(clock.now_ms() + TOKEN_LIFE_MS);
         let meta = place.open().await?;
         let (by, now_ms) = (actor(), clock.now_ms());
-        let token =
-            local::create_api_token(&meta, &by, &name, Role::Viewer, expires_ms, now_ms).await?;
+        let token = local::create_api_token(&meta, &by, &name, role, expires_ms, now_ms).await?;
         let trust = match muster_server::stored_ca_fingerprint(data_dir) {
             Some(fingerprint) if base.starts_with("https:") => Trust::Fingerprint(fingerprint),
             _ => Trust::System,

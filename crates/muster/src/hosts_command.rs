@@ -73,7 +73,7 @@ fn told(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
 }
 
 /// The two largest parts of a duration.
-fn duration(ms: i64) -> String {
+pub(crate) fn duration(ms: i64) -> String {
     let seconds = ms.max(0) / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {

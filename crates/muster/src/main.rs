@@ -9,6 +9,7 @@ mod agent_modes;
 mod run_agent;
 mod run_server;
 
+mod alerts_command;
 mod backtest_command;
 mod backup;
 mod backup_command;
@@ -22,6 +23,7 @@ mod place;
 mod query_command;
 mod rules_command;
 mod rules_test;
+mod silence_command;
 mod token_commands;
 mod user_commands;
 
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
             Command::Query(arguments) => query_command::run(arguments).await,
             Command::Hosts(arguments) => hosts_command::run(arguments).await,
             Command::Rules(arguments) => rules_command::run(&arguments).await,
+            Command::Alerts(arguments) => alerts_command::run(arguments).await,
+            Command::Silence(arguments) => silence_command::run(arguments).await,
             Command::User(arguments) => user_commands::run(arguments).await,
             Command::Token(arguments) => token_commands::token(arguments).await,
             Command::EnrollToken(arguments) => token_commands::enroll_token(arguments).await,

@@ -9,6 +9,8 @@ use crate::yaml;
 
 /// What only Muster knows of a route.
 const OWN_KEYS: [&str; 3] = ["eager", "escalate_after", "escalate_to"];
+/// The same beside the route.
+const OWN_TOP_KEYS: [&str; 1] = ["storm_after"];
 
 impl Routing {
     /// The file without what only Muster knows, with all receivers by their names: JSON, which is YAML too. Secrets of
@@ -17,6 +19,9 @@ impl Routing {
         let mut file: Map<String, Value> = yaml::parse(self.to_yaml()).unwrap_or_default();
         if let Some(route) = file.get_mut("route") {
             strip(route);
+        }
+        for key in OWN_TOP_KEYS {
+            file.remove(key);
         }
         let names: BTreeSet<String> = self.receivers().union(channels).cloned().collect();
         let receivers = names.into_iter().map(|name| json!({ "name": name }));
@@ -48,7 +53,9 @@ mod tests {
             json!([{ "name": "everyone" }, { "name": "mail" }, { "name": "nobody" }])
         );
         assert_eq!(file["route"]["group_wait"], "500ms");
-        assert!(!file.to_string().contains("eager"), "{file}");
+        for own in ["eager", "storm_after"] {
+            assert!(!file.to_string().contains(own), "{file}");
+        }
         let own = "route: {receiver: mail, routes: [{receiver: mail, escalate_after: 5m, escalate_to: mail}]}";
         let file = Routing::parse(own).unwrap().to_alertmanager(&channels);
         assert_eq!(file["route"]["routes"], json!([{ "receiver": "mail" }]));

@@ -75,6 +75,12 @@ impl Dispatcher {
         if posted.annotations.is_empty() {
             posted.annotations.clone_from(&known.posted.annotations);
         }
+        if known.is_firing() {
+            // It began when it was first told, also if who tells of it again names no beginning.
+            let starts = [known.posted.starts_at_ms, posted.starts_at_ms];
+            posted.starts_at_ms = starts.into_iter().flatten().min();
+            posted.active_at_ms = posted.active_at_ms.min(known.posted.active_at_ms);
+        }
         // An end that is only put off is no change worth a record.
         known.posted.ends_at_ms = posted.ends_at_ms;
         if known.posted != posted {

@@ -12,27 +12,14 @@ use muster_alerting::{AlertView, Matchers, PostedState};
 use regex::Regex;
 use serde_json::{Value, json};
 
+use super::alertmanager_body::{Body, Refusal, bad};
 use super::alertmanager_json::{
     GettableAlert, PostableAlert, PostableSilence, gettable_silence, time,
 };
 use super::authority::{Operator, Reader};
-use super::json_body::ApiJson;
 use super::push_authority::Pusher;
 use super::silences;
 use crate::app::App;
-
-/// A refusal in Alertmanager's form: a JSON string.
-pub(crate) struct Refusal(StatusCode, String);
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
-}
-
-fn bad(error: impl Into<String>) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, error.into())
-}
 
 /// Which alerts are asked for.
 struct Wanted {
@@ -134,7 +121,7 @@ pub(crate) async fn alerts(
 pub(crate) async fn post_alerts(
     _: Pusher,
     State(app): State<Arc<App>>,
-    ApiJson(alerts): ApiJson<Vec<PostableAlert>>,
+    Body(alerts): Body<Vec<PostableAlert>>,
 ) -> Result<Response, Refusal> {
     let now_ms = app.clock.now_ms();
     let (mut posted, mut refused) = (Vec::new(), Vec::new());
@@ -149,7 +136,7 @@ pub(crate) async fn post_alerts(
     app.alarms
         .settled()
         .await
-        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+        .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     if refused.is_empty() {
         Ok(StatusCode::OK.into_response())
     } else {
@@ -221,7 +208,7 @@ pub(crate) async fn silences(
 pub(crate) async fn post_silence(
     Operator(who): Operator,
     State(app): State<Arc<App>>,
-    ApiJson(silence): ApiJson<PostableSilence>,
+    Body(silence): Body<PostableSilence>,
 ) -> Result<Response, Response> {
     let now_ms = app.clock.now_ms();
     let id = match silence.id.clone().filter(|id| !id.is_empty()) {
@@ -234,7 +221,7 @@ pub(crate) async fn post_silence(
             match is_over {
                 None => {
                     let error = "silence not found".to_owned();
-                    return Err(Refusal(StatusCode::NOT_FOUND, error).into_response());
+                    return Err(Refusal::new(StatusCode::NOT_FOUND, error).into_response());
                 }
                 // What is over stays so; who changes it gets a new one.
                 Some(true) => silences::new_id(),
@@ -258,7 +245,7 @@ pub(crate) async fn silence(
     let now_ms = app.clock.now_ms();
     let found =
         app.alarms.look(|core| core.silence(&id).map(|silence| gettable_silence(silence, now_ms)));
-    found.map(Json).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, "silence not found".to_owned()))
+    found.map(Json).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "silence not found"))
 }
 
 /// Ends a silence.

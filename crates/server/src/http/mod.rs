@@ -6,6 +6,7 @@ mod agent_settings;
 mod agents;
 mod alert_metrics;
 mod alertmanager;
+mod alertmanager_body;
 mod alertmanager_json;
 mod alerts;
 mod answer;

@@ -6,6 +6,7 @@
 mod encode;
 mod server;
 
+mod alerts;
 mod backtest;
 mod fleet;
 mod limits;

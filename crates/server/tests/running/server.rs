@@ -20,7 +20,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same server after it was stopped and started again.
+    pub(crate) async fn restarted(self) -> Self {
+        self.running.stop().await;
+        Self::start_in(self._dir).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir) -> Self {
         let config = ServerConfig {
             data_dir: dir.path().join("data"),
             database: None,
@@ -84,7 +93,11 @@ impl Server {
     /// A new token's secret and number.
     pub(crate) async fn token(&self, role: &str) -> (String, String) {
         let request = self.post_as_person("/api/muster/v1/tokens");
-        let answer = request.json(&json!({ "name": role, "role": role })).send().await.unwrap();
+        let answer = request
+            .json(&json!({ "name": format!("{role} {}", Self::now_ms()), "role": role }))
+            .send()
+            .await
+            .unwrap();
         let made: Value = answer.json().await.unwrap();
         (made["token"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
     }
