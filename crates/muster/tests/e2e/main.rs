@@ -13,6 +13,7 @@ mod test_agent;
 mod webhook_sink;
 
 mod agent_state;
+mod alertmanager;
 mod backfill;
 mod backup;
 mod bad_input;
