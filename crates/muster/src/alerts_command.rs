@@ -73,6 +73,7 @@ fn row(alert: &Alert, now_ms: i64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use muster_api::AlertCounts;
     use serde_json::json;
 
     use super::*;
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn an_alert_is_one_line() {
-        let list = AlertList { alerts: vec![alert()], counts: Default::default(), at_ms: 62_000 };
+        let list =
+            AlertList { alerts: vec![alert()], counts: AlertCounts::default(), at_ms: 62_000 };
         let text = text(&list);
         assert_eq!(text.lines().count(), 2, "{text}");
         let words: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();

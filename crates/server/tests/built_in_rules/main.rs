@@ -460,84 +460,80 @@ fn every_rule_fires_on_its_fault_and_says_so_in_both_languages() {
     assert_eq!(all.len(), catalogue().len(), "an id is there twice");
 }
 
+/// What healthy busy machines do, by the rule that is to stay quiet.
+const HEALTHY: &[(&str, &str)] = &[
+    // A build that takes half an hour, and a backup that keeps the disk busy.
+    ("cpu_saturated", r#"node_pressure_cpu_waiting_seconds_total{instance="a"} 0+60x30 1800x60"#),
+    (
+        "disk_slow",
+        r#"node_disk_read_time_seconds_total{instance="a",device="sda"} 0+600x60
+           node_disk_reads_completed_total{instance="a",device="sda"} 0+12000x60"#,
+    ),
+    // Pages read by programs that wait for memory a little while enough is there.
+    (
+        "memory_pressure",
+        r#"node_pressure_memory_waiting_seconds_total{instance="a"} 0+30x30
+           node_memory_MemAvailable_bytes{instance="a"} 40x30
+           node_memory_MemTotal_bytes{instance="a"} 100x30"#,
+    ),
+    ("swap_storm", r#"node_vmstat_pswpin{instance="a"} 0+600000x4 2400000x20"#),
+    ("oom_kill", r#"muster_oom_kills_total{instance="a",program="x",unit=""} 0x30"#),
+    // Images are full by design, and read-only for ever.
+    (
+        "disk_full",
+        r#"node_filesystem_avail_bytes{instance="a",mountpoint="/snap/x",fstype="squashfs"} 0x20
+           node_filesystem_size_bytes{instance="a",mountpoint="/snap/x",fstype="squashfs"} 100x20
+           node_filesystem_avail_bytes{instance="a",mountpoint="/usr",fstype="ext4"} 0x20
+           node_filesystem_size_bytes{instance="a",mountpoint="/usr",fstype="ext4"} 100x20
+           node_filesystem_readonly{instance="a",mountpoint="/usr",fstype="ext4"} 1x20"#,
+    ),
+    (
+        "disk_read_only",
+        r#"node_filesystem_readonly{instance="a",mountpoint="/usr",fstype="ext4"} 1x200"#,
+    ),
+    // File systems such as btrfs count no inodes.
+    (
+        "inodes_full",
+        r#"node_filesystem_files_free{instance="a",mountpoint="/",fstype="btrfs"} 0x20
+           node_filesystem_files{instance="a",mountpoint="/",fstype="btrfs"} 0x20"#,
+    ),
+    // A deployment restarts a service once; a long task starts for an hour.
+    ("service_flapping", r#"node_systemd_service_restart_total{instance="a",name="w"} 0x15 1x30"#),
+    (
+        "service_hung",
+        r#"node_systemd_unit_state{instance="a",name="w",state="activating",type="simple"} 1 1 0x30
+           node_systemd_unit_state{instance="a",name="backup",state="activating",type="oneshot"} 1x60"#,
+    ),
+    (
+        "service_watchdog",
+        r#"muster_systemd_unit_result{instance="a",name="w",result="watchdog"} 1x60
+           up{instance="a"} _x20 1x40"#,
+    ),
+    (
+        "raid_degraded",
+        r#"node_md_disks_required{instance="a",device="md0"} 2x5
+        node_md_disks{instance="a",device="md0",state="active"} 2x5
+        node_md_disks{instance="a",device="md0",state="spare"} 1x5"#,
+    ),
+    ("check_failed", r#"probe_success{instance="a"} 1 1 0 1 1 1"#),
+    ("link_lossy", r#"probe_success{instance="a"} 1x20 0 1x40"#),
+    (
+        "link_flapping",
+        r#"node_network_carrier_changes_total{instance="a",device="eth0"} 2x15 4x30"#,
+    ),
+    // The card's driver was updated, and its host rebooted.
+    (
+        "gpu_lost",
+        r#"muster_gpu_info{instance="a",gpu="0",uuid="u",driver="1"} 1x20
+           muster_gpu_info{instance="a",gpu="0",uuid="u",driver="2"} _x24 1x40
+           up{instance="a"} 1x20 0x4 1x40"#,
+    ),
+    ("agent_lagging", r#"muster_agent_spool_bytes{instance="a"} 9000000x5 0x30"#),
+    ("host_silent", r#"muster_host_silent_seconds{instance="a"} 0x5 3 0x5"#),
+];
+
 #[test]
 fn healthy_busy_machines_are_quiet() {
-    const HEALTHY: &[(&str, &str)] = &[
-        // A build that takes half an hour, and a backup that keeps the disk busy.
-        (
-            "cpu_saturated",
-            r#"node_pressure_cpu_waiting_seconds_total{instance="a"} 0+60x30 1800x60"#,
-        ),
-        (
-            "disk_slow",
-            r#"node_disk_read_time_seconds_total{instance="a",device="sda"} 0+600x60
-               node_disk_reads_completed_total{instance="a",device="sda"} 0+12000x60"#,
-        ),
-        // Pages read by programs that wait for memory a little while enough is there.
-        (
-            "memory_pressure",
-            r#"node_pressure_memory_waiting_seconds_total{instance="a"} 0+30x30
-               node_memory_MemAvailable_bytes{instance="a"} 40x30
-               node_memory_MemTotal_bytes{instance="a"} 100x30"#,
-        ),
-        ("swap_storm", r#"node_vmstat_pswpin{instance="a"} 0+600000x4 2400000x20"#),
-        ("oom_kill", r#"muster_oom_kills_total{instance="a",program="x",unit=""} 0x30"#),
-        // Images are full by design, and read-only for ever.
-        (
-            "disk_full",
-            r#"node_filesystem_avail_bytes{instance="a",mountpoint="/snap/x",fstype="squashfs"} 0x20
-               node_filesystem_size_bytes{instance="a",mountpoint="/snap/x",fstype="squashfs"} 100x20
-               node_filesystem_avail_bytes{instance="a",mountpoint="/usr",fstype="ext4"} 0x20
-               node_filesystem_size_bytes{instance="a",mountpoint="/usr",fstype="ext4"} 100x20
-               node_filesystem_readonly{instance="a",mountpoint="/usr",fstype="ext4"} 1x20"#,
-        ),
-        (
-            "disk_read_only",
-            r#"node_filesystem_readonly{instance="a",mountpoint="/usr",fstype="ext4"} 1x200"#,
-        ),
-        // File systems such as btrfs count no inodes.
-        (
-            "inodes_full",
-            r#"node_filesystem_files_free{instance="a",mountpoint="/",fstype="btrfs"} 0x20
-               node_filesystem_files{instance="a",mountpoint="/",fstype="btrfs"} 0x20"#,
-        ),
-        // A deployment restarts a service once; a long task starts for an hour.
-        (
-            "service_flapping",
-            r#"node_systemd_service_restart_total{instance="a",name="w"} 0x15 1x30"#,
-        ),
-        (
-            "service_hung",
-            r#"node_systemd_unit_state{instance="a",name="w",state="activating",type="simple"} 1 1 0x30
-               node_systemd_unit_state{instance="a",name="backup",state="activating",type="oneshot"} 1x60"#,
-        ),
-        (
-            "service_watchdog",
-            r#"muster_systemd_unit_result{instance="a",name="w",result="watchdog"} 1x60
-               up{instance="a"} _x20 1x40"#,
-        ),
-        (
-            "raid_degraded",
-            r#"node_md_disks_required{instance="a",device="md0"} 2x5
-            node_md_disks{instance="a",device="md0",state="active"} 2x5
-            node_md_disks{instance="a",device="md0",state="spare"} 1x5"#,
-        ),
-        ("check_failed", r#"probe_success{instance="a"} 1 1 0 1 1 1"#),
-        ("link_lossy", r#"probe_success{instance="a"} 1x20 0 1x40"#),
-        (
-            "link_flapping",
-            r#"node_network_carrier_changes_total{instance="a",device="eth0"} 2x15 4x30"#,
-        ),
-        // The card's driver was updated, and its host rebooted.
-        (
-            "gpu_lost",
-            r#"muster_gpu_info{instance="a",gpu="0",uuid="u",driver="1"} 1x20
-               muster_gpu_info{instance="a",gpu="0",uuid="u",driver="2"} _x24 1x40
-               up{instance="a"} 1x20 0x4 1x40"#,
-        ),
-        ("agent_lagging", r#"muster_agent_spool_bytes{instance="a"} 9000000x5 0x30"#),
-        ("host_silent", r#"muster_host_silent_seconds{instance="a"} 0x5 3 0x5"#),
-    ];
     for (id, series) in HEALTHY {
         check_quiet(id, series);
     }

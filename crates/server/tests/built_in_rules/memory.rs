@@ -17,7 +17,7 @@ impl Memory {
     }
 
     pub(crate) fn end_ms(&self) -> i64 {
-        self.0.iter().flat_map(|series| series.timestamps.last()).max().copied().unwrap_or(0)
+        self.0.iter().filter_map(|series| series.timestamps.last()).max().copied().unwrap_or(0)
     }
 }
 
