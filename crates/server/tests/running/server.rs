@@ -15,7 +15,7 @@ pub(crate) struct Server {
     pub(crate) writer: String,
     url: String,
     cookie: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -26,7 +26,7 @@ impl Server {
     /// The same server after it was stopped and started again.
     pub(crate) async fn restarted(self) -> Self {
         self.running.stop().await;
-        Self::start_in(self._dir).await
+        Self::start_in(self.dir).await
     }
 
     async fn start_in(dir: tempfile::TempDir) -> Self {
@@ -54,7 +54,7 @@ impl Server {
         assert_eq!(answer.status(), StatusCode::OK);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
-        let mut server = Self { running, client, writer: String::new(), url, cookie, _dir: dir };
+        let mut server = Self { running, client, writer: String::new(), url, cookie, dir };
         server.writer = server.token("writer").await.0;
         server
     }
