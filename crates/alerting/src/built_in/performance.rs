@@ -205,7 +205,7 @@ pub(super) const RULES: &[BuiltIn] = &[
     BuiltIn {
         id: "temperature",
         alert: "Temperature",
-        title: ["Too hot", "温度过高"],
+        title: ["Left to a sensor's limit", "距临界温度的余量"],
         about: [
             "A sensor is within 5 °C of the limit that its chip names as critical.",
             "传感器距芯片标明的临界温度不足 5 °C。",
