@@ -29,6 +29,15 @@ async function pageOf(child) {
   throw new Error(`${BINARY} ended, or was silent for ${START_MS} ms, without a line "page: URL"`);
 }
 
+/** Ends a child that a test started, and waits until it is gone, however it came to its end. */
+export async function end(child, signal) {
+  // One that a signal ended has no exit code, and never tells of its end again.
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill(signal);
+  await gone;
+}
+
 /** A running server: its page's address, its data folder, and `stop`. */
 export async function startServer() {
   const folder = await mkdtemp(join(tmpdir(), 'muster-e2e-'));
@@ -44,8 +53,7 @@ export async function startServer() {
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),
     async stop() {
-      child.kill('SIGTERM');
-      if (child.exitCode === null) await once(child, 'exit');
+      await end(child, 'SIGTERM');
       await rm(folder, { recursive: true, force: true });
     },
   };

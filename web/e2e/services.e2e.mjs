@@ -1,7 +1,6 @@
 /** Services and the tabs of a host, with simulated hosts of which some are in trouble. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { HAS_BROWSER, openBrowser, openPage, PATIENCE_MS } from './browser.mjs';
-import { BINARY, PASSWORD, startServer, USER } from './server.mjs';
+import { BINARY, end, PASSWORD, startServer, USER } from './server.mjs';
 
 const SIMULATION = process.env['MUSTER_SIMULATION_BIN'] ?? null;
 const skip =
@@ -43,8 +42,7 @@ before(async () => {
 });
 
 after(async () => {
-  fleet?.kill('SIGTERM');
-  if (fleet !== undefined && fleet.exitCode === null) await once(fleet, 'exit');
+  if (fleet !== undefined) await end(fleet, 'SIGTERM');
   await browser?.close();
   await server?.stop();
   if (state !== undefined) await rm(state, { recursive: true, force: true });

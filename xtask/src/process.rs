@@ -14,6 +14,8 @@ const TICK: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_mins(1);
 /// How long to read on after the program ended: a child it left behind may hold the pipe open for ever.
 const GRACE: Duration = Duration::from_secs(2);
+/// From when on a program that prints nothing counts as hung: longer than the longest test or crate takes on a slow machine.
+const SILENCE: Duration = Duration::from_mins(20);
 /// From when on a crate counts as one that takes long.
 const SLOW: Duration = Duration::from_secs(20);
 
@@ -71,7 +73,12 @@ pub(crate) fn text_of(command: &mut Command) -> anyhow::Result<String> {
 }
 
 /// Runs a program to its end, its output kept, with `label` and what it does now as progress.
+/// One that is silent for twenty minutes is ended, with all it started.
 pub(crate) fn watch(label: &str, command: &mut Command) -> anyhow::Result<Outcome> {
+    watch_for(label, command, SILENCE)
+}
+
+fn watch_for(label: &str, command: &mut Command, silence: Duration) -> anyhow::Result<Outcome> {
     let name = name_of(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -83,7 +90,7 @@ pub(crate) fn watch(label: &str, command: &mut Command) -> anyhow::Result<Outcom
     forward(child.stdout.take().expect("the pipe was asked for"), sender.clone());
     forward(child.stderr.take().expect("the pipe was asked for"), sender);
     let mut progress = Progress::new(label);
-    let lines = collect(&mut child, &lines, &mut progress)?;
+    let lines = collect(&mut child, &lines, &mut progress, silence)?;
     progress.finish();
     let success = child.wait().with_context(|| format!("cannot wait for {name}"))?.success();
     Ok(Outcome { success, lines })
@@ -93,6 +100,37 @@ fn name_of(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy()];
     words.extend(command.get_args().map(|word| word.to_string_lossy()));
     format!("`{}`", words.join(" "))
+}
+
+/// Ends a program and everything it started: what it leaves behind would disturb the steps that follow.
+fn end_with_descendants(child: &mut Child) -> anyhow::Result<()> {
+    let parents = parents()?;
+    let mut family = vec![child.id()];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(process, _)| *process));
+        next += 1;
+    }
+    let mut kill = Command::new("kill");
+    kill.arg("-KILL").args(family.iter().map(ToString::to_string));
+    // Some may have ended meanwhile, which `kill` complains of and which is as good.
+    kill.stderr(Stdio::null()).status().context("cannot run `kill`")?;
+    Ok(())
+}
+
+/// Each process of the machine with its parent.
+fn parents() -> anyhow::Result<Vec<(u32, u32)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("cannot list /proc")? {
+        let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name in parentheses may hold spaces and parentheses; state and parent follow the last one.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+        all.extend(parent.and_then(|parent| parent.parse().ok()).map(|parent| (process, parent)));
+    }
+    Ok(all)
 }
 
 /// Sends a stream's lines from a thread of its own, until the stream ends.
@@ -114,12 +152,15 @@ fn collect(
     child: &mut Child,
     incoming: &Receiver<String>,
     progress: &mut Progress,
+    silence: Duration,
 ) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut ended: Option<Instant> = None;
+    let mut heard = Instant::now();
     loop {
         match incoming.recv_timeout(TICK) {
             Ok(line) => {
+                heard = Instant::now();
                 progress.line(&line);
                 lines.push(line);
             }
@@ -130,6 +171,11 @@ fn collect(
                     && ended.get_or_insert_with(Instant::now).elapsed() > GRACE
                 {
                     return Ok(lines);
+                }
+                if heard.elapsed() > silence && ended.is_none() {
+                    lines.push(format!("ended: it printed nothing for {} s", silence.as_secs()));
+                    end_with_descendants(child)?;
+                    heard = Instant::now();
                 }
             }
         }
@@ -232,6 +278,23 @@ mod tests {
         let outcome = shell("sleep 120 & echo done");
         assert!(outcome.success && started.elapsed() < Duration::from_secs(100));
         assert_eq!(outcome.lines, ["done"]);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_all_it_started() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "(sleep 12345 & echo $!; wait) & wait"]);
+        let outcome = watch_for("a test", &mut command, Duration::from_millis(600)).unwrap();
+        assert!(!outcome.success);
+        let [grandchild, told] = &outcome.lines[..] else { panic!("{:?}", outcome.lines) };
+        assert!(told.contains("it printed nothing"), "{told}");
+        let stat = std::path::PathBuf::from(format!("/proc/{grandchild}/stat"));
+        let deadline = Instant::now() + Duration::from_mins(1);
+        // One that nobody has waited for yet stays as a zombie.
+        while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(Instant::now() < deadline, "{grandchild} still runs");
+            std::thread::sleep(TICK);
+        }
     }
 
     #[test]
