@@ -33,7 +33,7 @@ mod yaml;
 pub use alerts::{Alert, AlertState, Alerts, EvaluateError, Sample};
 pub use built_in::{
     BuiltIn, Job, Level, LevelChange, LevelChanges, Severity, Terms, ThresholdScope, Thresholds,
-    catalogue,
+    Unusual, catalogue,
 };
 pub use dispatch::{
     Acknowledgement, AlertView, Decisions, Dispatcher, EVERYONE, Episode, GroupView, Hush,

@@ -10,6 +10,7 @@
 //!    one came before (growth that stopped is no pace either, but nightly steps are).
 //! 4. A window foretells no further than its length carries. Where a longer window shows rises that were always taken
 //!    back, a shorter one is heard only if the present rise is unlike those.
+//!    Before two days are known, no such rise can have been seen; what grows by fits and starts is told later then.
 //! 5. Of the windows that stand, the shortest is asked first; the longest that agrees with it is told, for it has seen
 //!    more. The range is made of the bounds of both, and grows with the errors of the past (`forecast/record.rs`).
 
@@ -26,6 +27,12 @@ const HOUR_MS: f64 = 3_600_000.0;
 /// A newest value that is older than this many hours, and than [`STALE_STEPS`] of its usual steps, tells nothing.
 const STALE_HOURS: f64 = 0.5;
 const STALE_STEPS: f64 = 5.0;
+/// A history shorter than this has not shown what is cleared away by day or by week; in it, growth that rests for longer
+/// than this share of its time is told no further ahead than this share of the history, or so many hours.
+const YOUNG_HOURS: f64 = 48.0;
+const YOUNG_REST: f64 = 0.05;
+const YOUNG_REACH: f64 = 0.5;
+const YOUNG_LEAST: f64 = 2.0;
 /// What grows by less of its size in a day does not grow.
 pub(crate) const LEAST_A_DAY: f64 = 0.000_1;
 
@@ -137,7 +144,7 @@ pub fn forecast(history: &[Sample], target: Target, now_ms: i64, record: &Record
         return Forecast::Reached;
     }
     let readings = window::read_all(&points, target.size);
-    match told(&readings, limit) {
+    match told(&readings, limit, -points[0].at) {
         Some(told) => Forecast::Date(told.date(record, now_ms)),
         None => no_date(&readings),
     }
@@ -175,13 +182,15 @@ struct Told {
     high: f64,
 }
 
-/// Which windows speak of a date, and what they say together.
-fn told(readings: &[Reading], limit: f64) -> Option<Told> {
+/// Which windows speak of a date, and what they say together; the series is known for so many hours.
+fn told(readings: &[Reading], limit: f64, known: f64) -> Option<Told> {
     let mut told: Option<Told> = None;
     for (place, reading) in readings.iter().enumerate() {
         let Verdict::Grows(pace) = &reading.verdict else { continue };
         let ahead = pace.hours_to(limit, pace.slope);
-        if ahead > pace.reach || readings[place..].iter().any(|longer| longer.doubts(pace, ahead)) {
+        if ahead > reach(pace, known)
+            || readings[place..].iter().any(|longer| longer.doubts(pace, ahead))
+        {
             continue;
         }
         let (soonest, latest) = pace.bounds(limit);
@@ -206,6 +215,14 @@ fn told(readings: &[Reading], limit: f64) -> Option<Told> {
         }
     }
     told
+}
+
+/// How far ahead a pace sees in a history of so many hours.
+fn reach(pace: &Pace, known: f64) -> f64 {
+    if known < YOUNG_HOURS && pace.pause > YOUNG_REST * pace.span {
+        return pace.reach.min((YOUNG_REACH * known).max(YOUNG_LEAST));
+    }
+    pace.reach
 }
 
 impl Told {

@@ -82,6 +82,18 @@ pub struct BuiltIn {
     pub action: [&'static str; 2],
     /// Whether an urgent batch of its metrics evaluates it at once.
     pub nudged: bool,
+    /// What makes it fire sooner, if anything does.
+    pub unusual: Option<Unusual>,
+}
+
+/// A host's figure that was learned: where it is unusual for the hour, a rule need not hold for as long to be believed.
+/// It never fires by that alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unusual {
+    /// The figure: the label `metric` of `muster_anomaly_score`.
+    pub metric: &'static str,
+    /// How long the rule must have held then, in milliseconds; a shorter time of a grade's own stays.
+    pub for_ms: i64,
 }
 
 /// A grade of a rule; the fields mean what those of [`Terms`] do.
@@ -169,4 +181,5 @@ const PLAIN: BuiltIn = BuiltIn {
     description: ["", ""],
     action: ["", ""],
     nudged: false,
+    unusual: None,
 };

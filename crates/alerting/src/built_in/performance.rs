@@ -1,6 +1,6 @@
 //! Rules about hosts: whether they are there, processors, memory, temperature, clocks, graphics processors.
 
-use super::{BuiltIn, DAY, HOUR, Job, Level, MINUTE, PLAIN, SECOND};
+use super::{BuiltIn, DAY, HOUR, Job, Level, MINUTE, PLAIN, SECOND, Unusual};
 
 const BASE: BuiltIn = BuiltIn { job: Job::Performance, ..PLAIN };
 
@@ -55,8 +55,8 @@ pub(super) const RULES: &[BuiltIn] = &[
         alert: "CpuSaturated",
         title: ["Processors saturated for long", "处理器长时间饱和"],
         about: [
-            "For an hour, something waited for a processor most of the time (pressure stall information). Builds and backups end sooner.",
-            "一小时内大部分时间有任务在等待处理器(PSI)。编译和备份通常更短。",
+            "For an hour, something waited for a processor most of the time (pressure stall information). Builds and backups end sooner. Where that is unusual for the hour, half an hour is enough.",
+            "一小时内大部分时间有任务在等待处理器(PSI)。编译和备份通常更短。若在该时段属异常,半小时即告警。",
         ],
         expr: "100 * rate(node_pressure_cpu_waiting_seconds_total[5m])",
         unit: "percent",
@@ -69,6 +69,7 @@ pub(super) const RULES: &[BuiltIn] = &[
             "See which programs use the processors on the host's page; move work, limit it, or give it more processors.",
             "在主机页查看占用处理器的程序;迁移或限制负载,或增加处理器。",
         ],
+        unusual: Some(Unusual { metric: "cpu_pressure_percent", for_ms: 30 * MINUTE }),
         ..BASE
     },
     BuiltIn {
@@ -76,8 +77,8 @@ pub(super) const RULES: &[BuiltIn] = &[
         alert: "LoadHigh",
         title: ["Load high for long", "负载长时间偏高"],
         about: [
-            "The load of 15 minutes is three times the number of processors, for an hour.",
-            "15 分钟负载达到处理器数的三倍,持续一小时。",
+            "The load of 15 minutes is three times the number of processors, for an hour; for a quarter where that is unusual for the hour.",
+            "15 分钟负载达到处理器数的三倍,持续一小时;若在该时段属异常,则一刻钟。",
         ],
         expr: "node_load15 / on (instance) group_left () count by (instance) (node_cpu_seconds_total{mode=\"idle\"})",
         levels: &[Level::warning(3.0, HOUR).clear(2.0)],
@@ -89,6 +90,7 @@ pub(super) const RULES: &[BuiltIn] = &[
             "If processors are idle, tasks wait for disks or network file systems (state D in `ps`); else see what computes.",
             "若处理器空闲,说明任务在等待磁盘或网络文件系统(`ps` 中状态 D);否则查看何者在计算。",
         ],
+        unusual: Some(Unusual { metric: "load5", for_ms: 15 * MINUTE }),
         ..BASE
     },
     BuiltIn {
@@ -120,8 +122,8 @@ pub(super) const RULES: &[BuiltIn] = &[
         alert: "MemoryLow",
         title: ["Memory low", "内存不足"],
         about: [
-            "Little memory is available, caches counted as available.",
-            "可用内存很少(缓存计为可用)。",
+            "Little memory is available, caches counted as available. Told sooner where that is unusual for the hour.",
+            "可用内存很少(缓存计为可用)。若在该时段属异常,告警更早。",
         ],
         expr: "100 * node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
         unit: "percent",
@@ -138,6 +140,7 @@ pub(super) const RULES: &[BuiltIn] = &[
             "Find what grew on the host's page; restart or limit it, or add memory.",
             "在主机页找出增长者;重启或限制它,或增加内存。",
         ],
+        unusual: Some(Unusual { metric: "memory_percent", for_ms: 5 * MINUTE }),
         ..BASE
     },
     BuiltIn {
@@ -145,8 +148,8 @@ pub(super) const RULES: &[BuiltIn] = &[
         alert: "SwapStorm",
         title: ["Swap storm", "频繁换页"],
         about: [
-            "Memory is read back from swap without end. Writing idle pages out once is no fault.",
-            "不断从交换区读回内存。一次性换出闲置页不算故障。",
+            "Memory is read back from swap without end. Writing idle pages out once is no fault. Told sooner where memory is unusually short for the hour.",
+            "不断从交换区读回内存。一次性换出闲置页不算故障。若内存在该时段异常紧张,告警更早。",
         ],
         expr: "rate(node_vmstat_pswpin[5m])",
         levels: &[
@@ -161,6 +164,7 @@ pub(super) const RULES: &[BuiltIn] = &[
             "More is in use than fits: find what grew, stop or limit it, or add memory.",
             "内存需求超出容量:找出增长者并停止或限制,或增加内存。",
         ],
+        unusual: Some(Unusual { metric: "memory_percent", for_ms: 3 * MINUTE }),
         ..BASE
     },
     BuiltIn {
@@ -207,8 +211,8 @@ pub(super) const RULES: &[BuiltIn] = &[
         alert: "Temperature",
         title: ["Left to a sensor's limit", "距临界温度的余量"],
         about: [
-            "A sensor is within 5 °C of the limit that its chip names as critical.",
-            "传感器距芯片标明的临界温度不足 5 °C。",
+            "A sensor is within 5 °C of the limit that its chip names as critical. Told sooner where the host is unusually hot for the hour.",
+            "传感器距芯片标明的临界温度不足 5 °C。若温度在该时段属异常,告警更早。",
         ],
         expr: "(node_hwmon_temp_crit_celsius > 40) - node_hwmon_temp_celsius",
         unit: "celsius",
@@ -222,6 +226,7 @@ pub(super) const RULES: &[BuiltIn] = &[
             "{{ $labels.instance }}:{{ $labels.chip }} {{ $labels.sensor }} 距临界温度仅 {{ printf \"%.0f\" $value }} °C",
         ],
         action: ["Look at fans, dust and the room's cooling.", "检查风扇、积灰和机房制冷。"],
+        unusual: Some(Unusual { metric: "temperature_celsius", for_ms: 3 * MINUTE }),
         ..BASE
     },
     BuiltIn {

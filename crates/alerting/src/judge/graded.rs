@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use muster_series::Labels;
 
+use super::unusual::UnusualFigures;
 use crate::alerts::{Alert, AlertState, Alerts, Sample};
 use crate::built_in::{BuiltIn, Severity, Terms, Thresholds};
 use crate::posted::{ALERT_NAME, INSTANCE, SEVERITY};
@@ -72,7 +73,7 @@ impl Graded {
         at_ms: i64,
         vector: &[Sample],
         context: &Context<'_>,
-        thresholds: &Thresholds,
+        (thresholds, unusual): (&Thresholds, &UnusualFigures),
     ) -> Vec<Sample> {
         let Self { rule, texts, grades } = self;
         for (severity, alerts) in &mut *grades {
@@ -96,7 +97,7 @@ impl Graded {
                     fired_at_ms: None,
                     resolved_at_ms: None,
                     kept_since_ms: None,
-                    for_ms: terms.for_ms,
+                    for_ms: unusual.for_ms(rule.unusual, sample.labels.get(INSTANCE), terms.for_ms),
                     keep_firing_for_ms: terms.keep_firing_for_ms,
                     threshold: terms.threshold,
                     told: None,

@@ -6,6 +6,7 @@ use muster_series::Labels;
 
 use super::graded::Graded;
 use super::telling::{Teller, tell};
+use super::unusual::UnusualFigures;
 use super::{DEFAULT_INTERVAL_MS, NUDGE_EVERY_MS, Outcome, RuleSource, Step};
 use crate::alerts::{Alert, Alerts, Sample};
 use crate::built_in::{BuiltIn, Thresholds};
@@ -47,7 +48,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    fn every(interval_ms: i64) -> Self {
+    pub(super) fn every(interval_ms: i64) -> Self {
         Self { interval_ms: interval_ms.max(1), next_ms: 0, last_ms: None, missed: 0 }
     }
 
@@ -248,7 +249,7 @@ impl JudgedRule {
         result: Result<Vec<Sample>, String>,
         seconds: f64,
         context: &Context<'_>,
-        thresholds: &Thresholds,
+        terms: (&Thresholds, &UnusualFigures),
     ) -> Outcome {
         let Standing { kind, yielded, at_ms: newest_ms, last } = &mut self.standing;
         if at_ms <= *newest_ms {
@@ -266,7 +267,7 @@ impl JudgedRule {
             RuleKind::Own { rule: Rule::Alerting(rule), alerts } => {
                 alerts.evaluate(rule, at_ms, &vector, context).map_err(|error| error.to_string())
             }
-            RuleKind::Graded(graded) => Ok(graded.evaluate(at_ms, &vector, context, thresholds)),
+            RuleKind::Graded(graded) => Ok(graded.evaluate(at_ms, &vector, context, terms)),
         });
         let mut outcome = told(kind, &self.key, &self.expr, at_ms);
         last.failure = judged.as_ref().err().cloned();

@@ -6,6 +6,8 @@
 //! 2. [`Judge::due`] and [`Judge::due_nudged`] say what to evaluate, in order: a rule may read what one before it stored.
 //! 3. Each result goes to [`Judge::take`], which gives back samples to store, alerts to post, and states to keep.
 //!
+//! The first question of each round is which figures of hosts are unusual for the hour: some rules fire sooner then.
+//!
 //! Groups are spread over their interval by a hash of their names. A rule that came with Muster is evaluated once a turn; its
 //! grades are compared here, each with the threshold that holds for the host. Rules with the same expression share a turn,
 //! so that who evaluates can do so once.
@@ -16,6 +18,7 @@ mod stored;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod unusual;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +30,7 @@ use crate::posted::PostedAlert;
 use crate::rule_file::RuleFile;
 use crate::template::Context;
 use group::Standing;
+use unusual::UnusualFigures;
 
 pub use group::{Group, JudgedRule, LastEvaluation, RuleKind, Timing};
 
@@ -130,6 +134,7 @@ pub struct Judge {
     restored: HashMap<String, Vec<Alert>>,
     spared_until_ms: i64,
     thresholds: Thresholds,
+    unusual: UnusualFigures,
 }
 
 impl Judge {
@@ -143,6 +148,7 @@ impl Judge {
             restored: HashMap::new(),
             spared_until_ms: i64::MIN,
             thresholds,
+            unusual: UnusualFigures::none(),
         }
     }
 
@@ -178,6 +184,7 @@ impl Judge {
             times.insert((group.file.clone(), group.name.clone()), group.timing);
             former.extend(group.rules.into_iter().map(|rule| (rule.key.clone(), rule.standing)));
         }
+        self.unusual.set_rules(built_in, now_ms);
         let mut groups = group::of_built_in(built_in);
         for source in sources {
             groups.extend(group::of_file(&source));
@@ -234,6 +241,10 @@ impl Judge {
     /// The groups whose turn it is.
     pub fn due(&mut self, now_ms: i64) -> Vec<Turn> {
         let mut turns = Vec::new();
+        // It comes first, for the others ask what came of it.
+        if let Some(step) = self.unusual.due(now_ms) {
+            turns.push(Turn { group: "unusual".into(), steps: vec![step], missed: 0 });
+        }
         for group in &mut self.groups {
             let Some((at_ms, missed)) = group.timing.take_turn(now_ms) else { continue };
             for rule in &group.rules {
@@ -247,7 +258,8 @@ impl Judge {
 
     /// When the next group's turn is.
     pub fn next_due_ms(&self) -> Option<i64> {
-        self.groups.iter().map(|group| group.timing.next_ms).min()
+        let groups = self.groups.iter().map(|group| group.timing.next_ms);
+        groups.chain(self.unusual.next_ms()).min()
     }
 
     /// Samples of these metrics have come that cannot wait, the newest of `newest_ms`. Gives how many rules read them.
@@ -312,9 +324,12 @@ impl Judge {
         seconds: f64,
         context: &Context<'_>,
     ) -> Outcome {
+        if self.unusual.take(step, &result) {
+            return Outcome::default();
+        }
         let Some(&(group, place)) = self.places.get(&step.key) else { return Outcome::default() };
         let rule = &mut self.groups[group].rules[place];
-        rule.take(step.at_ms, result, seconds, context, &self.thresholds)
+        rule.take(step.at_ms, result, seconds, context, (&self.thresholds, &self.unusual))
     }
 
     /// All groups: those that came with Muster first.

@@ -6,7 +6,7 @@ use muster_series::Labels;
 use serde_json::Value;
 
 use super::*;
-use crate::built_in::{Job, Level, Severity};
+use crate::built_in::{Job, Level, Severity, Unusual};
 use crate::posted::PostedState;
 
 static HOT: BuiltIn = BuiltIn {
@@ -41,6 +41,7 @@ static HOT: BuiltIn = BuiltIn {
     description: ["", ""],
     action: ["Look at the fans.", "检查风扇。"],
     nudged: true,
+    unusual: None,
 };
 
 fn sample(instance: &str, value: f64) -> Sample {
@@ -279,4 +280,50 @@ fn a_limit_ends_all_alerts_of_its_rule_and_a_recording_rule_stores() {
     assert_eq!(stored.samples[0].labels.metric_name(), Some("r"));
     let none = take(&mut judge, "own/g/r", 30_000, vec![]);
     assert_eq!(none.ended.len(), 1);
+}
+
+static HOT_SOONER: BuiltIn = BuiltIn {
+    id: "hot_sooner",
+    unusual: Some(Unusual { metric: "temperature_celsius", for_ms: 15_000 }),
+    ..HOT
+};
+
+#[test]
+fn what_is_unusual_for_the_hour_need_not_hold_as_long() {
+    let mut judge = Judge::new(Thresholds::default());
+    judge.set_rules(&[&HOT_SOONER], Vec::new(), &reads, 0);
+    let question = |judge: &mut Judge, now_ms: i64| {
+        let turns = judge.due(now_ms);
+        let asks = |turn: &&Turn| turn.group == "unusual";
+        turns.iter().find(asks).map(|turn| turn.steps[0].clone()).expect("it is asked first")
+    };
+    let step = question(&mut judge, 15_000);
+    assert_eq!(step.expr, "muster_anomaly_score{metric=~\"temperature_celsius\"} > 5");
+    let score = |instance| {
+        let pairs = [("instance", instance), ("metric", "temperature_celsius")];
+        vec![Sample { labels: Labels::from_pairs(pairs).unwrap(), value: 7.0 }]
+    };
+    judge.take(&step, Ok(score("a")), 0.0, &Context::default());
+    let both = || vec![sample("a", 75.0), sample("b", 75.0)];
+    let first = take(&mut judge, "built-in/hot_sooner", 15_000, both());
+    assert_eq!(text(&first), "Hotwarning pending, Hotwarning pending");
+    let second = take(&mut judge, "built-in/hot_sooner", 30_000, both());
+    assert_eq!(text(&second), "Hotwarning firing");
+    assert_eq!(second.posted[0].labels["instance"], "a");
+    // Without an answer nothing is known, and the full time counts.
+    let step = question(&mut judge, 45_000);
+    judge.take(&step, Ok(score("b")), 0.0, &Context::default());
+    let step = question(&mut judge, 60_000);
+    judge.take(&step, Err("too much".into()), 0.0, &Context::default());
+    let at_once = || vec![sample("b", 60.0)];
+    take(&mut judge, "built-in/hot_sooner", 45_000, at_once());
+    take(&mut judge, "built-in/hot_sooner", 60_000, vec![sample("b", 75.0)]);
+    let late = take(&mut judge, "built-in/hot_sooner", 75_000, vec![sample("b", 75.0)]);
+    assert_eq!(text(&late), "");
+}
+
+#[test]
+fn where_no_rule_asks_what_is_unusual_it_is_not_asked() {
+    let turns = judge("groups: []").due(60_000);
+    assert!(turns.iter().all(|turn| turn.group != "unusual"), "{turns:?}");
 }

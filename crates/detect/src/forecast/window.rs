@@ -88,7 +88,7 @@ pub(crate) struct Pace {
     /// σ of the values around it.
     noise: f64,
     /// How long it rests at the longest, in hours: steps and teeth make a date no surer than that.
-    pause: f64,
+    pub(crate) pause: f64,
     /// In an hour, with bounds.
     pub(crate) slope: f64,
     pub(crate) low: f64,

@@ -1,4 +1,4 @@
-//! What is usual for each host at this hour, of the figures in `golden.rs`: bands, scores, and the share of unusual ones.
+//! What is usual for each host at this hour, of the figures in [`HOST_FIGURES`]: bands, scores, and the share of unusual ones.
 //!
 //! 1. Every five minutes one query for each figure gives the values of all hosts; each is judged, then learned.
 //! 2. A host that is new here is read from the store first, over two weeks: so a restart forgets nothing. That is done
@@ -9,11 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_detect::{Baseline, Outlook};
+use muster_detect::{Baseline, HOST_FIGURES, Outlook};
 use muster_series::{Labels, SeriesColumns, TimeRange};
 use parking_lot::Mutex;
 
-use super::golden::GOLDEN;
 use super::written::{Writer, Written};
 use super::{EVERY, SOON};
 use crate::app::App;
@@ -52,7 +51,7 @@ struct Figure {
 #[derive(Debug)]
 struct Host {
     labels: Labels,
-    /// By place in [`GOLDEN`].
+    /// By place in [`HOST_FIGURES`].
     figures: Vec<Option<Box<Figure>>>,
     newest_ms: i64,
 }
@@ -75,8 +74,8 @@ impl Baselines {
         }
         self.step = step;
         let at_ms = step * STEP_MS;
-        for (place, golden) in GOLDEN.iter().enumerate() {
-            for (labels, value) in vector(store, &golden.of_all(), at_ms) {
+        for (place, figure) in HOST_FIGURES.iter().enumerate() {
+            for (labels, value) in vector(store, &figure.of_all(), at_ms) {
                 let Some(instance) = labels.get("instance") else { continue };
                 match self.hosts.get_mut(instance) {
                     Some(host) => host.learn(place, at_ms, value),
@@ -111,7 +110,7 @@ impl Baselines {
 
     /// The series that tell of all that stands at a moment.
     fn series(&self, now_ms: i64) -> Vec<Written> {
-        let mut written = Vec::with_capacity(self.hosts.len() * (3 * GOLDEN.len() + 1));
+        let mut written = Vec::with_capacity(self.hosts.len() * (3 * HOST_FIGURES.len() + 1));
         for host in self.hosts.values() {
             let (mut known, mut unusual) = (0, 0);
             for figure in host.figures.iter().flatten() {
@@ -138,7 +137,7 @@ impl Host {
     fn new(instance: &str) -> Self {
         let labels =
             Labels::from_pairs([("instance", instance)]).unwrap_or_else(|_| Labels::empty());
-        Self { labels, figures: GOLDEN.iter().map(|_| None).collect(), newest_ms: i64::MIN }
+        Self { labels, figures: HOST_FIGURES.iter().map(|_| None).collect(), newest_ms: i64::MIN }
     }
 
     fn learn(&mut self, place: usize, at_ms: i64, value: f64) {
@@ -146,14 +145,14 @@ impl Host {
             return;
         }
         self.newest_ms = self.newest_ms.max(at_ms);
-        let golden = &GOLDEN[place];
+        let about = &HOST_FIGURES[place];
         if let Some(figure) = &mut self.figures[place] {
-            if let Some(told) = figure.baseline.update(at_ms, value, &golden.sensitivity()) {
+            if let Some(told) = figure.baseline.update(at_ms, value, &about.sensitivity()) {
                 figure.told = Some((at_ms, told));
             }
             return;
         }
-        let labels = self.labels.with("metric", golden.metric);
+        let labels = self.labels.with("metric", about.metric);
         let baseline = Baseline::new(at_ms, value);
         let figure = Figure { baseline, first_ms: at_ms, told: None, labels };
         self.figures[place] = Some(Box::new(figure));
@@ -163,7 +162,7 @@ impl Host {
 /// The past of a host up to a step, of each figure.
 fn read(store: &dyn MetricStore, instance: &str, at_ms: i64) -> Vec<Vec<SeriesColumns>> {
     let range = TimeRange::new(at_ms - READ_MS, at_ms);
-    GOLDEN.iter().map(|golden| matrix(store, &golden.of(instance), range, STEP_MS)).collect()
+    HOST_FIGURES.iter().map(|figure| matrix(store, &figure.of(instance), range, STEP_MS)).collect()
 }
 
 /// Reads the past of the next host that is new here, if there is one, and tells how many are left.
@@ -241,6 +240,18 @@ async fn in_background<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_figure_is_a_valid_expression() {
+        for figure in &HOST_FIGURES {
+            for text in [figure.of_all(), figure.of("web-1"), figure.of("a\"b\\c\n")] {
+                assert!(muster_promql::parse(&text).is_ok(), "{text}");
+            }
+            assert!(figure.of("web-1").contains("web-1"), "{}", figure.metric);
+        }
+        let names: BTreeSet<&str> = HOST_FIGURES.iter().map(|figure| figure.metric).collect();
+        assert_eq!(names.len(), HOST_FIGURES.len());
+    }
+
     const NOW_MS: i64 = 1_790_000_000_000 - 1_790_000_000_000 % DAY_MS;
 
     /// Two weeks of a figure with the rhythm of a day, up to now.
@@ -259,7 +270,7 @@ mod tests {
     fn host() -> Baselines {
         let mut baselines = Baselines::default();
         let daily = |day: f64| 30.0 + 20.0 * (day * std::f64::consts::TAU).sin();
-        let pasts = (0..GOLDEN.len()).map(|_| past(daily)).collect();
+        let pasts = (0..HOST_FIGURES.len()).map(|_| past(daily)).collect();
         baselines.unread.insert("web-1".into());
         baselines.take("web-1".into(), pasts);
         baselines
@@ -292,12 +303,12 @@ mod tests {
         for _ in 0..6 {
             now_ms += STEP_MS;
             let host = baselines.hosts.get_mut("web-1").unwrap();
-            for place in 0..GOLDEN.len() {
+            for place in 0..HOST_FIGURES.len() {
                 host.learn(place, now_ms, if place < 2 { 90.0 } else { 31.0 });
             }
         }
         assert!(value(&baselines, now_ms, SCORE, "cpu_percent") > 5.0);
-        assert_eq!(value(&baselines, now_ms, RATIO, ""), 2.0 / GOLDEN.len() as f64);
+        assert_eq!(value(&baselines, now_ms, RATIO, ""), 2.0 / HOST_FIGURES.len() as f64);
     }
 
     #[test]
@@ -305,7 +316,7 @@ mod tests {
         let baselines = host();
         assert!(baselines.series(NOW_MS + STANDS_MS).is_empty());
         let mut young = Baselines::default();
-        let pasts = GOLDEN.iter().map(|_| {
+        let pasts = HOST_FIGURES.iter().map(|_| {
             let mut series = past(|_| 1.0);
             let young = series[0].timestamps.len() - 12;
             series[0].timestamps.drain(..young);

@@ -6,7 +6,6 @@
 
 mod baselines;
 mod forecasts;
-mod golden;
 mod lows;
 mod written;
 

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::habits::{Habits, MONDAY_MS};
 use super::history::History;
 use super::moment::{Counters, FILE_SYSTEM_BYTES, INODES, SRV, VAR};
+use super::unusual;
 
 /// From one sample to the next where nothing happens, in milliseconds.
 pub(super) const SLOW_MS: i64 = 60_000;
@@ -87,6 +88,7 @@ pub(super) fn live(
         last_ms = at_ms;
     }
     foretell(&mut history, span);
+    unusual::tell(&mut history, span);
     history
 }
 

@@ -1,8 +1,8 @@
 //! Weeks of hosts before the real rules: what would people have been told, and when?
 //!
 //! 1. Healthy, busy hosts ([`habits`]) live a week in simulated time; a few more have a fault each ([`fault`]).
-//! 2. What each tells ([`moment`], [`life`]) is judged by the built-in rules, over PromQL and with the real forecasts,
-//!    and beside them by static thresholds as they are commonly used ([`judged`]).
+//! 2. What each tells ([`moment`], [`life`]) is judged by the built-in rules, over PromQL and with the real forecasts
+//!    and baselines, and beside them by static thresholds as they are commonly used ([`judged`]).
 //! 3. What is posted goes through the noise rules as they are by default ([`pager`]).
 //! 4. The [`Report`] says what was found, missed, false, and how late ([`report`]).
 //!
@@ -17,6 +17,7 @@ mod life;
 mod moment;
 mod pager;
 mod report;
+mod unusual;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
