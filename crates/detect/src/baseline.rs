@@ -11,11 +11,15 @@
 //!    farther of the two counts. A job that starts every night is far from these, but not from the season; a busy day
 //!    is the other way round.
 //!
-//! Where the season foretells worse than the last hour, the series has none, and the two recent views must agree.
+//! Where the season foretells worse than the last hour, the series has none, and the two recent views must agree. Where
+//! it foretells better, a third view is asked: how far the residual jumps from its level of the last hour, beside how far
+//! it usually does. It finds what is small beside the rhythm of a day, but alone it is never unusual by default: it is
+//! for those who ask for a higher sensitivity.
 //!
 //! What lasts counts more than what is far away: [`Outlook::lasting`] is the second largest of the last three scores, or
 //! the mean residual of the last hour beside its own usual size, whichever is larger. Both filters, two views and two of
-//! three, are the strongest of the simple ones on labelled public series.
+//! three, are the strongest of the simple ones on labelled public series. Where values are half an hour apart or more,
+//! one alone lasts too, but must be farther away.
 //!
 //! Nothing is unusual in the first six hours; the season is asked after two days. Weekends are known after three or four
 //! weeks, and until then the bands are wide.
@@ -54,6 +58,17 @@ const MOST_MEAN: f64 = 6.0;
 /// Its usual size is at least so many scales, and its score counts so much.
 const LEAST_MEAN: f64 = 0.3;
 const MEAN_WEIGHT: f64 = 0.6;
+/// How sudden a residual is counts so much, but no more than so many scales and so many times the residual. Its usual
+/// distance from the last hour's is at least so many scales, and no value teaches more than so many of it: what jumps by
+/// nature, as teeth do, is to be known for it.
+const SUDDEN_WEIGHT: f64 = 0.8;
+const MOST_FROM_SUDDEN: f64 = 4.5;
+const SUDDEN_OF_RESIDUAL: f64 = 3.0;
+const LEAST_NEAR: f64 = 0.5;
+const MOST_TAUGHT: f64 = 20.0;
+/// Where values are at least so far apart, each stands for long: one alone lasts, and counts so much.
+const COARSE_HOURS: f64 = 0.5;
+const COARSE_WEIGHT: f64 = 0.6;
 /// A residual that stays on one side for so long, and for so many values, by so many scales in the mean, is a new level.
 const SHIFT_HOURS: f64 = 2.0;
 const SHIFT_STEPS: f64 = 6.0;
@@ -138,6 +153,9 @@ pub struct Baseline {
     /// The mean residual of the last hour, in scales, and its usual size.
     residual: f64,
     residual_size: f64,
+    /// The residual's level of the last hour, in scales, and the usual distance from it.
+    near: f64,
+    near_size: f64,
     /// What shifts have added, what that was before the last one, and when that was.
     offset: f64,
     offset_before: f64,
@@ -187,6 +205,8 @@ impl Baseline {
             slow: 0.0,
             residual: 0.0,
             residual_size: 0.5,
+            near: 0.0,
+            near_size: 0.8,
             offset: 0.0,
             offset_before: 0.0,
             shifted_ms: i64::MIN,
@@ -216,7 +236,8 @@ impl Baseline {
         let score = counts(scores.agreed);
         let size = (SIZE_TO_SIGMA * self.residual_size).max(LEAST_MEAN);
         let mean = counts(MEAN_WEIGHT * self.residual / size).abs();
-        let lasting = self.second_of_three(score).max(mean);
+        let alone = if self.step_hours >= COARSE_HOURS { COARSE_WEIGHT * score.abs() } else { 0.0 };
+        let lasting = self.second_of_three(score).max(mean).max(alone);
         self.last = [score, self.last[0]];
         let half = (wanted.scales * scores.scale).max(wanted.least_deviation);
         let shifted = self.learn(at_ms, value, hours, &scores);
@@ -241,6 +262,7 @@ impl Baseline {
         if passed > gap {
             self.last = [0.0; 2];
             (self.beyond_hours, self.beyond_sum, self.residual) = (0.0, 0.0, 0.0);
+            self.near = 0.0;
         }
         let hours = passed.min(gap);
         self.step_hours += (hours - self.step_hours) / 16.0;
@@ -275,14 +297,16 @@ impl Baseline {
         let scale = (SIZE_TO_SIGMA * size).max(self.floor(expected.middle));
         let outside = self.outside(at_ms, value, rhythm) / scale;
         let foretold = (expected.middle - self.recent) / (value - self.recent) > 0.5;
+        let middle = (value - expected.middle) / scale;
+        let sudden = (middle - self.near) / (SIZE_TO_SIGMA * self.near_size).max(LEAST_NEAR);
         let agreed = if self.season.usual_again(at_ms, outside) {
             0.0
         } else if foretold || self.season_size <= self.recent_size {
-            agreed(outside, farther(from_recent, from_day))
+            let views = agreed(outside, farther(from_recent, from_day));
+            farther(views, suddenly(outside, sudden))
         } else {
             agreed(from_recent, from_day)
         };
-        let middle = (value - expected.middle) / scale;
         Scores { agreed, expected, scale, season: Some(Residual { middle, outside }) }
     }
 
@@ -306,6 +330,15 @@ impl Baseline {
         self.residual += (outside - self.residual) * share(hours, MEAN_HOURS);
     }
 
+    /// Follows the residual's level of the last hour, by a residual in scales.
+    fn follow_near(&mut self, residual: f64, hours: f64) {
+        let distance = residual - self.near;
+        let most = MOST_TAUGHT * self.near_size;
+        self.near_size += (distance.abs().min(most) - self.near_size) * share(hours, SCALE_HOURS);
+        let most = MOST_RECENT * self.near_size;
+        self.near += distance.clamp(-most, most) * share(hours, RECENT_HOURS);
+    }
+
     /// Learns a value, and tells whether it made a new level sure.
     fn learn(&mut self, at_ms: i64, value: f64, hours: f64, scores: &Scores) -> bool {
         let days = (at_ms - self.first_ms) as f64 / HOUR_MS / 24.0;
@@ -321,6 +354,7 @@ impl Baseline {
         let most = MOST_SCALES * self.residual_size;
         self.residual_size +=
             (self.residual.abs().min(most) - self.residual_size) * share(hours, SCALE_HOURS);
+        self.follow_near(season.middle, hours);
         let most = MOST_SLOW * scores.scale;
         self.slow += residual.clamp(-most, most) * share(hours, SLOW_HOURS);
         self.shift(at_ms, hours, season.middle, scores.scale)
@@ -386,6 +420,12 @@ fn agreed(a: f64, b: f64) -> f64 {
     } else {
         b
     }
+}
+
+/// What a jump of the residual counts.
+fn suddenly(outside: f64, sudden: f64) -> f64 {
+    let counts = (SUDDEN_WEIGHT * sudden).clamp(-MOST_FROM_SUDDEN, MOST_FROM_SUDDEN);
+    agreed(SUDDEN_OF_RESIDUAL * outside, counts)
 }
 
 fn farther(a: f64, b: f64) -> f64 {

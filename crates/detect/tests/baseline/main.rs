@@ -126,6 +126,26 @@ fn missing_values_and_one_absurd_value_are_not_unusual() {
     check(|at, chance| if at == 16 * DAY { 1e9 } else { rhythm(at, chance) }, &[]);
 }
 
+/// Whether one value far from usual, of values so far apart, is unusual.
+fn is_one_unusual(step_ms: i64) -> bool {
+    let mut chance = Chance(5);
+    let mut baseline = Baseline::new(START_MS - step_ms, 40.0);
+    let count = 14 * 86_400_000 / step_ms;
+    let mut update = |at: i64, value: f64| {
+        baseline.update(START_MS + at * step_ms, value, &Sensitivity::default())
+    };
+    for at in 0..count {
+        update(at, 40.0 + chance.normal());
+    }
+    update(count, 60.0).is_some_and(|found| found.unusual)
+}
+
+#[test]
+fn one_value_that_stands_for_an_hour_lasts_and_one_of_five_minutes_does_not() {
+    assert!(is_one_unusual(3_600_000));
+    assert!(!is_one_unusual(STEP_MS));
+}
+
 #[test]
 fn a_new_level_is_told_once_and_then_is_usual() {
     let from = 16 * DAY;
