@@ -46,8 +46,8 @@ pub use judge::{
 };
 pub use notification::{Notification, NotificationKind, NotifiedAlert};
 pub use posted::{
-    ALERT_NAME, AlertSource, INSTANCE, LabelMap, PostedAlert, PostedState, SEVERITY, fingerprint,
-    format_fingerprint,
+    ALERT_NAME, AlertSource, INSTANCE, LabelMap, MAX_ALERT_BYTES, PostedAlert, PostedState,
+    SEVERITY, fingerprint, format_fingerprint,
 };
 pub use recording::record;
 pub use rule_file::{AlertingRule, RecordingRule, Rule, RuleFile, RuleFileError, RuleGroup};

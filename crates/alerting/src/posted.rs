@@ -68,6 +68,17 @@ pub struct PostedAlert {
     pub generator_url: String,
 }
 
+/// The most bytes of an alert's labels, annotations and link; larger ones are refused.
+pub const MAX_ALERT_BYTES: usize = 64 << 10;
+
+impl PostedAlert {
+    /// The bytes of its labels, annotations and link.
+    pub fn bytes(&self) -> usize {
+        let of = |map: &LabelMap| map.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+        of(&self.labels) + of(&self.annotations) + self.generator_url.len()
+    }
+}
+
 /// The number of an alert: FNV-1a over its sorted labels with the separators that Prometheus's model uses, so that
 /// fingerprints are the same as in an Alertmanager.
 pub fn fingerprint(labels: &LabelMap) -> u64 {

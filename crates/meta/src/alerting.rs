@@ -18,8 +18,10 @@ use crate::names::truncated;
 use crate::outbox::NewMessage;
 use crate::{Meta, MetaError, ids};
 
-/// How many rows are written by one statement.
+/// How many rows are written by one statement, and of how many bytes together: MariaDB takes 16 MiB by default, and its
+/// way of writing texts makes more of them.
 const ROWS: usize = 500;
+const BYTES: usize = 2 << 20;
 /// The most steps or firings that one question gets.
 pub const MAX_ALERTING_PAGE: u64 = 5_000;
 
@@ -249,19 +251,18 @@ async fn put_records(tx: &impl ConnectionTrait, records: &[Record]) -> Result<()
     let replace = OnConflict::columns([Column::Kind, Column::RecordKey])
         .update_column(Column::ValueJson)
         .to_owned();
-    for records in records.chunks(ROWS) {
-        let rows = records.iter().map(|record| {
-            alerting_record::Model {
-                kind: truncated(&record.kind, 64),
-                record_key: truncated(&record.key, 255),
-                value_json: record.value.to_string(),
-            }
-            .into_active_model()
-        });
-        alerting_record::Entity::insert_many(rows)
-            .on_conflict(replace.clone())
-            .exec_without_returning(tx)
-            .await?;
+    let rows = records.into_iter().map(|record| alerting_record::Model {
+        kind: truncated(&record.kind, 64),
+        record_key: truncated(&record.key, 255),
+        value_json: record.value.to_string(),
+    });
+    for rows in statements(rows, ROWS, |row| row.value_json.len()) {
+        alerting_record::Entity::insert_many(
+            rows.into_iter().map(IntoActiveModel::into_active_model),
+        )
+        .on_conflict(replace.clone())
+        .exec_without_returning(tx)
+        .await?;
     }
     Ok(())
 }
@@ -288,28 +289,51 @@ async fn put_episodes(tx: &impl ConnectionTrait, episodes: &[Episode]) -> Result
     let episodes: Vec<(String, &Episode)> = last.into_iter().collect();
     let changed = [Column::Severity, Column::AnnotationsJson, Column::EndsAtMs, Column::Messages];
     let replace = OnConflict::column(Column::Id).update_columns(changed).to_owned();
-    for episodes in episodes.chunks(ROWS) {
-        let rows = episodes.iter().map(|(id, episode)| {
-            alert_episode::Model {
-                id: id.clone(),
-                alert: truncated(&episode.alert, 64),
-                name: truncated(&episode.name, 255),
-                severity: truncated(&episode.severity, 64),
-                instance: episode.instance.as_ref().map(|instance| truncated(instance, 255)),
-                labels_json: episode.labels.to_string(),
-                annotations_json: episode.annotations.to_string(),
-                starts_at_ms: episode.starts_at_ms,
-                ends_at_ms: episode.ends_at_ms,
-                messages: episode.messages as i64,
-            }
-            .into_active_model()
-        });
-        alert_episode::Entity::insert_many(rows)
-            .on_conflict(replace.clone())
-            .exec_without_returning(tx)
-            .await?;
+    let rows = episodes.into_iter().map(|(id, episode)| alert_episode::Model {
+        id,
+        alert: truncated(&episode.alert, 64),
+        name: truncated(&episode.name, 255),
+        severity: truncated(&episode.severity, 64),
+        instance: episode.instance.as_ref().map(|instance| truncated(instance, 255)),
+        labels_json: episode.labels.to_string(),
+        annotations_json: episode.annotations.to_string(),
+        starts_at_ms: episode.starts_at_ms,
+        ends_at_ms: episode.ends_at_ms,
+        messages: episode.messages as i64,
+    });
+    for rows in statements(rows, ROWS, |row| row.labels_json.len() + row.annotations_json.len()) {
+        alert_episode::Entity::insert_many(
+            rows.into_iter().map(IntoActiveModel::into_active_model),
+        )
+        .on_conflict(replace.clone())
+        .exec_without_returning(tx)
+        .await?;
     }
     Ok(())
+}
+
+/// The rows as single statements can write them.
+pub(crate) fn statements<T>(
+    rows: impl Iterator<Item = T>,
+    most: usize,
+    bytes: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
+    let mut statements: Vec<Vec<T>> = Vec::new();
+    let mut total = 0;
+    for row in rows {
+        let more = bytes(&row);
+        match statements.last_mut() {
+            Some(last) if last.len() < most && total + more <= BYTES => {
+                total += more;
+                last.push(row);
+            }
+            _ => {
+                total = more;
+                statements.push(vec![row]);
+            }
+        }
+    }
+    statements
 }
 
 /// The least number of what was written at a time or later.

@@ -44,9 +44,10 @@ pub(crate) fn words_from_json(text: &str, column: &'static str) -> Result<Vec<St
     serde_json::from_str(text).map_err(|_| MetaError::Malformed { column, value: text.to_owned() })
 }
 
-/// At most so many characters.
+/// At most so many characters. PostgreSQL takes no NUL in a text: what others sent with one is kept with a sign for it.
 pub(crate) fn truncated(text: &str, max: usize) -> String {
-    text.chars().take(max).collect()
+    let kept = |sign: char| if sign == '\0' { char::REPLACEMENT_CHARACTER } else { sign };
+    text.chars().map(kept).take(max).collect()
 }
 
 #[cfg(test)]

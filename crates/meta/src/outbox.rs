@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-use crate::alerting::{TrailLine, add_trail, parsed};
+use crate::alerting::{TrailLine, add_trail, parsed, statements};
 use crate::attempts::Attempts;
 use crate::entities::{channel, outbox};
 use crate::names::truncated;
@@ -214,23 +214,20 @@ pub(crate) async fn queue(
 ) -> Result<(), MetaError> {
     let keep =
         OnConflict::column(outbox::Column::Id).do_nothing_on([outbox::Column::Id]).to_owned();
-    for messages in messages.chunks(ROWS) {
-        let rows = messages.iter().map(|message| {
-            outbox::Model {
-                id: truncated(&message.id, 255),
-                channel_id: truncated(&message.channel_id, 32),
-                subject: truncated(&message.subject, 255),
-                notification_json: message.notification.to_string(),
-                alerts_json: Value::from(message.alerts.clone()).to_string(),
-                queued_ms: now_ms,
-                attempts: 0,
-                next_try_ms: Some(now_ms),
-                sent_ms: None,
-                answer: None,
-            }
-            .into_active_model()
-        });
-        outbox::Entity::insert_many(rows)
+    let rows = messages.iter().map(|message| outbox::Model {
+        id: truncated(&message.id, 255),
+        channel_id: truncated(&message.channel_id, 32),
+        subject: truncated(&message.subject, 255),
+        notification_json: message.notification.to_string(),
+        alerts_json: Value::from(message.alerts.clone()).to_string(),
+        queued_ms: now_ms,
+        attempts: 0,
+        next_try_ms: Some(now_ms),
+        sent_ms: None,
+        answer: None,
+    });
+    for rows in statements(rows, ROWS, |row| row.notification_json.len()) {
+        outbox::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
             .on_conflict(keep.clone())
             .exec_without_returning(tx)
             .await?;

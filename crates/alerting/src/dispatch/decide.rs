@@ -13,8 +13,9 @@ use super::trail::TrailKind;
 use crate::notification::{Notification, NotificationKind, NotifiedAlert};
 use crate::posted::{ALERT_NAME, INSTANCE, LabelMap, format_fingerprint};
 
-/// The most alerts that a message lists.
+/// The most alerts that a message lists, and the most bytes of them: receivers refuse what is larger.
 const MAX_LISTED: usize = 200;
+const MAX_LISTED_BYTES: usize = 512 << 10;
 
 impl Dispatcher {
     /// Looks at the groups that are due, those with the most urgent alerts first.
@@ -327,8 +328,9 @@ impl Dispatcher {
         listed.sort_by_cached_key(order);
         let common_labels = in_common(listed.iter().map(|alert| &alert.labels));
         let common_annotations = in_common(listed.iter().map(|alert| &alert.annotations));
-        let left_out = listed.len().saturating_sub(MAX_LISTED);
-        listed.truncate(MAX_LISTED);
+        let fits = fitting(&listed);
+        let left_out = listed.len() - fits;
+        listed.truncate(fits);
         Notification {
             id: String::new(),
             receiver: receiver.to_owned(),
@@ -398,6 +400,17 @@ fn order(alert: &NotifiedAlert) -> (bool, u8, [(bool, Option<String>); 2], Label
         (value.is_none(), value.cloned())
     });
     (!alert.firing, urgency(&alert.labels), first, alert.labels.clone())
+}
+
+/// How many of the first alerts a message has room for: at least one.
+fn fitting(listed: &[NotifiedAlert]) -> usize {
+    let of = |map: &LabelMap| map.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    let mut bytes = 0;
+    let fits = listed.iter().take(MAX_LISTED).take_while(|alert| {
+        bytes += of(&alert.labels) + of(&alert.annotations) + alert.generator_url.len();
+        bytes <= MAX_LISTED_BYTES
+    });
+    fits.count().max(1).min(listed.len())
 }
 
 /// What all maps have in common.

@@ -1,6 +1,6 @@
 //! The dispatcher: what it knows, what it is told, and what it shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::alert::Known;
@@ -98,9 +98,10 @@ impl Dispatcher {
     pub fn put_silence(&mut self, silence: Silence, now_ms: i64) -> Result<(), SilenceError> {
         let id = silence.id.clone();
         self.silences.put(silence, now_ms)?;
-        self.out.silences.insert(id);
-        self.silences.refresh(now_ms);
-        self.reconsider.extend(self.alerts.keys());
+        self.out.silences.insert(id.clone());
+        let mut changed = self.silences.refresh(now_ms);
+        changed.insert(id);
+        self.reconsider_silenced(&changed);
         Ok(())
     }
 
@@ -109,10 +110,26 @@ impl Dispatcher {
         let expired = self.silences.expire(id, now_ms);
         if expired {
             self.out.silences.insert(id.to_owned());
-            self.silences.refresh(now_ms);
-            self.reconsider.extend(self.alerts.keys());
+            let changed = self.silences.refresh(now_ms);
+            self.reconsider_silenced(&changed);
         }
         expired
+    }
+
+    /// Notes the alerts that these silences hide, or would by what they match now.
+    fn reconsider_silenced(&mut self, changed: &BTreeSet<String>) {
+        let changed: Vec<&Silence> =
+            changed.iter().filter_map(|id| self.silences.get(id)).collect();
+        if changed.is_empty() {
+            return;
+        }
+        let touches = |known: &Known| {
+            changed.iter().any(|silence| {
+                known.silenced_by.contains(&silence.id) || silence.matchers.matches(known.labels())
+            })
+        };
+        let touched = self.alerts.iter().filter(|(_, known)| touches(known));
+        self.reconsider.extend(touched.map(|(number, _)| *number));
     }
 
     /// Somebody takes note of an alert, or takes that back with none; false if there is no such alert that fires or is
@@ -161,9 +178,8 @@ impl Dispatcher {
         self.renew_after_jump(now_ms);
         self.end_by_themselves(now_ms);
         self.settle(now_ms);
-        if self.silences.refresh(now_ms) {
-            self.reconsider.extend(self.alerts.keys());
-        }
+        let changed = self.silences.refresh(now_ms);
+        self.reconsider_silenced(&changed);
         self.reconsider.extend(self.explains.cease(now_ms));
         self.see_what_hides(now_ms);
         self.see_what_is_muted(now_ms);
@@ -200,6 +216,17 @@ impl Dispatcher {
     /// All alerts that are known: those that are pending, those that fire, and those resolved lately.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView<'_>> {
         self.alerts.iter().map(|(number, known)| self.view(*number, known))
+    }
+
+    /// The fingerprints of the alerts that each silence hides, by the silence's number.
+    pub fn hidden_by_silences(&self) -> HashMap<&str, Vec<String>> {
+        let mut hidden: HashMap<&str, Vec<String>> = HashMap::new();
+        for (number, known) in &self.alerts {
+            for id in &known.silenced_by {
+                hidden.entry(id).or_default().push(format_fingerprint(*number));
+            }
+        }
+        hidden
     }
 
     /// One alert by its fingerprint, as it is written.

@@ -10,21 +10,19 @@ use super::inhibition::Presence;
 use super::trail::TrailKind;
 use super::view::Hush;
 use crate::posted::{
-    AlertSource, LabelMap, PostedAlert, PostedState, fingerprint, format_fingerprint,
+    AlertSource, MAX_ALERT_BYTES, PostedAlert, PostedState, fingerprint, format_fingerprint,
 };
 
 /// The most alerts that are known at a time.
 const MAX_ALERTS: usize = 100_000;
-/// The most bytes of an alert's labels and texts.
-const MAX_ALERT_BYTES: usize = 64 << 10;
 
 impl Dispatcher {
     pub(super) fn post_one(&mut self, mut posted: PostedAlert, now_ms: i64) {
         let number = fingerprint(&posted.labels);
         let is_new = !self.alerts.contains_key(&number);
-        let bytes = |map: &LabelMap| map.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
-        let large = bytes(&posted.labels) + bytes(&posted.annotations) > MAX_ALERT_BYTES;
-        if large || posted.labels.is_empty() || (is_new && self.alerts.len() >= MAX_ALERTS) {
+        let large = posted.bytes() > MAX_ALERT_BYTES;
+        let full = is_new && self.alerts.len() >= MAX_ALERTS;
+        if large || posted.labels.is_empty() || full || self.belongs_to_another(number, &posted) {
             self.refused += 1;
             return;
         }
@@ -65,6 +63,22 @@ impl Dispatcher {
             && known.is_firing()
         {
             known.until_ms = until_ms;
+        }
+    }
+
+    /// Whether a rule of this server knows of an alert what others cannot: no program from outside changes it, and no other
+    /// rule with the same labels ends it.
+    fn belongs_to_another(&self, number: u64, posted: &PostedAlert) -> bool {
+        let Some(known) = self.alerts.get(&number).filter(|known| known.forget_ms().is_none())
+        else {
+            return false;
+        };
+        match (&known.posted.source, &posted.source) {
+            (AlertSource::Rule(_), AlertSource::Pushed) => true,
+            (AlertSource::Rule(known), AlertSource::Rule(other)) => {
+                known != other && posted.state != PostedState::Firing
+            }
+            (AlertSource::Pushed, _) => false,
         }
     }
 

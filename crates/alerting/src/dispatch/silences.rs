@@ -226,11 +226,12 @@ impl Silences {
         }
     }
 
-    /// Looks at the time; whether others hide now than before.
-    pub(super) fn refresh(&mut self, now_ms: i64) -> bool {
+    /// Looks at the time; gives the numbers of those that hide now and did not before, or the other way round.
+    pub(super) fn refresh(&mut self, now_ms: i64) -> BTreeSet<String> {
         let hides = |silence: &&Silence| silence.state(now_ms) == SilenceState::Active;
-        let active = self.by_id.values().filter(hides).map(|one| one.id.clone()).collect();
-        let changed = active != self.active;
+        let active: BTreeSet<String> =
+            self.by_id.values().filter(hides).map(|one| one.id.clone()).collect();
+        let changed = active.symmetric_difference(&self.active).cloned().collect();
         self.active = active;
         changed
     }

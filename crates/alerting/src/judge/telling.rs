@@ -7,6 +7,8 @@ use crate::posted::{AlertSource, LabelMap, PostedAlert, PostedState, fnv};
 
 /// How often a new value of an alert is told, where nothing else changes, in milliseconds.
 const VALUES_EVERY_MS: i64 = 60_000;
+/// How often an alert is told of which there is nothing new, so that who lost it learns of it again.
+const AGAIN_EVERY_MS: i64 = 5 * 60_000;
 /// By how much a value must have moved for that, as a share.
 const MOVED: f64 = 0.05;
 
@@ -62,9 +64,10 @@ fn is_news(before: Told, now: Told) -> bool {
     if now.at_ms - before.at_ms < VALUES_EVERY_MS {
         return false;
     }
+    let again = now.at_ms - before.at_ms >= AGAIN_EVERY_MS;
     let moved = (now.value - before.value).abs() > MOVED * before.value.abs();
     let same_value = now.value.to_bits() == before.value.to_bits();
-    moved || (same_value && now.texts != before.texts)
+    again || moved || (same_value && now.texts != before.texts)
 }
 
 impl Teller<'_> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use muster_alerting::{
-    AlertSource, AlertView, GroupView, Hush, PostedAlert, PostedState, Silence, SilenceState,
+    ALERT_NAME, AlertSource, AlertView, GroupView, Hush, MAX_ALERT_BYTES, PostedAlert, PostedState,
+    Silence, SilenceState,
 };
 use muster_api::{SilenceMatcher, SilenceSpec};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ impl PostableAlert {
             return Err("start time must be before end time".to_owned());
         }
         let is_over = ends_at_ms.is_some_and(|end| end <= now_ms);
-        Ok(PostedAlert {
+        let posted = PostedAlert {
             source: AlertSource::Pushed,
             state: if is_over { PostedState::Resolved } else { PostedState::Firing },
             labels,
@@ -66,7 +67,21 @@ impl PostableAlert {
             unit: String::new(),
             expression: String::new(),
             generator_url: self.generator_url,
-        })
+        };
+        let bytes = posted.bytes();
+        if bytes > MAX_ALERT_BYTES {
+            let name: String = posted
+                .labels
+                .get(ALERT_NAME)
+                .into_iter()
+                .flat_map(|name| name.chars())
+                .take(80)
+                .collect();
+            return Err(format!(
+                "the alert {name:?} has {bytes} bytes of labels, annotations and links; {MAX_ALERT_BYTES} are allowed"
+            ));
+        }
+        Ok(posted)
     }
 }
 

@@ -21,8 +21,12 @@ use crate::secrets::random_bytes;
 pub(crate) async fn list(_: Reader, State(app): State<Arc<App>>) -> Json<SilenceList> {
     let now_ms = app.clock.now_ms();
     let mut silences: Vec<Silence> = app.alarms.look(|core| {
+        let mut hidden = core.hidden_by_silences();
         core.silences()
-            .map(|one| alarms::shown_silence(one, hides(core, &one.id), now_ms))
+            .map(|one| {
+                let hides = hidden.remove(one.id.as_str()).unwrap_or_default();
+                alarms::shown_silence(one, hides, now_ms)
+            })
             .collect()
     });
     let rank = |silence: &Silence| match silence.state {
@@ -34,11 +38,6 @@ pub(crate) async fn list(_: Reader, State(app): State<Arc<App>>) -> Json<Silence
         (rank(a), a.spec.ends_at_ms, &a.id).cmp(&(rank(b), b.spec.ends_at_ms, &b.id))
     });
     Json(SilenceList { silences })
-}
-
-fn hides(core: &muster_alerting::Dispatcher, id: &str) -> Vec<String> {
-    let hidden = core.alerts().filter(|view| view.silenced_by.iter().any(|by| by == id));
-    hidden.map(|view| view.fingerprint).collect()
 }
 
 /// Makes a silence.
@@ -149,6 +148,7 @@ pub(super) async fn put(
         .change(now_ms, |core| core.put_silence(silence, now_ms))
         .map_err(|error| refused(error.to_string()))?;
     app.alarms.settled().await?;
-    let hides = app.alarms.look(|core| hides(core, &id));
+    let hides =
+        app.alarms.look(|core| core.hidden_by_silences().remove(id.as_str()).unwrap_or_default());
     Ok(Silence { hides, ..shown })
 }

@@ -9,11 +9,14 @@ pub(crate) mod metric_names;
 pub(crate) mod sources;
 pub(crate) mod thresholds;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use muster_alerting::{Judge, PostedAlert, RULE_STATE, Thresholds, Turn, catalogue};
+use muster_alerting::{
+    Alert, AlertSource, Judge, JudgedRule, LabelMap, PostedAlert, RULE_STATE, Thresholds, Turn,
+    catalogue, fingerprint,
+};
 use muster_meta::AlertingChange;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -107,7 +110,37 @@ pub(crate) async fn run(app: Arc<App>) {
     let orphans = app.judging.judge.lock().forget_orphans();
     let remove = orphans.into_iter().map(|key| (RULE_STATE.to_owned(), key)).collect();
     evaluate::keep(&app, AlertingChange { remove, ..AlertingChange::default() }).await;
+    end_what_no_rule_holds(&app);
     tokio::join!(serve_turns(&app), serve_nudges(&app), watch_sources(&app));
+}
+
+/// Ends the alerts of rules that are gone since the server ran last: nobody else would.
+fn end_what_no_rule_holds(app: &App) {
+    let held: HashSet<u64> = {
+        let judge = app.judging.judge.lock();
+        let alerts =
+            judge.groups().iter().flat_map(|group| &group.rules).flat_map(JudgedRule::active);
+        let labels = |alert: &Alert| -> LabelMap {
+            alert.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        alerts.map(|alert| fingerprint(&labels(alert))).collect()
+    };
+    let documents = app.judging.documents();
+    let broken: Vec<String> = documents
+        .iter()
+        .filter(|document| document.failure.is_some())
+        .map(|document| format!("{}/", document.name))
+        .collect();
+    let goes_on = |alert: &PostedAlert| match &alert.source {
+        AlertSource::Pushed => true,
+        // What cannot be read now may hold on.
+        AlertSource::Rule(key) => {
+            held.contains(&fingerprint(&alert.labels))
+                || broken.iter().any(|name| key.starts_with(name))
+        }
+    };
+    let now_ms = app.clock.now_ms();
+    app.alarms.change(now_ms, |core| core.resolve_unless(goes_on, now_ms));
 }
 
 async fn restore(app: &App) {
