@@ -39,6 +39,11 @@ pub struct NotifiedAlert {
     pub ends_at_ms: Option<i64>,
     /// The newest value.
     pub value: Option<f64>,
+    /// What the value is compared with; see [`crate::PostedAlert::threshold`].
+    pub threshold: Option<f64>,
+    /// The unit of both; see [`crate::PostedAlert::unit`]. What was queued before this was told has none.
+    #[serde(default)]
+    pub unit: String,
     /// A link to what made it; empty for rules of this server.
     pub generator_url: String,
 }

@@ -245,6 +245,42 @@ pub struct AlertDetail {
     pub episodes: Vec<AlertEpisode>,
 }
 
+/// A series of an alert's host whose level changed when the alert began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnusualSeries {
+    /// The metric's name.
+    pub metric: String,
+    /// Its other labels, but for `instance`.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is a counter, whose rise a second is told.
+    pub is_rate: bool,
+    /// An expression that draws it.
+    pub expression: String,
+    /// The middle value before the turn.
+    pub before: f64,
+    /// And after it.
+    pub after: f64,
+    /// How sure and large the change is: only of use to compare with others, above zero.
+    pub score: f64,
+}
+
+/// What changed on an alert's host when the alert began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnusualList {
+    /// Where the time before begins.
+    pub from_ms: i64,
+    /// Where it ends, and the time after begins: some minutes before the alert held.
+    pub turn_ms: i64,
+    /// Where the time after ends.
+    pub to_ms: i64,
+    /// How many series were compared.
+    pub compared: u64,
+    /// Whether all series were; else there was no time for more.
+    pub complete: bool,
+    /// At most 20, those that changed most first.
+    pub series: Vec<UnusualSeries>,
+}
+
 /// What somebody says when they take note of an alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

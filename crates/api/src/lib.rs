@@ -41,7 +41,8 @@ pub use agents::{
 };
 pub use alerts::{
     Acknowledge, Acknowledgement, Alert, AlertCounts, AlertDetail, AlertEpisode, AlertHistory,
-    AlertHush, AlertList, AlertState, AssignAlert, Severity, TrailKind, TrailStep, WhyNot,
+    AlertHush, AlertList, AlertState, AssignAlert, Severity, TrailKind, TrailStep, UnusualList,
+    UnusualSeries, WhyNot,
 };
 pub use audit::{AuditActor, AuditEntry, AuditPage, AuditTarget};
 pub use channels::{

@@ -25,6 +25,8 @@ fn alert(instance: &str, severity: &str, annotations: &[(&str, &str)]) -> Notifi
         starts_at_ms: START_MS,
         ends_at_ms: None,
         value: Some(97.5),
+        threshold: None,
+        unit: String::new(),
         generator_url: String::new(),
     }
 }
@@ -111,6 +113,32 @@ fn one_alert_in_english() {
         Sent by Muster to ops.
     "]],
     );
+}
+
+#[test]
+fn a_value_is_told_with_what_it_is_compared_with() {
+    #[track_caller]
+    fn check(alert: &NotifiedAlert, language: MessageLanguage, expected: Option<&str>) {
+        let notification = notification(NotificationKind::Change, vec![alert.clone()]);
+        let place = place();
+        let letter = Letter::write(&message(&notification, language, &place));
+        let facts = &letter.items[0].facts;
+        let value = Words(language).value();
+        let found = facts.iter().find(|(name, _)| *name == value).map(|(_, text)| &**text);
+        assert_eq!(found, expected);
+    }
+    let (english, chinese) = (MessageLanguage::English, MessageLanguage::Chinese);
+    let mut alert = NotifiedAlert { threshold: Some(95.0), unit: "percent".into(), ..told() };
+    check(&alert, english, Some("97.5 % (threshold 95 %)"));
+    check(&alert, chinese, Some("97.5 %(阈值 95 %)"));
+    check(&resolved(alert.clone()), english, None);
+    // A rule that only says that something is so has no threshold worth telling.
+    alert.unit = String::new();
+    check(&alert, english, None);
+    alert.annotations = LabelMap::new();
+    check(&alert, english, Some("97.5"));
+    alert.value = None;
+    check(&alert, english, None);
 }
 
 #[test]
@@ -259,6 +287,8 @@ fn a_webhooks_body_is_alertmanagers() {
     let mut two =
         notification(NotificationKind::Change, vec![told(), resolved(alert("b", "info", &[]))]);
     two.alerts[0].annotations = map(&[("summary", "full")]);
+    (two.alerts[0].threshold, two.alerts[0].unit) = (Some(95.0), "percent".into());
+    two.alerts[1].value = Some(f64::NAN);
     two.alerts[1].generator_url = "http://prometheus/graph".into();
     two.left_out = 4;
     let place = place();
@@ -275,7 +305,10 @@ fn a_webhooks_body_is_alertmanagers() {
         "startsAt":"2026-01-01T00:00:00Z",
         "endsAt":"0001-01-01T00:00:00Z",
         "generatorURL":"https://muster.example/alerts/0000000000000fa8",
-        "fingerprint":"0000000000000fa8"},{"status":"resolved",
+        "fingerprint":"0000000000000fa8",
+        "value":97.5,
+        "threshold":95.0,
+        "unit":"percent"},{"status":"resolved",
         "labels":{"alertname":"DiskFull",
         "instance":"b",
         "severity":"info"},

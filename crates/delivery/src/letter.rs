@@ -10,6 +10,7 @@ use muster_alerting::{
 };
 use muster_api::MessageLanguage;
 
+use crate::figure::with_unit;
 use crate::message::Message;
 use crate::words::Words;
 
@@ -127,10 +128,7 @@ impl Item {
         if !instance.is_empty() {
             facts.push((words.host(), one_line(instance, LONGEST_SUBJECT)));
         }
-        // A description says the value with its unit; where there is none, the number is better than nothing.
-        if let (true, Some(value)) = (description.is_empty(), alert.value) {
-            facts.push((words.value(), format!("{value}")));
-        }
+        facts.extend(measured(alert, &description, words).map(|text| (words.value(), text)));
         facts.push((words.since(), time(alert.starts_at_ms)));
         if let (false, Some(ended)) = (alert.firing, alert.ends_at_ms) {
             facts.push((words.ended(), time(ended)));
@@ -157,6 +155,20 @@ impl Item {
             facts,
             url: message.place.alert_url(&alert.fingerprint),
         }
+    }
+}
+
+/// The value, and what it is compared with if the rule knows it: `92 % (threshold 90 %)`.
+///
+/// A threshold without a unit only says that something is so. A description says the value; where there is neither, the
+/// number is better than nothing. What is resolved has passed its threshold.
+fn measured(alert: &NotifiedAlert, description: &str, words: Words) -> Option<String> {
+    let value = with_unit(alert.value?, &alert.unit);
+    match alert.threshold {
+        Some(threshold) if !alert.unit.is_empty() && alert.firing => {
+            Some(words.compared(&value, &with_unit(threshold, &alert.unit)))
+        }
+        _ => description.is_empty().then_some(value),
     }
 }
 

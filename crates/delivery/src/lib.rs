@@ -27,6 +27,7 @@ mod golden;
 mod message;
 mod retry;
 
+mod figure;
 mod html;
 mod letter;
 mod plain;

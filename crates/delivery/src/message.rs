@@ -79,6 +79,8 @@ pub fn sample_notification(id: String, receiver: &str, now_ms: i64) -> Notificat
             starts_at_ms: now_ms,
             ends_at_ms: None,
             value: None,
+            threshold: None,
+            unit: String::new(),
             generator_url: String::new(),
         }],
         common_labels: labels,

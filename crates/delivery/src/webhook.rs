@@ -1,4 +1,5 @@
-//! A POST with the body that Alertmanager's webhooks have, version 4: field for field, in its order.
+//! A POST with the body that Alertmanager's webhooks have, version 4: field for field, in its order. Behind each alert's
+//! fields stand its value, threshold and unit where they are known; readers of Alertmanager's body pass over them.
 
 use jiff::Timestamp;
 use muster_alerting::{LabelMap, NotifiedAlert};
@@ -61,6 +62,12 @@ struct Alert<'a> {
     #[serde(rename = "generatorURL")]
     generator_url: String,
     fingerprint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    unit: &'a str,
 }
 
 /// The body of a message.
@@ -79,6 +86,10 @@ pub(crate) fn body(message: &Message<'_>) -> Vec<u8> {
             ends_at,
             generator_url: generator_url(one, message),
             fingerprint: &one.fingerprint,
+            // JSON has no other numbers.
+            value: one.value.filter(|value| value.is_finite()),
+            threshold: one.threshold.filter(|value| value.is_finite()),
+            unit: &one.unit,
         }
     });
     let body = Body {

@@ -124,6 +124,14 @@ impl Words {
         self.pick("Value", "当前值")
     }
 
+    /// A value and the threshold it is compared with.
+    pub(crate) fn compared(self, value: &str, threshold: &str) -> String {
+        match self.0 {
+            English => format!("{value} (threshold {threshold})"),
+            Chinese => format!("{value}(阈值 {threshold})"),
+        }
+    }
+
     pub(crate) fn host(self) -> &'static str {
         self.pick("Host", "主机")
     }

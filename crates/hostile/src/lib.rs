@@ -5,6 +5,7 @@
 //! many changes of good bytes, the same at every run.
 
 mod agent_frames;
+mod alert_routes;
 mod exposition_text;
 mod promql_text;
 mod promql_values;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// All of them: `cargo xtask fuzz` runs each, and so do the tests.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "wal_segment", attack: store_files::wal_segment, seeds: store_files::wal_seeds },
     Target { name: "block", attack: store_files::block, seeds: store_files::block_seeds },
     Target { name: "manifest", attack: store_files::manifest, seeds: store_files::manifest_seeds },
@@ -51,6 +52,7 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "promql_values", attack: promql_values::values, seeds: promql_values::seeds },
     Target { name: "remote_read", attack: remote_read::request, seeds: remote_read::seeds },
     Target { name: "rule_texts", attack: rule_texts::text, seeds: rule_texts::seeds },
+    Target { name: "alert_routes", attack: alert_routes::text, seeds: alert_routes::seeds },
     Target {
         name: "exposition_text",
         attack: exposition_text::text,

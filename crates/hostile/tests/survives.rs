@@ -81,3 +81,8 @@ fn remote_reads() {
 fn rules() {
     check("rule_texts");
 }
+
+#[test]
+fn routes() {
+    check("alert_routes");
+}

@@ -18,6 +18,7 @@ use muster_environment::SystemClock;
 use muster_meta::{AlertingChange, NewMessage};
 use muster_server::{Deadman, Running, ServerConfig, TlsMode, start};
 use reqwest::{Client, Method};
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -51,7 +52,10 @@ impl Sink {
             if hanging.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
-            (StatusCode::OK, "thanks")
+            match request.uri().path() {
+                "/refuses" => (StatusCode::BAD_REQUEST, "no"),
+                _ => (StatusCode::OK, "thanks"),
+            }
         };
         let router = Router::new().fallback(any(answer));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -152,6 +156,21 @@ impl Server {
         assert_eq!(status, 200, "{answer}");
     }
 
+    /// The server's metrics, once they show what they should.
+    async fn metrics(&self, until: impl Fn(&str) -> bool) -> String {
+        let waiting = async {
+            loop {
+                let answer = self.request(Method::GET, "/metrics").send().await.unwrap();
+                let metrics = answer.text().await.unwrap();
+                if until(&metrics) {
+                    return metrics;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("the metrics in time")
+    }
+
     /// The outbox, once it shows what it should.
     async fn outbox(&self, until: impl Fn(&Value) -> bool) -> Value {
         let waiting = async {
@@ -169,6 +188,12 @@ impl Server {
 
 fn webhook(name: &str, url: &str) -> Value {
     json!({ "name": name, "kind": "webhook", "enabled": true, "send_resolved": true, "settings": {"url": url} })
+}
+
+/// A value of `/metrics`.
+fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap().trim().parse().unwrap()
 }
 
 fn heard(path: &str, number: &str) -> Heard {
@@ -238,6 +263,84 @@ async fn a_message_whose_receipt_was_lost_is_sent_again_under_its_number() {
     let server = Server::start(dir.path(), None).await;
     assert_eq!(hanging.next().await, heard("/hook", "1/ops"));
     server.outbox(|outbox| outbox["waiting"] == 0).await;
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn that_a_message_was_given_up_stands_in_the_trail_and_is_told_by_the_other_channels() {
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(false).await);
+    let server = Server::start(dir.path(), None).await;
+    let url = sink.url("/refuses");
+    let bad = server.webhook("bad", &url).await;
+    server.webhook("good", &sink.url("/good")).await;
+    server.queue(&bad, "bad", &url, &["1"]).await;
+    assert_eq!(sink.next().await, heard("/refuses", "1/bad"));
+    server.outbox(|outbox| outbox["waiting"] == 0).await;
+    let trail = server.running.meta().trail_of("00000000000000aa", 0, i64::MAX).await.unwrap();
+    let step = trail.iter().find(|line| line.kind == "given_up").unwrap();
+    assert_eq!(step.receiver.as_deref(), Some("bad"));
+    assert!(step.text.contains("given up after 1 tries: 400 Bad Request: no"), "{}", step.text);
+    let metrics = server.request(Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let counted = "muster_notifications_given_up_total{channel=\"bad\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    // It is stored within 15 s, judged within 15 s, and told after its group's wait.
+    let told = async {
+        loop {
+            let (path, _) = sink.next().await;
+            let (_, outbox) = server.ask(Method::GET, "/api/muster/v1/outbox", None).await;
+            let mut messages = outbox["messages"].as_array().unwrap().iter();
+            let is_it = |message: &&Value| {
+                message["channel"] == "good"
+                    && message["subject"].as_str().unwrap().contains("channel bad was given up")
+            };
+            if path == "/good" && messages.any(|message| is_it(&message)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(3), told).await.expect("the alert in time");
+    server.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_decided_while_the_database_fails_is_told_once_when_it_works_again() {
+    let (dir, mut sink) = (tempfile::tempdir().unwrap(), Sink::start(false).await);
+    let server = Server::start(dir.path(), None).await;
+    server.webhook("ops", &sink.url("/hook")).await;
+    let token = json!({ "name": "prometheus", "role": "writer" });
+    let (_, token) = server.ask(Method::POST, "/api/muster/v1/tokens", Some(&token)).await;
+    let file = format!("sqlite://{}?mode=rw", dir.path().join("muster.db").display());
+    let saboteur = Database::connect(file).await.unwrap();
+    // From here on no message can be queued, as when the disk is full.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    saboteur.execute_unprepared(full).await.unwrap();
+    let labels = json!({ "alertname": "DiskFull", "instance": "db-1", "severity": "critical" });
+    let alert = json!([{ "labels": labels, "annotations": { "summary": "no room" } }]);
+    let post = server.request(Method::POST, "/api/v2/alerts");
+    // Whether it is answered does not matter: the decision does.
+    let _ = post.bearer_auth(token["token"].as_str().unwrap()).json(&alert).send().await;
+    server.metrics(|metrics| value(metrics, "muster_notifications_decided_total") >= 1.0).await;
+    let failed = "muster_alert_commits_failed_total";
+    let failures = value(&server.metrics(|_| true).await, failed);
+    server.metrics(|metrics| value(metrics, failed) >= failures + 2.0).await;
+    assert_eq!(server.outbox(|_| true).await["messages"], json!([]));
+
+    saboteur.execute_unprepared("DROP TRIGGER full").await.unwrap();
+    assert_eq!(sink.next().await.0, "/hook");
+    let of_the_alert = |outbox: &Value| -> Vec<Value> {
+        let messages = outbox["messages"].as_array().unwrap().iter();
+        messages.filter(|message| message.to_string().contains("no room")).cloned().collect()
+    };
+    let outbox = server.outbox(|outbox| outbox["waiting"] == 0).await;
+    let told = of_the_alert(&outbox);
+    assert_eq!(told.len(), 1, "{outbox}");
+    let list = server.ask(Method::GET, "/api/muster/v1/alerts?search=DiskFull", None).await.1;
+    let id = list["alerts"][0]["id"].as_str().unwrap();
+    let trail = server.running.meta().trail_of(id, 0, i64::MAX).await.unwrap();
+    for kind in ["firing", "queued", "sent"] {
+        assert_eq!(trail.iter().filter(|line| line.kind == kind).count(), 1, "{kind}: {trail:?}");
+    }
     server.running.stop().await;
 }
 

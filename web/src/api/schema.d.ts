@@ -418,6 +418,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/muster/v1/alerts/{id}/unusual": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says which series of the alert's host changed most when it began. */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/muster/v1/audit": {
         parameters: {
             query?: never;
@@ -2980,6 +2997,61 @@ export interface components {
              */
             value?: number | null;
         };
+        /** @description What changed on an alert's host when the alert began. */
+        UnusualList: {
+            /**
+             * Format: int64
+             * @description How many series were compared.
+             */
+            compared: number;
+            /** @description Whether all series were; else there was no time for more. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description Where the time before begins.
+             */
+            from_ms: number;
+            /** @description At most 20, those that changed most first. */
+            series: components["schemas"]["UnusualSeries"][];
+            /**
+             * Format: int64
+             * @description Where the time after ends.
+             */
+            to_ms: number;
+            /**
+             * Format: int64
+             * @description Where it ends, and the time after begins: some minutes before the alert held.
+             */
+            turn_ms: number;
+        };
+        /** @description A series of an alert's host whose level changed when the alert began. */
+        UnusualSeries: {
+            /**
+             * Format: double
+             * @description And after it.
+             */
+            after: number;
+            /**
+             * Format: double
+             * @description The middle value before the turn.
+             */
+            before: number;
+            /** @description An expression that draws it. */
+            expression: string;
+            /** @description Whether it is a counter, whose rise a second is told. */
+            is_rate: boolean;
+            /** @description Its other labels, but for `instance`. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description The metric's name. */
+            metric: string;
+            /**
+             * Format: double
+             * @description How sure and large the change is: only of use to compare with others, above zero.
+             */
+            score: number;
+        };
         /**
          * @description What became of a release on a host.
          * @enum {string}
@@ -4174,6 +4246,47 @@ export interface operations {
             };
             /** @description No such alert */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The alert's number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series; none if the alert belongs to no host */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnusualList"];
+                };
+            };
+            /** @description No such alert is there now */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many others compute */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -98,6 +98,28 @@ pub(super) const RULES: &[BuiltIn] = &[
         ..BASE
     },
     BuiltIn {
+        id: "notifications_given_up",
+        alert: "MusterMessageGivenUp",
+        title: ["Message given up", "消息被放弃"],
+        about: [
+            "A channel refused a message for good, or did not take it for three days, within the last hour.",
+            "过去一小时内,渠道拒绝了消息,或三天未接收而被放弃。",
+        ],
+        expr: "time() - muster_notifications_last_given_up_timestamp_seconds",
+        unit: "seconds",
+        below: true,
+        levels: &[Level::warning(3_600.0, 0)],
+        summary: [
+            "A message to the channel {{ $labels.channel }} was given up",
+            "发往渠道 {{ $labels.channel }} 的消息被放弃",
+        ],
+        action: [
+            "The page of sent messages says which one and why; mend the channel and tell those who missed it.",
+            "已发消息页说明了是哪一条及原因;请修复渠道并告知相关人员。",
+        ],
+        ..BASE
+    },
+    BuiltIn {
         id: "rules_failing",
         alert: "MusterRulesFail",
         title: ["Rules fail", "规则求值失败"],

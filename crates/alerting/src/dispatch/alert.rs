@@ -193,6 +193,8 @@ impl Known {
             starts_at_ms: self.started_ms.unwrap_or(self.posted.active_at_ms),
             ends_at_ms: if self.is_firing() { None } else { self.ended_ms },
             value: self.posted.value,
+            threshold: self.posted.threshold,
+            unit: self.posted.unit.clone(),
             generator_url: self.posted.generator_url.clone(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod shown;
+mod unusual;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +31,7 @@ pub(crate) use shown::{
     matchers_of, of_its_host, shown, shown_episode, shown_matcher, shown_silence, shown_step,
     silence_of,
 };
+pub(crate) use unusual::{spans, unusual};
 pub(crate) use why::{Question, why_not};
 
 /// The setting that holds the routes.

@@ -106,7 +106,7 @@ pub(crate) async fn show(
     }))
 }
 
-fn no_alert() -> ApiFailure {
+pub(super) fn no_alert() -> ApiFailure {
     ApiFailure::not_found("there is no such alert now; look in the history of alerts")
 }
 

@@ -107,7 +107,11 @@ async fn compute(
         let _turn = turn;
         let began = Instant::now();
         let routing = working.alarms.look(|core| core.routing().clone());
-        let receivers = Receivers { routing, channels: working.alarms.channel_names() };
+        let receivers = Receivers {
+            routing,
+            channels: working.alarms.channel_names(),
+            external_url: working.outbox.place.public_url.clone(),
+        };
         let result = backtest::replay(wanted, receivers, range, &*working.store, &run);
         result
             .map(|result| BacktestResult { took_seconds: began.elapsed().as_secs_f64(), ..result })

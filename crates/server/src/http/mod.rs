@@ -56,6 +56,7 @@ mod settings;
 mod sign_in;
 mod silences;
 mod tokens;
+mod unusual;
 
 pub use openapi::document as openapi_document;
 pub use routes::{Access, Route};
@@ -154,6 +155,7 @@ fn alert_routes() -> Routes {
         .get("/api/muster/v1/alerts/history", Reader, alerts::history)
         .get("/api/muster/v1/alerts/why-not", Reader, alerts::why_not)
         .get("/api/muster/v1/alerts/{id}", Reader, alerts::show)
+        .get("/api/muster/v1/alerts/{id}/unusual", Reader, unusual::show)
         .post("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::acknowledge)
         .delete("/api/muster/v1/alerts/{id}/acknowledge", Operator, alerts::take_back)
         .post("/api/muster/v1/alerts/{id}/assign", Operator, alerts::assign)

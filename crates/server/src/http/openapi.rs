@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use super::{
     account, agent_settings, agents, alerts, audit, backtest, channels, enroll_tokens, health,
     hosts, live, people, processes, provider_sign_in, routing, rules, second_factor, services,
-    sessions, settings, silences, tokens,
+    sessions, settings, silences, tokens, unusual,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,7 @@ use super::{
         alerts::list,
         alerts::follow,
         alerts::show,
+        unusual::show,
         alerts::history,
         alerts::why_not,
         alerts::acknowledge,

@@ -12,7 +12,7 @@ use muster_tsdb::Stats;
 use super::authority::Reader;
 use super::settings::room;
 use crate::app::App;
-use crate::outbox::ChannelFigures;
+use crate::outbox::{ChannelFigures, Figures};
 use crate::tls::Served;
 
 /// A metric without labels: its name, kind, one sentence for people, and where its value comes from.
@@ -174,10 +174,13 @@ fn rows<'a, T>(table: &'a [Row<T>], from: &'a T) -> impl Iterator<Item = Family>
 /// What the outbox has sent and not sent, by channel.
 fn notifications(app: &App) -> Vec<Family> {
     type Column = (&'static str, Kind, &'static str, fn(&ChannelFigures, i64) -> f64);
-    const COLUMNS: [Column; 5] = [
+    const COLUMNS: [Column; 6] = [
         ("muster_notifications_sent_total", Counter, "Messages taken.", |f, _| f.sent as f64),
         ("muster_notifications_failed_total", Counter, "Tries that failed.", |f, _| {
             f.failed as f64
+        }),
+        ("muster_notifications_given_up_total", Counter, "Messages given up.", |f, _| {
+            f.given_up as f64
         }),
         ("muster_notifications_waiting", Gauge, "Messages that wait.", |f, _| f.waiting as f64),
         (
@@ -201,7 +204,23 @@ fn notifications(app: &App) -> Vec<Family> {
         }
         family
     };
-    COLUMNS.into_iter().map(family).collect()
+    COLUMNS.into_iter().map(family).chain([given_up(&figures)]).collect()
+}
+
+/// When each channel last gave a message up; nothing of one that did not. A time says that it happened also where the
+/// first sample comes after it, which a counter would not.
+fn given_up(figures: &Figures) -> Family {
+    let mut family = Family::new(
+        "muster_notifications_last_given_up_timestamp_seconds",
+        Gauge,
+        "When a message was last given up.",
+    );
+    for (channel, figures) in &figures.by_channel {
+        if let Some(at_ms) = figures.given_up_ms {
+            push(&mut family, [("channel", channel)], at_ms as f64 / 1e3);
+        }
+    }
+    family
 }
 
 /// What is left of the disk that holds the data; nothing where the system does not tell.

@@ -51,7 +51,11 @@ pub(super) fn turn(app: &App, turn: &Turn, run: &QueryRun) -> Outcome {
             _ => instant(&*app.store, &step.expr, step.query_at_ms, run),
         };
         let ask = |text: &str| instant(&*app.store, text, step.query_at_ms, run);
-        let context = Context { query: Some(Box::new(ask)), ..Context::default() };
+        let context = Context {
+            query: Some(Box::new(ask)),
+            external_url: app.outbox.place.public_url.clone(),
+            ..Context::default()
+        };
         let seconds = began.elapsed().as_secs_f64();
         let outcome = app.judging.judge.lock().take(step, result.clone(), seconds, &context);
         last = Some((step, result));

@@ -63,6 +63,10 @@ pub(crate) struct Figures {
 pub(crate) struct ChannelFigures {
     pub(crate) sent: u64,
     pub(crate) failed: u64,
+    /// Messages that were given up; those of a channel that was switched off or removed do not count.
+    pub(crate) given_up: u64,
+    /// When the last of them was.
+    pub(crate) given_up_ms: Option<i64>,
     pub(crate) waiting: u64,
     /// When the oldest message that waits was queued.
     pub(crate) oldest_ms: Option<i64>,
@@ -99,6 +103,13 @@ impl Outbox {
         } else {
             figures.failed += 1;
         }
+    }
+
+    fn count_given_up(&self, channel: &str, now_ms: i64) {
+        let mut figures = self.figures.lock();
+        let figures = figures.by_channel.entry(channel.to_owned()).or_default();
+        figures.given_up += 1;
+        figures.given_up_ms = Some(now_ms);
     }
 }
 

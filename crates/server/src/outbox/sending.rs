@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_alerting::Notification;
+use muster_alerting::{ALERT_NAME, Notification};
 use muster_api::ChannelSpec;
 use muster_delivery::{
     Channel, Message, SendError, SpecError, Then, for_channel, next_try_ms, open,
@@ -20,6 +20,8 @@ use crate::app::App;
 
 /// How many messages a round takes on.
 const ROUND: u64 = 100;
+/// The name of the built-in alert that a message was given up.
+const GIVEN_UP: &str = "MusterMessageGivenUp";
 /// How soon it is tried again to write down what became of a message.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,9 @@ async fn sent(app: &App, channel_id: &str, lane: &Lane) -> Result<Option<Down>, 
                 let tries = lane.failures_then().max(message.attempts + 1);
                 let next = next_try_ms(error.then, tries, message.queued_ms, &message.id, now_ms);
                 tracing::warn!(channel = name, message = message.id, %error, "a message was not taken");
+                if next.is_none() && ready.is_some() && !tells_of_given_up(message) {
+                    app.outbox.count_given_up(name, now_ms);
+                }
                 (&error.text, next)
             }
         };
@@ -102,6 +107,12 @@ async fn sent(app: &App, channel_id: &str, lane: &Lane) -> Result<Option<Down>, 
         });
     }
     Ok(down.filter(|_| round.is_down()))
+}
+
+/// Whether a message only tells that messages were given up: if it is given up itself that is no news, else one channel
+/// would bring alerts for ever.
+fn tells_of_given_up(message: &muster_meta::Message) -> bool {
+    message.notification["common_labels"][ALERT_NAME] == GIVEN_UP
 }
 
 /// The channel, set up; none if it is gone or off.

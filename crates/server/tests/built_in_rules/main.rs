@@ -381,6 +381,12 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "The channel ops takes no messages",
     ),
     (
+        "notifications_given_up",
+        r#"muster_notifications_last_given_up_timestamp_seconds{instance="s",channel="ops"} 0x3"#,
+        "warning",
+        "A message to the channel ops was given up",
+    ),
+    (
         "rules_failing",
         r#"muster_rule_evaluation_failures_total{instance="s",rule_group="g"} 0x12 4x3"#,
         "warning",

@@ -167,3 +167,43 @@ async fn a_restart_keeps_alerts_silences_and_notes_and_tells_nothing_twice() {
     assert_eq!(outbox["messages"], json!([]));
     server.running.stop().await;
 }
+
+#[tokio::test]
+async fn what_changed_on_the_host_of_an_alert_is_told_the_most_first() {
+    let server = Server::start().await;
+    let now_ms = Server::now_ms();
+    let mut text = String::new();
+    for before in (0..280).rev() {
+        let at_ms = now_ms - before * 15_000;
+        // The last ten minutes differ.
+        let late = before < 40;
+        let busy = if late { 9 } else { 1 };
+        let errors = if late { (40 - before) * 150 } else { 0 };
+        for (series, value) in [
+            ("busy{instance=\"db-1\"}", busy),
+            ("busy{instance=\"db-2\"}", busy),
+            ("errors_total{instance=\"db-1\",device=\"sda\"}", errors),
+            ("calm{instance=\"db-1\"}", 5),
+        ] {
+            text.push_str(&format!("{series} {value} {at_ms}\n"));
+        }
+    }
+    let request = server.post("/api/v1/import/prometheus").bearer_auth(&server.writer);
+    assert!(request.body(text).send().await.unwrap().status().is_success());
+    let mut alerts = disk_full();
+    let began = jiff::Timestamp::from_millisecond(now_ms - 300_000).unwrap();
+    alerts[0]["startsAt"] = json!(began.to_string());
+    server.post_alerts(alerts).await;
+    let id = server.alert("DiskFull").await["id"].as_str().unwrap().to_owned();
+    let told = Server::told(server.get(&format!("{ALERTS}/{id}/unusual"))).await;
+    assert_eq!((&told["compared"], &told["complete"]), (&json!(3), &json!(true)), "{told}");
+    let series = told["series"].as_array().unwrap();
+    let names: Vec<&str> = series.iter().map(|one| one["metric"].as_str().unwrap()).collect();
+    assert_eq!(names, ["errors_total", "busy"], "{told}");
+    assert_eq!((&series[0]["after"], &series[0]["is_rate"]), (&json!(10.0), &json!(true)));
+    assert_eq!(series[0]["labels"], json!({ "device": "sda" }));
+    assert_eq!((&series[1]["before"], &series[1]["after"]), (&json!(1.0), &json!(9.0)));
+    let none = server.get(&format!("{ALERTS}/no-such/unusual")).send().await.unwrap();
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+    server.running.stop().await;
+}

@@ -20,7 +20,7 @@ groups:
   - alert: TooMuch
     expr: seven > 5
     labels: {severity: critical}
-    annotations: {summary: 'it is {{ $value }}'}
+    annotations: {summary: 'it is {{ $value }}', link: '{{ externalURL }}/see {{ $externalURL }}'}
 ";
 
 async fn json(server: &Server, path: &str) -> Value {
@@ -64,6 +64,8 @@ async fn a_document_of_rules_is_evaluated_and_its_alerts_are_shown_until_it_goes
         (&alert["annotations"]["summary"], &alert["value"]),
         (&json!("it is 7"), &json!("7e+00"))
     );
+    let url = server.url("");
+    assert_eq!(alert["annotations"]["link"], format!("{url}/see {url}"));
     let rules = json(&server, "/api/v1/rules?type=alert&rule_name[]=TooMuch").await;
     let group = &rules["data"]["groups"][0];
     assert_eq!((&group["file"], &group["interval"]), (&json!("own"), &json!(1.0)));

@@ -14,6 +14,8 @@ pub(super) struct Measures<'a> {
     store: &'a dyn MetricStore,
     pub(super) run: &'a QueryRun,
     pub(super) step_ms: i64,
+    /// What texts name this server by.
+    pub(super) external_url: String,
     /// The names that the rules record; what is stored under them is another's.
     names: BTreeSet<String>,
     recorded: HashMap<Labels, SeriesColumns>,
@@ -25,9 +27,10 @@ impl<'a> Measures<'a> {
         store: &'a dyn MetricStore,
         run: &'a QueryRun,
         step_ms: i64,
+        external_url: String,
         names: BTreeSet<String>,
     ) -> Self {
-        Self { store, run, step_ms, names, recorded: HashMap::new(), count: 0 }
+        Self { store, run, step_ms, external_url, names, recorded: HashMap::new(), count: 0 }
     }
 
     /// The values of an expression at each step of a range.

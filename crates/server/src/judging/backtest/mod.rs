@@ -46,6 +46,8 @@ pub(crate) struct Receivers {
     pub(crate) routing: Routing,
     /// The names of the channels.
     pub(crate) channels: BTreeSet<String>,
+    /// What texts name this server by.
+    pub(crate) external_url: String,
 }
 
 /// Why there is no result.
@@ -102,7 +104,7 @@ pub(crate) fn replay(
     let (mut judge, mut rules, interval_ms) = set_up(wanted);
     let step_ms = step_ms(range, interval_ms);
     let names = rules.iter().filter_map(|rule| rule.records.clone()).collect();
-    let mut measures = Measures::new(store, run, step_ms, names);
+    let mut measures = Measures::new(store, run, step_ms, receivers.external_url.clone(), names);
     let mut tally = Tally::new(receivers, range.start_ms);
     let first_ms = range.start_ms + (-range.start_ms).rem_euclid(step_ms);
     let (mut at_ms, mut steps) = (first_ms, FIRST_STRETCH);
@@ -197,7 +199,11 @@ fn replay_rule(
         let query_at_ms = at_ms - rule.offset_ms;
         let vector = vector(&series, &mut places, query_at_ms);
         let ask = |text: &str| measures.instant(text, query_at_ms);
-        let context = Context { query: Some(Box::new(ask)), ..Context::default() };
+        let context = Context {
+            query: Some(Box::new(ask)),
+            external_url: measures.external_url.clone(),
+            ..Context::default()
+        };
         let (key, expr) = (rule.key.clone(), rule.expr.clone());
         let step = Step { key, expr, query_at_ms, at_ms };
         let outcome = judge.take(&step, Ok(vector), 0.0, &context);

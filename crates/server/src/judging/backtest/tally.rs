@@ -89,7 +89,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(receivers: Receivers, now_ms: i64) -> Self {
-        let Receivers { routing, channels } = receivers;
+        let Receivers { routing, channels, external_url: _ } = receivers;
         Self {
             dispatcher: Dispatcher::new(routing, channels),
             now_ms: now_ms - 1,
