@@ -1,7 +1,7 @@
 //! What is usual for a series at this hour: an expected value with a band, learned point by point, and a score of how
 //! unusual the newest value is.
 //!
-//! A [`Baseline`] takes one value at a time, in constant time, and holds less than 2 KB. It knows the series by two
+//! A [`Baseline`] takes one value at a time, in constant time, and holds 2.2 KB. It knows the series by two
 //! unlike views, and finds a value unusual only where both do:
 //!
 //! 1. **The season** (`baseline/season.rs`): what is usual at this time of the day and week, and a slow level that
@@ -10,12 +10,16 @@
 //! 2. **What is recent**: the level of the last hour with the usual distance from it, and the mean and σ of a day; the
 //!    farther of the two counts. A job that starts every night is far from these, but not from the season; a busy day
 //!    is the other way round.
+//! 3. **The last hour of the residual**, sharper than both where the rhythm is strong: what the season is doubtful of is
+//!    unusual where the residual has leapt.
 //!
 //! Where the season foretells worse than the last hour, the series has none, and the two recent views must agree.
 //!
 //! What lasts counts more than what is far away: [`Outlook::lasting`] is the second largest of the last three scores, or
 //! the mean residual of the last hour beside its own usual size, whichever is larger. Both filters, two views and two of
 //! three, are the strongest of the simple ones on labelled public series.
+//!
+//! What rises high every day is not unusual for that: the scores count beside their own usual peaks (`baseline/peaks.rs`).
 //!
 //! Nothing is unusual in the first six hours; the season is asked after two days. Weekends are known after three or four
 //! weeks, and until then the bands are wide.
@@ -24,8 +28,10 @@
 //! one side for [`SHIFT_HOURS`] is a new level: the baseline starts anew from there, but keeps its rhythm, and the way
 //! back is not unusual for three days.
 
+mod peaks;
 mod season;
 
+use peaks::Peaks;
 use season::{Expected, LEAST_SIZE, Season};
 
 const HOUR_MS: f64 = 3_600_000.0;
@@ -45,11 +51,15 @@ const SCALE_HOURS: f64 = 96.0;
 const MOST_SCALES: f64 = 3.0;
 /// The usual residual of all hours learns up to so many of it: it is to know of wild values, that of an hour is not.
 const MOST_OF_ALL: f64 = 8.0;
+/// How much the residual counts beside that of the last hour, and how much the season does there.
+const LATELY_WEIGHT: f64 = 0.6;
+const SEASON_WEIGHT: f64 = 3.0;
 /// The slow level follows busier days in so many hours, by no more than so many scales.
 const SLOW_HOURS: f64 = 6.0;
 const MOST_SLOW: f64 = 2.0;
 /// The mean residual is of about so many hours; a single one counts for no more than so many scales in it.
 const MEAN_HOURS: f64 = 1.0;
+const MEAN_STEPS: f64 = 2.0;
 const MOST_MEAN: f64 = 6.0;
 /// Its usual size is at least so many scales, and its score counts so much.
 const LEAST_MEAN: f64 = 0.3;
@@ -118,6 +128,7 @@ pub struct Outlook {
 #[derive(Debug, Clone)]
 pub struct Baseline {
     season: Season,
+    peaks: Peaks,
     first_ms: i64,
     newest_ms: i64,
     newest: f64,
@@ -133,6 +144,9 @@ pub struct Baseline {
     variance: f64,
     /// The usual size of the residual of the season.
     season_size: f64,
+    /// The last hour's level of the residual, and the usual distance from it.
+    lately: f64,
+    lately_size: f64,
     /// The slow level of the residual.
     slow: f64,
     /// The mean residual of the last hour, in scales, and its usual size.
@@ -174,6 +188,7 @@ impl Baseline {
     pub fn new(at_ms: i64, value: f64) -> Self {
         Self {
             season: Season::new(),
+            peaks: Peaks::new(at_ms),
             first_ms: at_ms,
             newest_ms: at_ms,
             newest: value,
@@ -184,6 +199,8 @@ impl Baseline {
             mean: value,
             variance: 0.0,
             season_size: 0.0,
+            lately: 0.0,
+            lately_size: 0.0,
             slow: 0.0,
             residual: 0.0,
             residual_size: 0.5,
@@ -215,15 +232,20 @@ impl Baseline {
         };
         let score = counts(scores.agreed);
         let size = (SIZE_TO_SIGMA * self.residual_size).max(LEAST_MEAN);
-        let mean = counts(MEAN_WEIGHT * self.residual / size).abs();
-        let lasting = self.second_of_three(score).max(mean);
+        let mean = counts(MEAN_WEIGHT * self.residual / size);
+        let second = self.second_of_three(score) * score.signum();
+        let peak = farther(second, mean);
         self.last = [score, self.last[0]];
-        let half = (wanted.scales * scores.scale).max(wanted.least_deviation);
+        let wild = self.peaks.wildness();
+        let lasting = peak.abs() / wild[usize::from(peak < 0.0)];
+        self.peaks.learn(at_ms, peak);
+        let [above, below] =
+            wild.map(|wild| (wanted.scales * wild * scores.scale).max(wanted.least_deviation));
         let shifted = self.learn(at_ms, value, hours, &scores);
         Some(Outlook {
             expected: scores.expected.middle,
-            lower: scores.expected.low - half,
-            upper: scores.expected.high + half,
+            lower: scores.expected.low - below,
+            upper: scores.expected.high + above,
             score: score.abs(),
             lasting,
             unusual: lasting > wanted.scales,
@@ -253,6 +275,11 @@ impl Baseline {
         before.max(earlier).min(score.abs()).max(0.0)
     }
 
+    /// Whether the level has changed lately, so that the way back is not unusual.
+    fn has_shifted(&self, at_ms: i64) -> bool {
+        (at_ms.saturating_sub(self.shifted_ms) as f64) < RETURN_HOURS * HOUR_MS
+    }
+
     fn floor(&self, level: f64) -> f64 {
         let quantum = if self.quantum.is_finite() { self.quantum } else { 0.0 };
         (LEAST_SHARE * level.abs()).max(quantum).max(f64::MIN_POSITIVE)
@@ -275,24 +302,38 @@ impl Baseline {
         let scale = (SIZE_TO_SIGMA * size).max(self.floor(expected.middle));
         let outside = self.outside(at_ms, value, rhythm) / scale;
         let foretold = (expected.middle - self.recent) / (value - self.recent) > 0.5;
-        let agreed = if self.season.usual_again(at_ms, outside) {
+        let last_week = self.season.usual_last_week(at_ms, outside);
+        let again = last_week || self.season.usual_again(at_ms, outside);
+        let agreed = if again {
             0.0
         } else if foretold || self.season_size <= self.recent_size {
-            agreed(outside, farther(from_recent, from_day))
+            let leapt = self.leapt(at_ms, value, expected.middle);
+            let both = agreed(outside, farther(from_recent, from_day));
+            farther(both, agreed(SEASON_WEIGHT * outside, LATELY_WEIGHT * leapt))
         } else {
             agreed(from_recent, from_day)
         };
         let middle = (value - expected.middle) / scale;
+        // A job of every week is no residual.
+        let outside = if last_week { outside.clamp(-1.0, 1.0) } else { outside };
         Scores { agreed, expected, scale, season: Some(Residual { middle, outside }) }
+    }
+
+    /// How far the residual is from that of the last hour; nothing where the level may go back.
+    fn leapt(&self, at_ms: i64, value: f64, expected: f64) -> f64 {
+        if self.has_shifted(at_ms) {
+            return 0.0;
+        }
+        let scale = (SIZE_TO_SIGMA * self.lately_size).max(self.floor(expected));
+        (value - expected - self.lately) / scale
     }
 
     /// How far `value` is from the nearest of all that would be usual: the rhythm as it is, moved by an hour, without
     /// the slow level, or at the level before the last shift.
     fn outside(&self, at_ms: i64, value: f64, rhythm: Expected) -> f64 {
         let base = self.offset + self.slow;
-        let since_shift = at_ms.saturating_sub(self.shifted_ms) as f64 / HOUR_MS;
-        let returned = (since_shift < RETURN_HOURS)
-            .then(|| rhythm.outside(value - self.offset_before - self.slow));
+        let returned =
+            self.has_shifted(at_ms).then(|| rhythm.outside(value - self.offset_before - self.slow));
         let moved = self.season.moved(at_ms).map(|rhythm| rhythm.outside(value - base));
         let as_it_is = rhythm.outside(value - base);
         let not_busy = rhythm.outside(value - self.offset);
@@ -303,7 +344,8 @@ impl Baseline {
 
     fn follow_residual(&mut self, season: Residual, hours: f64) {
         let outside = season.outside.clamp(-MOST_MEAN, MOST_MEAN);
-        self.residual += (outside - self.residual) * share(hours, MEAN_HOURS);
+        self.residual +=
+            (outside - self.residual) * share(hours, MEAN_HOURS.max(MEAN_STEPS * self.step_hours));
     }
 
     /// Learns a value, and tells whether it made a new level sure.
@@ -315,9 +357,16 @@ impl Baseline {
         let Some(season) = scores.season else { return false };
         let residual = season.middle * scores.scale;
         let most = MOST_OF_ALL * self.season_size.max(LEAST_SIZE * scores.scale);
-        let early = hours / (24.0 * days - 24.0).max(hours);
+        let early = hours / (24.0 * days - SEASON_HOURS).max(hours);
         self.season_size +=
             (residual.abs().min(most) - self.season_size) * share(hours, SCALE_HOURS).max(early);
+        let least = LEAST_SIZE * scores.scale;
+        let from_lately = residual - self.lately;
+        let most = MOST_RECENT * self.lately_size.max(least);
+        let most_size = MOST_SCALES * SIZE_TO_SIGMA * self.lately_size.max(least);
+        self.lately_size += (from_lately.abs().min(most_size) - self.lately_size)
+            * share(hours, SCALE_HOURS).max(early);
+        self.lately += from_lately.clamp(-most, most) * share(hours, RECENT_HOURS);
         let most = MOST_SCALES * self.residual_size;
         self.residual_size +=
             (self.residual.abs().min(most) - self.residual_size) * share(hours, SCALE_HOURS);

@@ -56,7 +56,7 @@ fn rhythm(at: i64, chance: &mut Chance) -> f64 {
 
 #[test]
 fn it_is_small() {
-    assert!(size_of::<Baseline>() <= 2_048, "{}", size_of::<Baseline>());
+    assert!(size_of::<Baseline>() <= 2_304, "{}", size_of::<Baseline>());
 }
 
 #[test]
