@@ -35,6 +35,8 @@ use peaks::Peaks;
 use season::{Expected, LEAST_SIZE, Season};
 
 const HOUR_MS: f64 = 3_600_000.0;
+/// Beyond this sums could overflow.
+const MOST_VALUE: f64 = 1e36;
 /// No value for this long, and for so many usual steps, breaks the run of the last three.
 const GAP_HOURS: f64 = 1.0;
 const GAP_STEPS: f64 = 3.0;
@@ -184,7 +186,12 @@ struct Residual {
 }
 
 impl Baseline {
-    /// What is known after the first value.
+    /// Whether a value can be learned: a number whose size is no more than 10^36.
+    pub fn usable(value: f64) -> bool {
+        value.abs() <= MOST_VALUE
+    }
+
+    /// What is known after the first value, which is to be [usable](Self::usable).
     pub fn new(at_ms: i64, value: f64) -> Self {
         Self {
             season: Season::new(),
@@ -213,9 +220,10 @@ impl Baseline {
         }
     }
 
-    /// Judges `value` at `at_ms` by what is known, then learns it. What is not finite, or not newer, is left out.
+    /// Judges `value` at `at_ms` by what is known, then learns it. What is not [usable](Self::usable), or not newer,
+    /// is left out.
     pub fn update(&mut self, at_ms: i64, value: f64, wanted: &Sensitivity) -> Option<Outlook> {
-        if !value.is_finite() || at_ms <= self.newest_ms {
+        if !Self::usable(value) || at_ms <= self.newest_ms {
             return None;
         }
         let hours = self.pass(at_ms);
