@@ -55,7 +55,9 @@ const MOST_SCALES: f64 = 3.0;
 const MOST_OF_ALL: f64 = 8.0;
 /// How much the residual counts beside that of the last hour, and how much the season does there.
 const LATELY_WEIGHT: f64 = 0.6;
-const SEASON_WEIGHT: f64 = 3.0;
+const SEASON_WEIGHT: f64 = 4.0;
+/// The last hour's residual foretells better than the last hour's value if its usual size is below this share.
+const LEAPT_SHARE: f64 = 0.8;
 /// The slow level follows busier days in so many hours, by no more than so many scales.
 const SLOW_HOURS: f64 = 6.0;
 const MOST_SLOW: f64 = 2.0;
@@ -311,15 +313,18 @@ impl Baseline {
         let outside = self.outside(at_ms, value, rhythm) / scale;
         let foretold = (expected.middle - self.recent) / (value - self.recent) > 0.5;
         let last_week = self.season.usual_last_week(at_ms, outside);
-        let again = last_week || self.season.usual_again(at_ms, outside);
-        let agreed = if again {
+        let has_season = self.season_size <= self.recent_size;
+        let agreed = if last_week || self.season.usual_again(at_ms, outside) {
             0.0
-        } else if foretold || self.season_size <= self.recent_size {
-            let leapt = self.leapt(at_ms, value, expected.middle);
-            let both = agreed(outside, farther(from_recent, from_day));
-            farther(both, agreed(SEASON_WEIGHT * outside, LATELY_WEIGHT * leapt))
         } else {
-            agreed(from_recent, from_day)
+            let both = if foretold || has_season {
+                agreed(outside, farther(from_recent, from_day))
+            } else {
+                agreed(from_recent, from_day)
+            };
+            let sharper = has_season || self.lately_size <= LEAPT_SHARE * self.recent_size;
+            let leapt = if sharper { self.leapt(at_ms, value, expected.middle) } else { 0.0 };
+            farther(both, agreed(SEASON_WEIGHT * outside, LATELY_WEIGHT * leapt))
         };
         let middle = (value - expected.middle) / scale;
         // A job of every week is no residual.

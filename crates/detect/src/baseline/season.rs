@@ -28,8 +28,10 @@ const MOST_WEEK_SCALES: f64 = 20.0;
 /// nothing it can grow, by this share of the scale.
 const MOST_SIZES: f64 = 2.5;
 pub(super) const LEAST_SIZE: f64 = 0.125;
-/// A residual was there yesterday if it was at least this share as large; no more than so many scales can be kept.
-const AGAIN_SHARE: f64 = 0.5;
+/// A residual was there yesterday, or last week, if it was at least this share as large; no more than so many scales can
+/// be kept.
+const AGAIN_SHARE: f64 = 0.7;
+const LAST_WEEK_SHARE: f64 = 0.5;
 const MOST_KEPT: f64 = 60.0;
 /// So many scales of last week, at the least, make those of this week usual.
 const LEAST_LAST_WEEK: f64 = 3.0;
@@ -38,6 +40,8 @@ const TURN_HOURS: f64 = 1.0;
 /// A turned rhythm fits if its error is below this share of that of the rhythm as it is, or below so many scales.
 const FITS_SHARE: f64 = 0.7;
 const FITS_SCALES: f64 = 2.0;
+/// Nothing has moved where the error of the rhythm as it is is below so many scales.
+const LEAST_ERROR: f64 = 0.5;
 /// The day is turned once the turned rhythm was better by so many scales' hours.
 const TURN_EVIDENCE: f64 = 6.0;
 const MOST_EVIDENCE_RATE: f64 = 4.0;
@@ -114,11 +118,11 @@ impl Season {
     /// What is expected of a rhythm that has moved by an hour, if that has fitted as well lately.
     pub(super) fn moved(&self, at_ms: i64) -> impl Iterator<Item = Expected> {
         let here = f64::from(self.errors[0]);
-        // 1970 began on a Thursday.
+        // Clocks change on Sundays, which few rhythms show before Monday; 1970 began on a Thursday.
         let clocks_change = matches!(at_ms.div_euclid(86_400_000).rem_euclid(7), 3 | 4);
         let fits = move |error: f32| {
             clocks_change && f64::from(error) <= FITS_SCALES
-                || f64::from(error) <= FITS_SHARE * here
+                || f64::from(error) <= FITS_SHARE * here && here > LEAST_ERROR
         };
         [(1, -HOUR_SLOTS), (2, HOUR_SLOTS)]
             .into_iter()
@@ -215,13 +219,14 @@ impl Season {
     pub(super) fn usual_again(&self, at_ms: i64, scales: f64) -> bool {
         let slot = self.slot(at_ms, 0);
         let yesterday = [self.yesterday[slot], self.yesterday[(slot + 1) % SLOTS]];
-        yesterday.into_iter().any(|before| alike(before, scales))
+        yesterday.into_iter().any(|before| alike(before, scales, AGAIN_SHARE))
     }
 
     /// Whether a residual of so many `scales` was there in this hour of the last week.
     pub(super) fn usual_last_week(&self, at_ms: i64, scales: f64) -> bool {
         let before = self.last_week[hour_of_week(at_ms)];
-        f64::from(before.unsigned_abs()) >= 2.0 * LEAST_LAST_WEEK && alike(before, scales)
+        f64::from(before.unsigned_abs()) >= 2.0 * LEAST_LAST_WEEK
+            && alike(before, scales, LAST_WEEK_SHARE)
     }
 
     /// Compares the rhythm as it is with the turned ones, and turns it when one of those is by far better.
@@ -258,10 +263,10 @@ impl Season {
     }
 }
 
-/// Whether a residual `before`, in half scales, makes one of so many `scales` usual.
-fn alike(before: i8, scales: f64) -> bool {
+/// Whether a residual `before`, in half scales, is at least this share of one of so many `scales`.
+fn alike(before: i8, scales: f64, share: f64) -> bool {
     let before = f64::from(before) / 2.0;
-    before * scales > 0.0 && before.abs() >= AGAIN_SHARE * scales.abs().min(MOST_KEPT)
+    before * scales > 0.0 && before.abs() >= share * scales.abs().min(MOST_KEPT)
 }
 
 fn hour_of_week(at_ms: i64) -> usize {

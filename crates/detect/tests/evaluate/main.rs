@@ -1,7 +1,7 @@
 //! Baselines beside the simple detectors, on simulated series with injected faults.
 //!
 //! Each detector gives a score a point; the threshold is swept, and at equal recall the episodes that belong to no
-//! fault are counted. The numbers of `baseline.rs` were chosen on the seeds 1 to 30; the tests are held to others.
+//! fault are counted. The numbers of `baseline.rs` were chosen on the seeds 1 to 20; the tests are held to others.
 //! To see the table: `cargo test -p muster-detect --release --test evaluate -- --include-ignored --nocapture`.
 
 #[path = "../chance/mod.rs"]
@@ -67,7 +67,7 @@ struct Outcome {
     /// In minutes, of each event that was found.
     delays: Vec<i64>,
     /// Found and all of each fault, false episodes of each kind.
-    faults: BTreeMap<(Fault, &'static str), (usize, usize)>,
+    faults: BTreeMap<Fault, (usize, usize)>,
     kinds: BTreeMap<&'static str, usize>,
     weeks: f64,
 }
@@ -100,7 +100,7 @@ impl Outcome {
         let near = |event: &Event, at: usize| event.from <= at + hour && at <= event.to + hour;
         for event in series.events.iter().filter(|event| event.fault != Fault::Return) {
             let first = told.iter().find(|at| event.from <= **at && **at <= event.to + hour);
-            let fault = self.faults.entry((event.fault, series.name)).or_default();
+            let fault = self.faults.entry(event.fault).or_default();
             self.events += 1;
             fault.1 += 1;
             if let Some(first) = first {
@@ -112,6 +112,7 @@ impl Outcome {
         }
         let day = series.hours(24.0);
         let starts = told.chunk_by(|a, b| b - a <= hour);
+        // An episode that goes on counts anew each day, or what always tells would tell once.
         for episode in starts
             .flat_map(|whole| whole.chunk_by(|a, b| (a - whole[0]) / day == (b - whole[0]) / day))
         {
@@ -192,11 +193,13 @@ fn print(family: &Family, sweeps: &[(&'static str, Sweep)]) {
         ours.iter().min_by(|a, b| (a.threshold - 5.0).abs().total_cmp(&(b.threshold - 5.0).abs()));
     for outcome in default.into_iter().chain(at_recall(ours, 0.9)) {
         println!(
-            "ours at {:.2}: recall {:.2}, precision {:.2}, {:.3} false a week",
+            "ours at {:.2}: recall {:.2}, precision {:.2}, {:.3} false a week, found {:?}, false {:?}",
             outcome.threshold,
             outcome.recall(),
             outcome.precision(),
             outcome.false_a_week(),
+            outcome.faults,
+            outcome.kinds,
         );
     }
 }
@@ -206,14 +209,6 @@ fn print(family: &Family, sweeps: &[(&'static str, Sweep)]) {
 fn tuning() {
     for family in [&SERVERS, &CLOUD, &HOURLY] {
         print(family, &sweeps(family, 1..21));
-    }
-}
-
-#[test]
-#[ignore = "the long form, to report by"]
-fn report() {
-    for family in [&SERVERS, &CLOUD, &HOURLY] {
-        print(family, &sweeps(family, 201..221));
     }
 }
 
@@ -237,11 +232,24 @@ fn check(family: &Family, seeds: Range<u64>, recalls: &[f64], least_precision: f
 }
 
 #[test]
+#[ignore = "the long form, to report by"]
+fn report() {
+    check(&SERVERS, 201..221, &[0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95], 0.35);
+    check(&CLOUD, 201..221, &[0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9], 0.3);
+    check(&HOURLY, 201..221, &[0.7, 0.8, 0.85, 0.9, 0.95], 0.35);
+}
+
+#[test]
 fn on_servers_fewer_false_episodes_than_each_simple_detector_at_equal_recall() {
-    check(&SERVERS, 201..204, &[0.5, 0.6, 0.7, 0.8, 0.85], 0.6);
+    check(&SERVERS, 201..204, &[0.5, 0.6, 0.7, 0.8, 0.9], 0.5);
 }
 
 #[test]
 fn on_clouds_fewer_false_episodes_than_each_simple_detector_at_equal_recall() {
     check(&CLOUD, 201..205, &[0.4, 0.5, 0.6, 0.7, 0.8], 0.4);
+}
+
+#[test]
+fn on_hourly_services_fewer_false_episodes_than_each_simple_detector_at_equal_recall() {
+    check(&HOURLY, 201..209, &[0.7, 0.8, 0.9], 0.4);
 }
