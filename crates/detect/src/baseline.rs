@@ -1,7 +1,7 @@
 //! What is usual for a series at this hour: an expected value with a band, learned point by point, and a score of how
 //! unusual the newest value is.
 //!
-//! A [`Baseline`] takes one value at a time, in constant time, and holds less than 2 KB. It knows the series by two
+//! A [`Baseline`] takes one value at a time, in constant time, and holds 2.2 KB. It knows the series by two
 //! unlike views, and finds a value unusual only where both do:
 //!
 //! 1. **The season** (`baseline/season.rs`): what is usual at this time of the day and week, and a slow level that
@@ -10,16 +10,16 @@
 //! 2. **What is recent**: the level of the last hour with the usual distance from it, and the mean and σ of a day; the
 //!    farther of the two counts. A job that starts every night is far from these, but not from the season; a busy day
 //!    is the other way round.
+//! 3. **The last hour of the residual**, sharper than both where the rhythm is strong: what the season is doubtful of is
+//!    unusual where the residual has leapt.
 //!
-//! Where the season foretells worse than the last hour, the series has none, and the two recent views must agree. Where
-//! it foretells better, a third view is asked: how far the residual jumps from its level of the last hour, beside how far
-//! it usually does. It finds what is small beside the rhythm of a day, but alone it is never unusual by default: it is
-//! for those who ask for a higher sensitivity.
+//! Where the season foretells worse than the last hour, the series has none, and the two recent views must agree.
 //!
 //! What lasts counts more than what is far away: [`Outlook::lasting`] is the second largest of the last three scores, or
 //! the mean residual of the last hour beside its own usual size, whichever is larger. Both filters, two views and two of
-//! three, are the strongest of the simple ones on labelled public series. Where values are half an hour apart or more,
-//! one alone lasts too, but must be farther away.
+//! three, are the strongest of the simple ones on labelled public series.
+//!
+//! What rises high every day is not unusual for that: the scores count beside their own usual peaks (`baseline/peaks.rs`).
 //!
 //! Nothing is unusual in the first six hours; the season is asked after two days. Weekends are known after three or four
 //! weeks, and until then the bands are wide.
@@ -28,11 +28,15 @@
 //! one side for [`SHIFT_HOURS`] is a new level: the baseline starts anew from there, but keeps its rhythm, and the way
 //! back is not unusual for three days.
 
+mod peaks;
 mod season;
 
+use peaks::Peaks;
 use season::{Expected, LEAST_SIZE, Season};
 
 const HOUR_MS: f64 = 3_600_000.0;
+/// Beyond this sums could overflow.
+const MOST_VALUE: f64 = 1e36;
 /// No value for this long, and for so many usual steps, breaks the run of the last three.
 const GAP_HOURS: f64 = 1.0;
 const GAP_STEPS: f64 = 3.0;
@@ -49,26 +53,21 @@ const SCALE_HOURS: f64 = 96.0;
 const MOST_SCALES: f64 = 3.0;
 /// The usual residual of all hours learns up to so many of it: it is to know of wild values, that of an hour is not.
 const MOST_OF_ALL: f64 = 8.0;
+/// How much the residual counts beside that of the last hour, and how much the season does there.
+const LATELY_WEIGHT: f64 = 0.6;
+const SEASON_WEIGHT: f64 = 4.0;
+/// The last hour's residual foretells better than the last hour's value if its usual size is below this share.
+const LEAPT_SHARE: f64 = 0.8;
 /// The slow level follows busier days in so many hours, by no more than so many scales.
 const SLOW_HOURS: f64 = 6.0;
 const MOST_SLOW: f64 = 2.0;
 /// The mean residual is of about so many hours; a single one counts for no more than so many scales in it.
 const MEAN_HOURS: f64 = 1.0;
+const MEAN_STEPS: f64 = 2.0;
 const MOST_MEAN: f64 = 6.0;
 /// Its usual size is at least so many scales, and its score counts so much.
 const LEAST_MEAN: f64 = 0.3;
 const MEAN_WEIGHT: f64 = 0.6;
-/// How sudden a residual is counts so much, but no more than so many scales and so many times the residual. Its usual
-/// distance from the last hour's is at least so many scales, and no value teaches more than so many of it: what jumps by
-/// nature, as teeth do, is to be known for it.
-const SUDDEN_WEIGHT: f64 = 0.8;
-const MOST_FROM_SUDDEN: f64 = 4.5;
-const SUDDEN_OF_RESIDUAL: f64 = 3.0;
-const LEAST_NEAR: f64 = 0.5;
-const MOST_TAUGHT: f64 = 20.0;
-/// Where values are at least so far apart, each stands for long: one alone lasts, and counts so much.
-const COARSE_HOURS: f64 = 0.5;
-const COARSE_WEIGHT: f64 = 0.6;
 /// A residual that stays on one side for so long, and for so many values, by so many scales in the mean, is a new level.
 const SHIFT_HOURS: f64 = 2.0;
 const SHIFT_STEPS: f64 = 6.0;
@@ -133,6 +132,7 @@ pub struct Outlook {
 #[derive(Debug, Clone)]
 pub struct Baseline {
     season: Season,
+    peaks: Peaks,
     first_ms: i64,
     newest_ms: i64,
     newest: f64,
@@ -148,14 +148,14 @@ pub struct Baseline {
     variance: f64,
     /// The usual size of the residual of the season.
     season_size: f64,
+    /// The last hour's level of the residual, and the usual distance from it.
+    lately: f64,
+    lately_size: f64,
     /// The slow level of the residual.
     slow: f64,
     /// The mean residual of the last hour, in scales, and its usual size.
     residual: f64,
     residual_size: f64,
-    /// The residual's level of the last hour, in scales, and the usual distance from it.
-    near: f64,
-    near_size: f64,
     /// What shifts have added, what that was before the last one, and when that was.
     offset: f64,
     offset_before: f64,
@@ -188,10 +188,16 @@ struct Residual {
 }
 
 impl Baseline {
-    /// What is known after the first value.
+    /// Whether a value can be learned: a number whose size is no more than 10^36.
+    pub fn usable(value: f64) -> bool {
+        value.abs() <= MOST_VALUE
+    }
+
+    /// What is known after the first value, which is to be [usable](Self::usable).
     pub fn new(at_ms: i64, value: f64) -> Self {
         Self {
             season: Season::new(),
+            peaks: Peaks::new(at_ms),
             first_ms: at_ms,
             newest_ms: at_ms,
             newest: value,
@@ -202,11 +208,11 @@ impl Baseline {
             mean: value,
             variance: 0.0,
             season_size: 0.0,
+            lately: 0.0,
+            lately_size: 0.0,
             slow: 0.0,
             residual: 0.0,
             residual_size: 0.5,
-            near: 0.0,
-            near_size: 0.8,
             offset: 0.0,
             offset_before: 0.0,
             shifted_ms: i64::MIN,
@@ -216,9 +222,10 @@ impl Baseline {
         }
     }
 
-    /// Judges `value` at `at_ms` by what is known, then learns it. What is not finite, or not newer, is left out.
+    /// Judges `value` at `at_ms` by what is known, then learns it. What is not [usable](Self::usable), or not newer,
+    /// is left out.
     pub fn update(&mut self, at_ms: i64, value: f64, wanted: &Sensitivity) -> Option<Outlook> {
-        if !value.is_finite() || at_ms <= self.newest_ms {
+        if !Self::usable(value) || at_ms <= self.newest_ms {
             return None;
         }
         let hours = self.pass(at_ms);
@@ -235,16 +242,20 @@ impl Baseline {
         };
         let score = counts(scores.agreed);
         let size = (SIZE_TO_SIGMA * self.residual_size).max(LEAST_MEAN);
-        let mean = counts(MEAN_WEIGHT * self.residual / size).abs();
-        let alone = if self.step_hours >= COARSE_HOURS { COARSE_WEIGHT * score.abs() } else { 0.0 };
-        let lasting = self.second_of_three(score).max(mean).max(alone);
+        let mean = counts(MEAN_WEIGHT * self.residual / size);
+        let second = self.second_of_three(score) * score.signum();
+        let peak = farther(second, mean);
         self.last = [score, self.last[0]];
-        let half = (wanted.scales * scores.scale).max(wanted.least_deviation);
+        let wild = self.peaks.wildness();
+        let lasting = peak.abs() / wild[usize::from(peak < 0.0)];
+        self.peaks.learn(at_ms, peak);
+        let [above, below] =
+            wild.map(|wild| (wanted.scales * wild * scores.scale).max(wanted.least_deviation));
         let shifted = self.learn(at_ms, value, hours, &scores);
         Some(Outlook {
             expected: scores.expected.middle,
-            lower: scores.expected.low - half,
-            upper: scores.expected.high + half,
+            lower: scores.expected.low - below,
+            upper: scores.expected.high + above,
             score: score.abs(),
             lasting,
             unusual: lasting > wanted.scales,
@@ -262,7 +273,6 @@ impl Baseline {
         if passed > gap {
             self.last = [0.0; 2];
             (self.beyond_hours, self.beyond_sum, self.residual) = (0.0, 0.0, 0.0);
-            self.near = 0.0;
         }
         let hours = passed.min(gap);
         self.step_hours += (hours - self.step_hours) / 16.0;
@@ -273,6 +283,11 @@ impl Baseline {
     fn second_of_three(&self, score: f64) -> f64 {
         let [before, earlier] = self.last.map(|last| last * score.signum());
         before.max(earlier).min(score.abs()).max(0.0)
+    }
+
+    /// Whether the level has changed lately, so that the way back is not unusual.
+    fn has_shifted(&self, at_ms: i64) -> bool {
+        (at_ms.saturating_sub(self.shifted_ms) as f64) < RETURN_HOURS * HOUR_MS
     }
 
     fn floor(&self, level: f64) -> f64 {
@@ -297,26 +312,41 @@ impl Baseline {
         let scale = (SIZE_TO_SIGMA * size).max(self.floor(expected.middle));
         let outside = self.outside(at_ms, value, rhythm) / scale;
         let foretold = (expected.middle - self.recent) / (value - self.recent) > 0.5;
-        let middle = (value - expected.middle) / scale;
-        let sudden = (middle - self.near) / (SIZE_TO_SIGMA * self.near_size).max(LEAST_NEAR);
-        let agreed = if self.season.usual_again(at_ms, outside) {
+        let last_week = self.season.usual_last_week(at_ms, outside);
+        let has_season = self.season_size <= self.recent_size;
+        let agreed = if last_week || self.season.usual_again(at_ms, outside) {
             0.0
-        } else if foretold || self.season_size <= self.recent_size {
-            let views = agreed(outside, farther(from_recent, from_day));
-            farther(views, suddenly(outside, sudden))
         } else {
-            agreed(from_recent, from_day)
+            let both = if foretold || has_season {
+                agreed(outside, farther(from_recent, from_day))
+            } else {
+                agreed(from_recent, from_day)
+            };
+            let sharper = has_season || self.lately_size <= LEAPT_SHARE * self.recent_size;
+            let leapt = if sharper { self.leapt(at_ms, value, expected.middle) } else { 0.0 };
+            farther(both, agreed(SEASON_WEIGHT * outside, LATELY_WEIGHT * leapt))
         };
+        let middle = (value - expected.middle) / scale;
+        // A job of every week is no residual.
+        let outside = if last_week { outside.clamp(-1.0, 1.0) } else { outside };
         Scores { agreed, expected, scale, season: Some(Residual { middle, outside }) }
+    }
+
+    /// How far the residual is from that of the last hour; nothing where the level may go back.
+    fn leapt(&self, at_ms: i64, value: f64, expected: f64) -> f64 {
+        if self.has_shifted(at_ms) {
+            return 0.0;
+        }
+        let scale = (SIZE_TO_SIGMA * self.lately_size).max(self.floor(expected));
+        (value - expected - self.lately) / scale
     }
 
     /// How far `value` is from the nearest of all that would be usual: the rhythm as it is, moved by an hour, without
     /// the slow level, or at the level before the last shift.
     fn outside(&self, at_ms: i64, value: f64, rhythm: Expected) -> f64 {
         let base = self.offset + self.slow;
-        let since_shift = at_ms.saturating_sub(self.shifted_ms) as f64 / HOUR_MS;
-        let returned = (since_shift < RETURN_HOURS)
-            .then(|| rhythm.outside(value - self.offset_before - self.slow));
+        let returned =
+            self.has_shifted(at_ms).then(|| rhythm.outside(value - self.offset_before - self.slow));
         let moved = self.season.moved(at_ms).map(|rhythm| rhythm.outside(value - base));
         let as_it_is = rhythm.outside(value - base);
         let not_busy = rhythm.outside(value - self.offset);
@@ -327,16 +357,8 @@ impl Baseline {
 
     fn follow_residual(&mut self, season: Residual, hours: f64) {
         let outside = season.outside.clamp(-MOST_MEAN, MOST_MEAN);
-        self.residual += (outside - self.residual) * share(hours, MEAN_HOURS);
-    }
-
-    /// Follows the residual's level of the last hour, by a residual in scales.
-    fn follow_near(&mut self, residual: f64, hours: f64) {
-        let distance = residual - self.near;
-        let most = MOST_TAUGHT * self.near_size;
-        self.near_size += (distance.abs().min(most) - self.near_size) * share(hours, SCALE_HOURS);
-        let most = MOST_RECENT * self.near_size;
-        self.near += distance.clamp(-most, most) * share(hours, RECENT_HOURS);
+        self.residual +=
+            (outside - self.residual) * share(hours, MEAN_HOURS.max(MEAN_STEPS * self.step_hours));
     }
 
     /// Learns a value, and tells whether it made a new level sure.
@@ -348,13 +370,19 @@ impl Baseline {
         let Some(season) = scores.season else { return false };
         let residual = season.middle * scores.scale;
         let most = MOST_OF_ALL * self.season_size.max(LEAST_SIZE * scores.scale);
-        let early = hours / (24.0 * days - 24.0).max(hours);
+        let early = hours / (24.0 * days - SEASON_HOURS).max(hours);
         self.season_size +=
             (residual.abs().min(most) - self.season_size) * share(hours, SCALE_HOURS).max(early);
+        let least = LEAST_SIZE * scores.scale;
+        let from_lately = residual - self.lately;
+        let most = MOST_RECENT * self.lately_size.max(least);
+        let most_size = MOST_SCALES * SIZE_TO_SIGMA * self.lately_size.max(least);
+        self.lately_size += (from_lately.abs().min(most_size) - self.lately_size)
+            * share(hours, SCALE_HOURS).max(early);
+        self.lately += from_lately.clamp(-most, most) * share(hours, RECENT_HOURS);
         let most = MOST_SCALES * self.residual_size;
         self.residual_size +=
             (self.residual.abs().min(most) - self.residual_size) * share(hours, SCALE_HOURS);
-        self.follow_near(season.middle, hours);
         let most = MOST_SLOW * scores.scale;
         self.slow += residual.clamp(-most, most) * share(hours, SLOW_HOURS);
         self.shift(at_ms, hours, season.middle, scores.scale)
@@ -420,12 +448,6 @@ fn agreed(a: f64, b: f64) -> f64 {
     } else {
         b
     }
-}
-
-/// What a jump of the residual counts.
-fn suddenly(outside: f64, sudden: f64) -> f64 {
-    let counts = (SUDDEN_WEIGHT * sudden).clamp(-MOST_FROM_SUDDEN, MOST_FROM_SUDDEN);
-    agreed(SUDDEN_OF_RESIDUAL * outside, counts)
 }
 
 fn farther(a: f64, b: f64) -> f64 {

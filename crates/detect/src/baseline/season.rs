@@ -6,11 +6,13 @@
 //!    are known; between their middles it goes on a line.
 //! 3. For each five minutes the last residual is kept in half scales. What was unusual there yesterday and is again
 //!    today is no chance: the level follows at once.
-//! 4. What people do follows their clocks. The errors of the rhythm an hour earlier and later are kept beside its own;
+//! 4. For each hour of the week the largest residual is kept too: a job of every week is usual in its second one.
+//! 5. What people do follows their clocks. The errors of the rhythm an hour earlier and later are kept beside its own;
 //!    when one of them is by far better for long enough, the day is turned by an hour.
 
 const SLOTS: usize = 288;
 const WEEK_SLOTS: usize = 56;
+const WEEK_HOURS: usize = 168;
 const SLOT_MS: i64 = 300_000;
 const WEEK_SLOT_MS: i64 = 3 * 3_600_000;
 const HOUR_SLOTS: i64 = 12;
@@ -26,14 +28,20 @@ const MOST_WEEK_SCALES: f64 = 20.0;
 /// nothing it can grow, by this share of the scale.
 const MOST_SIZES: f64 = 2.5;
 pub(super) const LEAST_SIZE: f64 = 0.125;
-/// A residual was there yesterday if it was at least this share as large; no more than so many scales can be kept.
-const AGAIN_SHARE: f64 = 0.5;
+/// A residual was there yesterday, or last week, if it was at least this share as large; no more than so many scales can
+/// be kept.
+const AGAIN_SHARE: f64 = 0.7;
+const LAST_WEEK_SHARE: f64 = 0.5;
 const MOST_KEPT: f64 = 60.0;
+/// So many scales of last week, at the least, make those of this week usual.
+const LEAST_LAST_WEEK: f64 = 3.0;
 /// The errors of the turned rhythms are means of so many hours.
 const TURN_HOURS: f64 = 1.0;
 /// A turned rhythm fits if its error is below this share of that of the rhythm as it is, or below so many scales.
 const FITS_SHARE: f64 = 0.7;
 const FITS_SCALES: f64 = 2.0;
+/// Nothing has moved where the error of the rhythm as it is is below so many scales.
+const LEAST_ERROR: f64 = 0.5;
 /// The day is turned once the turned rhythm was better by so many scales' hours.
 const TURN_EVIDENCE: f64 = 6.0;
 const MOST_EVIDENCE_RATE: f64 = 4.0;
@@ -63,6 +71,10 @@ pub(super) struct Season {
     day: [f32; SLOTS],
     yesterday: [i8; SLOTS],
     week: [f32; WEEK_SLOTS],
+    /// The largest residual of each hour of the week, when it was last over, in half scales.
+    last_week: [i8; WEEK_HOURS],
+    /// The present hour of the week, and the largest residual in it.
+    hour: (usize, i8),
     /// The usual size of the residual in each hour of the day.
     sizes: [f32; 24],
     /// What is seen in the present five minutes, to be learned when they are over.
@@ -88,6 +100,8 @@ impl Season {
             day: [f32::NAN; SLOTS],
             yesterday: [0; SLOTS],
             week: [0.0; WEEK_SLOTS],
+            last_week: [0; WEEK_HOURS],
+            hour: (0, 0),
             sizes: [f32::NAN; 24],
             seen: Seen { at_ms: 0, sum: 0.0, count: 0.0, hours: 0.0 },
             turned: 0,
@@ -104,8 +118,11 @@ impl Season {
     /// What is expected of a rhythm that has moved by an hour, if that has fitted as well lately.
     pub(super) fn moved(&self, at_ms: i64) -> impl Iterator<Item = Expected> {
         let here = f64::from(self.errors[0]);
+        // Clocks change on Sundays, which few rhythms show before Monday; 1970 began on a Thursday.
+        let clocks_change = matches!(at_ms.div_euclid(86_400_000).rem_euclid(7), 3 | 4);
         let fits = move |error: f32| {
-            f64::from(error) <= FITS_SCALES || f64::from(error) <= FITS_SHARE * here
+            clocks_change && f64::from(error) <= FITS_SCALES
+                || f64::from(error) <= FITS_SHARE * here && here > LEAST_ERROR
         };
         [(1, -HOUR_SLOTS), (2, HOUR_SLOTS)]
             .into_iter()
@@ -172,7 +189,16 @@ impl Season {
             residual.clamp(-most, most) * DAY_SHARE.max(1.0 / (days + 1.0))
         };
         self.day[slot] += step as f32;
-        self.yesterday[slot] = (2.0 * residual / scale).clamp(-127.0, 127.0) as i8;
+        let kept = (2.0 * residual / scale).clamp(-127.0, 127.0) as i8;
+        self.yesterday[slot] = kept;
+        let hour = hour_of_week(seen.at_ms);
+        if self.hour.0 != hour {
+            self.last_week[self.hour.0] = self.hour.1;
+            self.hour = (hour, 0);
+        }
+        if kept.unsigned_abs() > self.hour.1.unsigned_abs() {
+            self.hour.1 = kept;
+        }
         let most_week = MOST_WEEK_SCALES * scale;
         let share = 1.0 - (1.0 - WEEK_SHARE).powf(seen.hours * 3_600_000.0 / WEEK_SLOT_MS as f64);
         for (week_slot, weight) in week_slots(seen.at_ms) {
@@ -192,10 +218,15 @@ impl Season {
     /// Whether a residual of so many `scales` was there at this time of the last day too, or five minutes later.
     pub(super) fn usual_again(&self, at_ms: i64, scales: f64) -> bool {
         let slot = self.slot(at_ms, 0);
-        [slot, (slot + 1) % SLOTS].iter().any(|slot| {
-            let before = f64::from(self.yesterday[*slot]) / 2.0;
-            before * scales > 0.0 && before.abs() >= AGAIN_SHARE * scales.abs().min(MOST_KEPT)
-        })
+        let yesterday = [self.yesterday[slot], self.yesterday[(slot + 1) % SLOTS]];
+        yesterday.into_iter().any(|before| alike(before, scales, AGAIN_SHARE))
+    }
+
+    /// Whether a residual of so many `scales` was there in this hour of the last week.
+    pub(super) fn usual_last_week(&self, at_ms: i64, scales: f64) -> bool {
+        let before = self.last_week[hour_of_week(at_ms)];
+        f64::from(before.unsigned_abs()) >= 2.0 * LEAST_LAST_WEEK
+            && alike(before, scales, LAST_WEEK_SHARE)
     }
 
     /// Compares the rhythm as it is with the turned ones, and turns it when one of those is by far better.
@@ -230,6 +261,16 @@ impl Season {
         (at_ms.div_euclid(SLOT_MS) + i64::from(self.turned) + slots).rem_euclid(SLOTS as i64)
             as usize
     }
+}
+
+/// Whether a residual `before`, in half scales, is at least this share of one of so many `scales`.
+fn alike(before: i8, scales: f64, share: f64) -> bool {
+    let before = f64::from(before) / 2.0;
+    before * scales > 0.0 && before.abs() >= share * scales.abs().min(MOST_KEPT)
+}
+
+fn hour_of_week(at_ms: i64) -> usize {
+    at_ms.div_euclid(SLOT_MS * HOUR_SLOTS).rem_euclid(WEEK_HOURS as i64) as usize
 }
 
 /// The two slots of the week between whose middles a time lies, with their weights.
