@@ -155,6 +155,21 @@ impl Alerts {
         }
     }
 
+    /// The clock was set back to `now_ms`: no time of an alert is later.
+    pub(crate) fn set_back(&mut self, now_ms: i64) {
+        self.spared_until_ms = self.spared_until_ms.min(now_ms);
+        for alert in self.known.values_mut() {
+            alert.active_at_ms = alert.active_at_ms.min(now_ms);
+            let Alert { fired_at_ms, resolved_at_ms, kept_since_ms, told, .. } = alert;
+            for at_ms in [fired_at_ms, resolved_at_ms, kept_since_ms].into_iter().flatten() {
+                *at_ms = now_ms.min(*at_ms);
+            }
+            if let Some(told) = told {
+                told.at_ms = now_ms.min(told.at_ms);
+            }
+        }
+    }
+
     /// Ends all alerts, whatever holds.
     pub(crate) fn end_all(&mut self, at_ms: i64) {
         for alert in self.known.values_mut() {

@@ -106,6 +106,36 @@ impl AlertingChange {
     }
 }
 
+impl AlertingChange {
+    /// How many things are to be written.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+            + self.episodes.len()
+            + self.trail.len()
+            + self.put.len()
+            + self.remove.len()
+    }
+
+    /// The change as two, of which the first is to be written first: messages come before what counts them as told.
+    pub fn halved(mut self) -> (Self, Self) {
+        let mut left = self.len() / 2;
+        let mut first = Self::default();
+        take(&mut self.messages, &mut first.messages, &mut left);
+        take(&mut self.episodes, &mut first.episodes, &mut left);
+        take(&mut self.trail, &mut first.trail, &mut left);
+        take(&mut self.put, &mut first.put, &mut left);
+        take(&mut self.remove, &mut first.remove, &mut left);
+        (first, self)
+    }
+}
+
+/// Moves the first of a list into another, until none is left to move.
+fn take<T>(from: &mut Vec<T>, to: &mut Vec<T>, left: &mut usize) {
+    let count = from.len().min(*left);
+    to.extend(from.drain(..count));
+    *left -= count;
+}
+
 /// Which firings are wanted; what is absent does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EpisodeFilter {

@@ -84,6 +84,8 @@ pub struct WaitingFor {
     pub oldest_ms: i64,
     /// When the next one is to be tried.
     pub next_try_ms: i64,
+    /// When the last one is.
+    pub latest_try_ms: i64,
 }
 
 /// What became of a try.
@@ -156,19 +158,22 @@ impl Meta {
 
     /// How many messages wait, and since when.
     pub async fn waiting_messages(&self) -> Result<Waiting, MetaError> {
-        let rows: Vec<(String, i64, i64, i64)> = outbox::Entity::find()
+        let rows: Vec<(String, i64, i64, i64, i64)> = outbox::Entity::find()
             .filter(outbox::Column::NextTryMs.is_not_null())
             .select_only()
             .column(outbox::Column::ChannelId)
             .column_as(outbox::Column::Id.count(), "waiting")
             .column_as(outbox::Column::QueuedMs.min(), "oldest")
             .column_as(outbox::Column::NextTryMs.min(), "next")
+            .column_as(outbox::Column::NextTryMs.max(), "latest")
             .group_by(outbox::Column::ChannelId)
             .into_tuple()
             .all(&self.db)
             .await?;
-        let by_channel = rows.into_iter().map(|(channel_id, messages, oldest_ms, next_try_ms)| {
-            WaitingFor { channel_id, messages: messages as u64, oldest_ms, next_try_ms }
+        let by_channel = rows.into_iter().map(|row| {
+            let (channel_id, messages, oldest_ms, next_try_ms, latest_try_ms) = row;
+            let messages = messages as u64;
+            WaitingFor { channel_id, messages, oldest_ms, next_try_ms, latest_try_ms }
         });
         let by_channel: Vec<WaitingFor> = by_channel.collect();
         Ok(Waiting {

@@ -17,6 +17,9 @@ const EXPIRED_RETENTION_MS: i64 = 5 * 86_400_000;
 const MAX_LENGTH_MS: i64 = 366 * 86_400_000;
 /// The most bytes of a comment.
 const MAX_COMMENT: usize = 1_000;
+/// The most bytes of its maker's name, and of its matchers as they are written.
+const MAX_AUTHOR: usize = 256;
+const MAX_MATCHERS: usize = 16 << 10;
 /// The length of a minute: what recurs begins and ends with one.
 pub(super) const MINUTE_MS: i64 = 60_000;
 
@@ -40,6 +43,12 @@ pub enum SilenceError {
     /// The comment is too long.
     #[error("the comment has {0} bytes, and at most 1000 are allowed")]
     Comment(usize),
+    /// The name of who made it is too long.
+    #[error("the author's name has {0} bytes, and at most 256 are allowed")]
+    Author(usize),
+    /// The matchers are too long.
+    #[error("the matchers have {0} bytes, and at most 16384 are allowed")]
+    Matchers(usize),
     /// There are too many.
     #[error("there are {MAX_SILENCES} silences already; let some end before making more")]
     TooMany,
@@ -99,7 +108,7 @@ pub enum SilenceState {
 impl Recurrence {
     /// Reads times such as `22:00`; `24:00` is the end of a day. Weekdays are 1 for Monday to 7 for Sunday.
     pub fn new(
-        weekdays: Vec<u8>,
+        mut weekdays: Vec<u8>,
         from: &str,
         to: &str,
         time_zone: &str,
@@ -108,6 +117,8 @@ impl Recurrence {
         if let Some(day) = weekdays.iter().find(|day| !(1..=7).contains(*day)) {
             return Err(refuse(format!("{day} is no day of the week; they are 1 to 7")));
         }
+        weekdays.sort_unstable();
+        weekdays.dedup();
         TimeZone::get(time_zone)
             .map_err(|_| refuse(format!("there is no time zone {time_zone:?}")))?;
         let minute = |text: &str| {
@@ -182,6 +193,13 @@ impl Silence {
         }
         if self.comment.len() > MAX_COMMENT {
             return Err(SilenceError::Comment(self.comment.len()));
+        }
+        if self.created_by.len() > MAX_AUTHOR {
+            return Err(SilenceError::Author(self.created_by.len()));
+        }
+        let bytes = self.matchers.to_string().len();
+        if bytes > MAX_MATCHERS {
+            return Err(SilenceError::Matchers(bytes));
         }
         Ok(())
     }

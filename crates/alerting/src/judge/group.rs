@@ -15,6 +15,8 @@ use crate::recording::record;
 use crate::rule_file::{Rule, RuleGroup};
 use crate::template::Context;
 
+/// No group is evaluated more often, in milliseconds, whatever its file says.
+const LEAST_INTERVAL_MS: i64 = 1_000;
 /// The file's name of the groups that came with Muster.
 const BUILT_IN: &str = "built-in";
 
@@ -170,7 +172,9 @@ pub(super) fn of_file(source: &RuleSource) -> Vec<Group> {
             name: group.name.clone(),
             query_offset_ms: group.query_offset_ms,
             limit: group.limit,
-            timing: Timing::every(group.interval_ms.unwrap_or(DEFAULT_INTERVAL_MS)),
+            timing: Timing::every(
+                group.interval_ms.unwrap_or(DEFAULT_INTERVAL_MS).max(LEAST_INTERVAL_MS),
+            ),
             rules,
         }
     };
@@ -223,6 +227,18 @@ impl JudgedRule {
         let at_ms = at_ms.max(self.standing.at_ms.saturating_add(1));
         let (key, expr) = (self.key.clone(), self.expr.clone());
         Step { key, expr, query_at_ms: at_ms - query_offset_ms, at_ms }
+    }
+
+    /// The clock was set back to `now_ms`: nothing that is known of the rule is later.
+    pub(super) fn set_back(&mut self, now_ms: i64) {
+        self.nudge_taken_ms = None;
+        self.standing.at_ms = self.standing.at_ms.min(now_ms);
+        let last = &mut self.standing.last.at_ms;
+        *last = last.map(|at_ms| at_ms.min(now_ms));
+        match &mut self.standing.kind {
+            RuleKind::Own { alerts, .. } => alerts.set_back(now_ms),
+            RuleKind::Graded(graded) => graded.alerts_mut().for_each(|all| all.set_back(now_ms)),
+        }
     }
 
     /// Takes over what was known of the rule before the rules were read anew.

@@ -40,6 +40,8 @@ pub const RULE_STATE: &str = "rule_state";
 pub const DEFAULT_INTERVAL_MS: i64 = 15_000;
 /// The shortest time between two evaluations of a rule, however often it is nudged, in milliseconds.
 const NUDGE_EVERY_MS: i64 = 200;
+/// A clock that is set back by less than this is waited for, in milliseconds.
+const SET_BACK_MS: i64 = 1_000;
 /// How far ahead of the server's clock a nudge may look, for hosts whose clocks are ahead, in milliseconds.
 const AHEAD_MS: i64 = 5_000;
 
@@ -135,6 +137,8 @@ pub struct Judge {
     spared_until_ms: i64,
     thresholds: Thresholds,
     unusual: UnusualFigures,
+    /// The time of the last call.
+    seen_ms: i64,
 }
 
 impl Judge {
@@ -149,6 +153,7 @@ impl Judge {
             spared_until_ms: i64::MIN,
             thresholds,
             unusual: UnusualFigures::none(),
+            seen_ms: i64::MIN,
         }
     }
 
@@ -240,6 +245,7 @@ impl Judge {
 
     /// The groups whose turn it is.
     pub fn due(&mut self, now_ms: i64) -> Vec<Turn> {
+        self.follow_clock(now_ms);
         let mut turns = Vec::new();
         // It comes first, for the others ask what came of it.
         if let Some(step) = self.unusual.due(now_ms) {
@@ -254,6 +260,25 @@ impl Judge {
             turns.push(Turn { group: group.name.clone(), steps: steps.collect(), missed });
         }
         turns
+    }
+
+    /// Begins anew where the clock was set back: what was due at an hour that comes again is not waited for.
+    fn follow_clock(&mut self, now_ms: i64) {
+        let was_set_back = self.seen_ms.saturating_sub(now_ms) > SET_BACK_MS;
+        self.seen_ms = now_ms;
+        if !was_set_back {
+            return;
+        }
+        self.unusual.begin(now_ms);
+        for group in &mut self.groups {
+            group.timing.begin(&group.file, &group.name, now_ms);
+            for rule in &mut group.rules {
+                rule.set_back(now_ms);
+            }
+        }
+        for wanted_ms in self.nudged.values_mut() {
+            *wanted_ms = now_ms.min(*wanted_ms);
+        }
     }
 
     /// When the next group's turn is.
@@ -292,6 +317,7 @@ impl Judge {
 
     /// The nudged rules that were not evaluated a moment ago; equal expressions stand together.
     pub fn due_nudged(&mut self, now_ms: i64) -> Option<Turn> {
+        self.follow_clock(now_ms);
         let mut steps = Vec::new();
         let (groups, places) = (&mut self.groups, &self.places);
         self.nudged.retain(|key, wanted_ms| {

@@ -282,6 +282,25 @@ fn a_limit_ends_all_alerts_of_its_rule_and_a_recording_rule_stores() {
     assert_eq!(none.ended.len(), 1);
 }
 
+#[test]
+fn a_clock_that_is_set_back_stops_no_rule() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut judge = judge(DOWN);
+    let down = || vec![sample("a", 0.0)];
+    take(&mut judge, "own/g/Down", 10 * HOUR_MS, down());
+    assert!(!judge.due(10 * HOUR_MS).is_empty());
+    // An hour comes again.
+    let now_ms = 9 * HOUR_MS;
+    judge.due(now_ms);
+    let turns: Vec<Turn> = (1..=15).flat_map(|second| judge.due(now_ms + second * 1_000)).collect();
+    let steps: Vec<&Step> = turns.iter().flat_map(|turn| &turn.steps).collect();
+    let of_down = steps.iter().find(|step| step.key == "own/g/Down").expect("it has its turn");
+    assert!(of_down.at_ms <= now_ms + 15_000, "{of_down:?}");
+    // What held goes on holding, from now on.
+    let outcome = take(&mut judge, "own/g/Down", now_ms + 61_000, down());
+    assert_eq!(text(&outcome), "Down firing");
+}
+
 static HOT_SOONER: BuiltIn = BuiltIn {
     id: "hot_sooner",
     unusual: Some(Unusual { metric: "temperature_celsius", for_ms: 15_000 }),

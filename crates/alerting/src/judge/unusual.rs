@@ -39,9 +39,14 @@ impl UnusualFigures {
         let expr = format!("muster_anomaly_score{{metric=~\"{any}\"}} > {LEAST_SCORE}");
         let expr = (!any.is_empty()).then_some(expr);
         if expr != self.expr {
-            self.timing.begin(KEY, "", now_ms);
+            self.begin(now_ms);
             self.expr = expr;
         }
+    }
+
+    /// Sets when it is asked first.
+    pub(super) fn begin(&mut self, now_ms: i64) {
+        self.timing.begin(KEY, "", now_ms);
     }
 
     /// When it is to be asked next.

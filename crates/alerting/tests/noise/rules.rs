@@ -42,6 +42,19 @@ fn muster_itself_tells_of_what_is_new_at_once_in_old_groups_too() {
 }
 
 #[test]
+fn no_program_from_outside_takes_over_or_ends_what_a_rule_here_tells() {
+    check(
+        BUILT_IN,
+        "0s    Raid web-1 critical fires
+         500ms => everyone change: +Raid{web-1}
+         1m    Raid web-1 critical pushed
+         20m   Raid web-1 critical resolves
+         20m500ms => everyone change: -Raid{web-1}
+         30m   end",
+    );
+}
+
+#[test]
 fn what_is_critical_is_repeated_each_hour_and_warnings_each_day() {
     check(
         BUILT_IN,

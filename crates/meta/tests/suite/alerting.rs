@@ -84,6 +84,61 @@ async fn a_thousand_alerts_are_one_change() {
 }
 
 #[tokio::test]
+async fn what_others_send_holds_up_nothing() {
+    let Some((meta, _place)) = meta().await else { return };
+    let odd = "a\0b\u{202e}\u{7f}\r\n🦀";
+    let change = AlertingChange {
+        put: vec![record(odd, 1)],
+        trail: vec![TrailLine { subject: Some(odd.into()), ..line("aa", NOW_MS, odd) }],
+        episodes: vec![Episode { name: odd.into(), ..episode("aa", NOW_MS, None) }],
+        messages: vec![NewMessage { subject: odd.into(), ..message("1", "c") }],
+        ..AlertingChange::default()
+    };
+    meta.commit_alerting(&change, NOW_MS).await.unwrap();
+    let text = &meta.trail_of("aa", NOW_MS, NOW_MS).await.unwrap()[0].text;
+    assert_eq!(*text, odd.replace('\0', "\u{fffd}"));
+    // Quotes are written with a sign before each: a single statement would be larger than MariaDB takes.
+    let large = json!("\"".repeat(62_000));
+    let records = (0..300).map(|n| Record { value: large.clone(), ..record(&n.to_string(), n) });
+    let put = AlertingChange { put: records.collect(), ..AlertingChange::default() };
+    meta.commit_alerting(&put, NOW_MS).await.unwrap();
+    let kept = meta.records("alert").await.unwrap();
+    assert_eq!(kept.iter().filter(|record| record.value == large).count(), 300);
+}
+
+#[tokio::test]
+async fn a_change_in_halves_is_the_whole_change() {
+    let change = AlertingChange {
+        put: vec![record("a", 1), record("b", 2)],
+        remove: vec![("alert".into(), "c".into())],
+        trail: vec![line("aa", NOW_MS, "one")],
+        episodes: vec![episode("aa", NOW_MS, None)],
+        messages: vec![message("1", "c")],
+    };
+    let mut parts = vec![change.clone()];
+    let mut ones = Vec::new();
+    while let Some(part) = parts.pop() {
+        if part.len() > 1 {
+            let (first, second) = part.halved();
+            parts.extend([second, first]);
+        } else {
+            ones.push(part);
+        }
+    }
+    assert_eq!(ones.len(), 6);
+    assert_eq!(ones[0].messages, change.messages, "messages are written first");
+    let mut whole = AlertingChange::default();
+    for one in ones {
+        whole.put.extend(one.put);
+        whole.remove.extend(one.remove);
+        whole.trail.extend(one.trail);
+        whole.episodes.extend(one.episodes);
+        whole.messages.extend(one.messages);
+    }
+    assert_eq!(whole, change);
+}
+
+#[tokio::test]
 async fn steps_are_found_by_alert_and_time_and_forgotten_when_old() {
     let Some((meta, _place)) = meta().await else { return };
     let trail = vec![
@@ -154,6 +209,7 @@ async fn a_message_waits_until_it_is_taken_or_given_up() {
         messages: 1,
         oldest_ms: NOW_MS,
         next_try_ms: later,
+        latest_try_ms: later,
     };
     assert_eq!(waiting.by_channel, [one]);
     assert_eq!(meta.due_messages("another", later, 10).await.unwrap(), []);

@@ -43,6 +43,14 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How soon a commit that failed is tried again; it doubles up to the other.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// For so long a change is tried as a whole before it is written in parts, in milliseconds.
+const TRIED_AS_ONE_MS: i64 = 30_000;
+/// The kind and key of the record by which it is seen whether the database takes anything, and its bytes: where the disk
+/// is full, a smaller one may still find room.
+const PROBE: &str = "probe";
+const PROBE_BYTES: usize = 64 << 10;
+/// So many steps of alerts wait for the database at the most; older ones are let go.
+const MOST_UNSAVED_STEPS: usize = 200_000;
 /// How long somebody waits for their change to be written down.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How long trail and history are kept.
@@ -71,6 +79,8 @@ pub(crate) struct Alarms {
     channels: RwLock<BTreeMap<String, String>>,
     routing_version: AtomicU64,
     recalled: Mutex<HashMap<String, i64>>,
+    /// Since when what was decided cannot be written down, by the clock that never goes back.
+    unwritten_since_ms: Mutex<Option<i64>>,
     pub(crate) figures: Figures,
 }
 
@@ -81,6 +91,8 @@ pub(crate) struct Figures {
     pub(crate) commits: Counter,
     pub(crate) failed_commits: Counter,
     pub(crate) unreadable_records: Counter,
+    /// What no database took, although it takes other things.
+    pub(crate) refused_records: Counter,
 }
 
 impl Alarms {
@@ -113,6 +125,7 @@ impl Alarms {
             channels: RwLock::new(channels),
             routing_version: AtomicU64::new(version),
             recalled: Mutex::default(),
+            unwritten_since_ms: Mutex::default(),
             figures,
         })
     }
@@ -157,6 +170,11 @@ impl Alarms {
                 "what was changed is in force and not yet written down".into(),
             )),
         }
+    }
+
+    /// Since when what was decided cannot be written down, by the clock that never goes back; none if it can.
+    pub(crate) fn unwritten_since_ms(&self) -> Option<i64> {
+        *self.unwritten_since_ms.lock()
     }
 
     /// Wakes when alerts, silences or groups have changed.
@@ -263,13 +281,23 @@ pub(crate) async fn run(app: Arc<App>) {
         };
         let stopping = *app.stop.borrow();
         let mut sleep = until(next_due_ms, app.clock.now_ms());
-        match commit(&app, &mut unsaved).await {
+        let since_ms = app.alarms.unwritten_since_ms();
+        let tried_ms = since_ms.map_or(0, |since_ms| app.clock.monotonic_ms() - since_ms);
+        let committed = if tried_ms < TRIED_AS_ONE_MS {
+            commit(&app, &mut unsaved).await
+        } else {
+            commit_in_parts(&app, &mut unsaved).await
+        };
+        match committed {
             Ok(()) => {
                 retry = FIRST_RETRY;
+                *app.alarms.unwritten_since_ms.lock() = None;
                 app.alarms.settled.send_replace(ticket);
             }
             Err(error) => {
                 app.alarms.figures.failed_commits.add(1);
+                let now_ms = app.clock.monotonic_ms();
+                app.alarms.unwritten_since_ms.lock().get_or_insert(now_ms);
                 tracing::error!(%error, "what was decided about alerts is not written down yet; it is tried again");
                 sleep = sleep.min(retry);
                 retry = (retry * 2).min(LAST_RETRY);
@@ -303,6 +331,41 @@ async fn commit(app: &App, unsaved: &mut AlertingChange) -> Result<(), MetaError
     }
     *unsaved = AlertingChange::default();
     Ok(())
+}
+
+/// Writes down in parts what cannot be written as one, as long as the database takes anything at all: what it refuses by
+/// itself is left out, so that one thing never holds up all others.
+async fn commit_in_parts(app: &App, unsaved: &mut AlertingChange) -> Result<(), MetaError> {
+    let mut parts = vec![std::mem::take(unsaved)];
+    while let Some(mut part) = parts.pop() {
+        let Err(error) = commit(app, &mut part).await else { continue };
+        if let Err(error) = probe(app).await {
+            *unsaved = part;
+            while let Some(later) = parts.pop() {
+                join(unsaved, later);
+            }
+            return Err(error);
+        }
+        if part.len() > 1 {
+            let (first, second) = part.halved();
+            parts.extend([second, first]);
+        } else {
+            app.alarms.figures.refused_records.add(1);
+            tracing::error!(%error, "the database refuses a part of what was decided about alerts; it is left out");
+        }
+    }
+    Ok(())
+}
+
+/// Whether the database takes anything.
+async fn probe(app: &App) -> Result<(), MetaError> {
+    let value = json!("0".repeat(PROBE_BYTES));
+    let put = vec![Record { kind: PROBE.into(), key: PROBE.into(), value }];
+    let probe = AlertingChange { put, ..AlertingChange::default() };
+    app.meta.commit_alerting(&probe, app.clock.now_ms()).await?;
+    let remove = vec![(PROBE.to_owned(), PROBE.to_owned())];
+    let gone = AlertingChange { remove, ..AlertingChange::default() };
+    app.meta.commit_alerting(&gone, app.clock.now_ms()).await
 }
 
 /// Takes over what others have changed in the database, and forgets what is old there.
@@ -347,6 +410,8 @@ fn join(unsaved: &mut AlertingChange, later: AlertingChange) {
     unsaved.put.extend(later.put);
     unsaved.remove.extend(later.remove);
     unsaved.trail.extend(later.trail);
+    let too_many = unsaved.trail.len().saturating_sub(MOST_UNSAVED_STEPS);
+    unsaved.trail.drain(..too_many);
     unsaved.messages.extend(later.messages);
     unsaved.episodes.extend(later.episodes);
 }

@@ -63,6 +63,12 @@ pub(super) fn families(alarms: &Alarms) -> Vec<Family> {
             figures.failed_commits.get(),
         ),
         one(
+            "muster_alert_records_refused_total",
+            Counter,
+            "What was decided about alerts and left out because the database refuses it.",
+            figures.refused_records.get(),
+        ),
+        one(
             "muster_alert_records_unreadable_total",
             Counter,
             "What was known of alerts and could not be read at the start.",

@@ -1,4 +1,5 @@
-//! When a channel is tried: at once while it works, rarer and rarer while it fails.
+//! When a channel is tried: at once while it works, rarer and rarer while it fails. All times are of the clock that never
+//! goes back.
 
 /// How soon a new message is tried at a channel that failed, in milliseconds.
 const FRESH_MS: i64 = 60_000;

@@ -35,6 +35,11 @@ use sending::RoundEnd;
 
 /// The longest that nobody looks, in milliseconds.
 const LONGEST_SLEEP_MS: i64 = 60_000;
+/// No wait is as long as this, in milliseconds: a message that is to be tried later was queued or put off by a clock that
+/// was ahead.
+const NO_SUCH_WAIT_MS: i64 = 3 * 3_600_000;
+/// For so long a channel is left alone whose round failed by a defect, in milliseconds.
+const DEFECT_AGAIN_MS: i64 = 60_000;
 /// How soon it is looked again after the database failed, in milliseconds.
 const DATABASE_AGAIN_MS: i64 = 2_000;
 
@@ -142,7 +147,7 @@ pub(crate) async fn run(app: Arc<App>) {
         tokio::select! {
             () = app.stopped() => break,
             () = app.outbox.changed.notified() => worker.has_fresh(),
-            Some(ended) = worker.rounds.join_next() => worker.ended(&app, ended),
+            Some(ended) = worker.rounds.join_next_with_id() => worker.ended(&app, ended).await,
             () = tokio::time::sleep(Duration::from_millis(sleep_ms as u64)) => {}
         }
     }
@@ -154,8 +159,10 @@ pub(crate) async fn run(app: Arc<App>) {
 #[derive(Default)]
 struct Worker {
     lanes: BTreeMap<String, Lane>,
-    /// Channels that a round is under way for.
-    busy: BTreeSet<String>,
+    /// Channels that a round is under way for, and the round's task.
+    busy: BTreeMap<String, tokio::task::Id>,
+    /// Channels that were set up anew while a round was under way: what comes of it does not count.
+    renewed: BTreeSet<String>,
     rounds: JoinSet<RoundEnd>,
 }
 
@@ -169,39 +176,71 @@ impl Worker {
     async fn begin_rounds(&mut self, app: &Arc<App>) -> Result<i64, MetaError> {
         for channel_id in std::mem::take(&mut *app.outbox.set_up_anew.lock()) {
             self.lanes.remove(&channel_id);
+            if self.busy.contains_key(&channel_id) {
+                self.renewed.insert(channel_id);
+            }
         }
-        let waiting = app.meta.waiting_messages().await?.by_channel;
+        let mut waiting = app.meta.waiting_messages().await?.by_channel;
         let now_ms = app.clock.now_ms();
+        for waiting in &mut waiting {
+            if waiting.latest_try_ms - now_ms > NO_SUCH_WAIT_MS {
+                tracing::warn!(
+                    channel = waiting.channel_id,
+                    "the clock was set back: what waits for a channel is tried now"
+                );
+                app.meta.try_now(&waiting.channel_id, now_ms).await?;
+                waiting.next_try_ms = now_ms;
+            }
+        }
         self.show(app, &waiting).await?;
         let mut sleep_ms = LONGEST_SLEEP_MS;
         for waiting in waiting {
-            if self.busy.contains(&waiting.channel_id) {
+            if self.busy.contains_key(&waiting.channel_id) {
                 continue;
             }
             let lane = *self.lanes.entry(waiting.channel_id.clone()).or_default();
-            let due_ms = if lane.is_down() { lane.next_ms() } else { waiting.next_try_ms };
-            if now_ms >= due_ms {
-                self.busy.insert(waiting.channel_id.clone());
-                self.rounds.spawn(sending::round(Arc::clone(app), waiting.channel_id, lane));
+            let wait_ms = if lane.is_down() {
+                lane.next_ms() - app.clock.monotonic_ms()
             } else {
-                sleep_ms = sleep_ms.min(due_ms - now_ms);
+                waiting.next_try_ms - now_ms
+            };
+            if wait_ms <= 0 {
+                let channel_id = waiting.channel_id.clone();
+                let round = sending::round(Arc::clone(app), waiting.channel_id, lane);
+                self.busy.insert(channel_id, self.rounds.spawn(round).id());
+            } else {
+                sleep_ms = sleep_ms.min(wait_ms);
             }
         }
         Ok(sleep_ms)
     }
 
-    fn ended(&mut self, app: &App, ended: Result<RoundEnd, tokio::task::JoinError>) {
-        match ended {
-            Ok(end) => {
-                self.busy.remove(&end.channel_id);
-                self.lanes.insert(end.channel_id, end.lane);
-            }
+    async fn ended(
+        &mut self,
+        app: &App,
+        ended: Result<(tokio::task::Id, RoundEnd), tokio::task::JoinError>,
+    ) {
+        let (channel_id, lane) = match ended {
+            Ok((_, end)) => (end.channel_id, end.lane),
             Err(error) => {
                 tracing::error!(%error, "a round of messages failed; this is a defect of Muster");
                 app.counters.panics.add(1);
-                // Which one it was is not known; rounds that are under way are not begun twice for long.
-                self.busy.clear();
+                let of_task = |(_, task): &(&String, &tokio::task::Id)| **task == error.id();
+                let Some((channel_id, _)) = self.busy.iter().find(of_task) else { return };
+                let mut lane = self.lanes.get(channel_id).copied().unwrap_or_default();
+                let now_ms = app.clock.monotonic_ms();
+                lane.failed(now_ms + DEFECT_AGAIN_MS, true, now_ms);
+                (channel_id.clone(), lane)
             }
+        };
+        self.busy.remove(&channel_id);
+        if !self.renewed.remove(&channel_id) {
+            self.lanes.insert(channel_id, lane);
+            return;
+        }
+        self.lanes.remove(&channel_id);
+        if let Err(error) = app.meta.try_now(&channel_id, app.clock.now_ms()).await {
+            tracing::warn!(%error, "what waits for a channel that was set up anew is tried when its time comes");
         }
     }
 

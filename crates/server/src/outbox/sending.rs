@@ -40,11 +40,14 @@ struct Ready {
 /// Sends what waits for a channel.
 pub(super) async fn round(app: Arc<App>, channel_id: String, mut lane: Lane) -> RoundEnd {
     match sent(&app, &channel_id, &lane).await {
-        Ok(None) => lane.worked(app.clock.now_ms()),
-        Ok(Some(down)) => lane.failed(down.next_ms, down.asked, app.clock.now_ms()),
+        Ok(None) => lane.worked(app.clock.monotonic_ms()),
+        Ok(Some(down)) => {
+            let now_ms = app.clock.monotonic_ms();
+            lane.failed(now_ms + down.wait_ms, down.asked, now_ms);
+        }
         Err(error) => {
             tracing::warn!(%error, "the database does not give a channel's messages");
-            let now_ms = app.clock.now_ms();
+            let now_ms = app.clock.monotonic_ms();
             lane.failed(now_ms + super::DATABASE_AGAIN_MS, false, now_ms);
         }
     }
@@ -53,7 +56,8 @@ pub(super) async fn round(app: Arc<App>, channel_id: String, mut lane: Lane) -> 
 
 /// A channel that does not work now.
 struct Down {
-    next_ms: i64,
+    /// How long it is left alone, in milliseconds.
+    wait_ms: i64,
     asked: bool,
 }
 
@@ -101,7 +105,7 @@ async fn sent(app: &App, channel_id: &str, lane: &Lane) -> Result<Option<Down>, 
             (Err(_), None) => Outcome::Refused,
             (Err(error), Some(next_ms)) => {
                 let asked = matches!(error.then, Then::TryAgainAfter(_));
-                down = Some(Down { next_ms, asked });
+                down = Some(Down { wait_ms: next_ms - now_ms, asked });
                 Outcome::Failed
             }
         });

@@ -47,8 +47,17 @@ impl World {
 
     /// Stops the server and starts it again on its data.
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_after(|_| std::future::ready(())).await
+    }
+
+    /// The same, with something that happens to the data folder in between.
+    pub(crate) async fn restarted_after<F: Future<Output = ()>>(
+        self,
+        between: impl FnOnce(std::path::PathBuf) -> F,
+    ) -> Self {
         let Self { running, clock, client, dir, .. } = self;
         running.stop().await;
+        between(dir.path().to_owned()).await;
         let running = run(&dir, &clock).await;
         let mut world = Self { running, clock, client, cookie: String::new(), dir };
         world.sign_in().await;
