@@ -65,6 +65,8 @@ const MOST_SLOW: f64 = 2.0;
 const MEAN_HOURS: f64 = 1.0;
 const MEAN_STEPS: f64 = 2.0;
 const MOST_MEAN: f64 = 6.0;
+/// A value that stands for hours is a mean itself, and counts for so many scales more an hour, up to one hour.
+const MOST_MEAN_HOUR: f64 = 3.0;
 /// Its usual size is at least so many scales, and its score counts so much.
 const LEAST_MEAN: f64 = 0.3;
 const MEAN_WEIGHT: f64 = 0.6;
@@ -356,7 +358,8 @@ impl Baseline {
     }
 
     fn follow_residual(&mut self, season: Residual, hours: f64) {
-        let outside = season.outside.clamp(-MOST_MEAN, MOST_MEAN);
+        let most = MOST_MEAN + MOST_MEAN_HOUR * self.step_hours.min(1.0);
+        let outside = season.outside.clamp(-most, most);
         self.residual +=
             (outside - self.residual) * share(hours, MEAN_HOURS.max(MEAN_STEPS * self.step_hours));
     }
