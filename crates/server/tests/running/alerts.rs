@@ -1,5 +1,7 @@
 //! Alerts that another program posts: what is shown of them, what people do about them, and what a restart keeps.
 
+use std::fmt::Write as _;
+
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -185,7 +187,7 @@ async fn what_changed_on_the_host_of_an_alert_is_told_the_most_first() {
             ("errors_total{instance=\"db-1\",device=\"sda\"}", errors),
             ("calm{instance=\"db-1\"}", 5),
         ] {
-            text.push_str(&format!("{series} {value} {at_ms}\n"));
+            writeln!(text, "{series} {value} {at_ms}").unwrap();
         }
     }
     let request = server.post("/api/v1/import/prometheus").bearer_auth(&server.writer);

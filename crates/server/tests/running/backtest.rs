@@ -90,6 +90,30 @@ async fn a_built_in_rule_is_replayed_as_it_is_and_with_other_thresholds() {
 }
 
 #[tokio::test]
+async fn a_host_that_was_silent_for_seconds_is_found_by_steps_of_a_minute() {
+    let server = Server::start().await;
+    let now_ms = Server::now_ms();
+    let from_ms = (now_ms - 30 * MINUTE_MS) / MINUTE_MS * MINUTE_MS;
+    let mut text = String::new();
+    for quarter in 0..80_i64 {
+        let at_ms = from_ms + quarter * 15_000;
+        // Heard again before the minute is full.
+        let silent = if [41, 42].contains(&quarter) { 20 } else { 0 };
+        let _ = writeln!(text, "muster_host_silent_seconds{{instance=\"a\"}} {silent} {at_ms}");
+    }
+    assert!(text.contains(" 20 "), "{text}");
+    let request = server.post("/api/v1/import/prometheus").bearer_auth(&server.writer);
+    assert_eq!(request.body(text).send().await.unwrap().status(), 204);
+    let week_ms = 7 * 24 * 60 * MINUTE_MS;
+    let what = json!({ "built_in": "host_silent", "from_ms": now_ms - week_ms, "to_ms": now_ms });
+    let (status, told) = ask(&server, &what).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    assert_eq!((&told["total_episodes"], &told["step_ms"]), (&json!(1), &json!(60_000)), "{told}");
+    assert_eq!(told["episodes"][0]["labels"]["instance"], "a");
+    server.running.stop().await;
+}
+
+#[tokio::test]
 async fn rules_of_people_see_what_the_rules_before_them_recorded() {
     let (server, from_ms) = with_disks().await;
     let yaml = "

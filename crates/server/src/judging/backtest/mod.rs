@@ -16,7 +16,7 @@ use muster_alerting::{
     RuleSource, Sample, Step, ThresholdScope, Thresholds,
 };
 use muster_api::BacktestResult;
-use muster_series::{SeriesColumns, TimeRange};
+use muster_series::{SeriesColumns, TimeRange, is_legacy_metric_name};
 
 use crate::store::{MetricStore, QueryRun};
 use measures::Measures;
@@ -73,9 +73,22 @@ struct Replayed {
     offset_ms: i64,
     /// Whether it is the smallest value that is the worst.
     below: bool,
+    /// Whether it fires at the first value of a series that passes a threshold.
+    is_immediate: bool,
     /// The name of what it records, if it does.
     records: Option<String>,
     watch: Watch,
+}
+
+impl Replayed {
+    /// What fires at once is short, and falls between two steps that are far apart: there the worst value since the step
+    /// before stands for all. That is cheap for a series as it is stored, and means nothing where a rule waits.
+    fn look_between(&mut self, step_ms: i64) {
+        if self.is_immediate && is_legacy_metric_name(&self.expr) {
+            let worst = if self.below { "min" } else { "max" };
+            self.expr = format!("{worst}_over_time({}[{}s])", self.expr, step_ms / 1_000);
+        }
+    }
 }
 
 /// The thresholds of a rule where these changes hold for all hosts, and nothing of groups and hosts does.
@@ -103,6 +116,11 @@ pub(crate) fn replay(
 ) -> Result<BacktestResult, BacktestError> {
     let (mut judge, mut rules, interval_ms) = set_up(wanted);
     let step_ms = step_ms(range, interval_ms);
+    if step_ms > interval_ms {
+        for rule in &mut rules {
+            rule.look_between(step_ms);
+        }
+    }
     let names = rules.iter().filter_map(|rule| rule.records.clone()).collect();
     let mut measures = Measures::new(store, run, step_ms, receivers.external_url.clone(), names);
     let mut tally = Tally::new(receivers, range.start_ms);
@@ -155,6 +173,7 @@ fn set_up(wanted: Wanted) -> (Judge, Vec<Replayed>, i64) {
                 expr: rule.expr.clone(),
                 offset_ms: group.query_offset_ms,
                 below,
+                is_immediate: is_immediate(rule.kind(), judge.thresholds()),
                 records,
                 watch: Watch::default(),
             }
@@ -163,6 +182,12 @@ fn set_up(wanted: Wanted) -> (Judge, Vec<Replayed>, i64) {
     let rules = rules.collect();
     let interval_ms = judge.groups().iter().map(|group| group.timing.interval_ms).min();
     (judge, rules, interval_ms.unwrap_or(DEFAULT_INTERVAL_MS))
+}
+
+fn is_immediate(kind: &RuleKind, thresholds: &Thresholds) -> bool {
+    let RuleKind::Graded(graded) = kind else { return false };
+    let mut levels = graded.rule.levels.iter();
+    levels.all(|level| thresholds.terms(graded.rule, level.severity, None).for_ms == 0)
 }
 
 /// How far apart evaluations are: as the rules say, or farther where there would be too many.
