@@ -136,6 +136,11 @@ impl Routing {
         }
     }
 
+    /// Whether the routes know a receiver of this name.
+    pub fn has_receiver(&self, name: &str) -> bool {
+        matches!(name, NOBODY | EVERYONE) || self.receivers.contains_key(name)
+    }
+
     /// The places of the routes that an alert takes, in order.
     pub(super) fn matching(&self, labels: &LabelMap) -> Vec<usize> {
         let mut found = Vec::new();

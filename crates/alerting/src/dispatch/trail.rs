@@ -138,7 +138,13 @@ impl<'a> Answer<'a> {
                 format!("The alert did not hold for long enough yet: {}.", state.text),
             );
         }
-        if let Some(message) = self.message {
+        // What hides it since the last message says why nothing more was told.
+        let hidden_since = self.hush.filter(|hush| {
+            self.message.is_none_or(|message| {
+                message.at_ms < hush.at_ms && hush.kind != TrailKind::NoReceiver
+            })
+        });
+        if let Some(message) = self.message.filter(|_| hidden_since.is_none()) {
             return match message.kind {
                 TrailKind::Failed | TrailKind::GivenUp => {
                     ("failed", format!("A message did not arrive: {}.", message.text))
@@ -154,7 +160,8 @@ impl<'a> Answer<'a> {
                 TrailKind::Flapping => "flapping",
                 _ => "no_receiver",
             };
-            return (code, format!("Nobody was told: {}.", hush.text));
+            let before = self.message.map_or("", |_| " It had been told before that.");
+            return (code, format!("Nobody was told: {}.{before}", hush.text));
         }
         if let Some(unchanged) = self.unchanged {
             return ("unchanged", format!("Nothing new was to be told: {}.", unchanged.text));
@@ -198,6 +205,8 @@ mod tests {
         check("5 pending, 9 firing", 6, "pending");
         check("5 firing, 6 grouped", 6, "waiting");
         check("5 firing, 6 grouped, 7 queued", 7, "told");
+        check("5 firing, 6 queued, 7 sent, 8 silenced", 9, "silenced");
+        check("5 firing, 6 queued, 7 sent, 8 silenced, 9 unhushed", 9, "told");
         check("5 firing, 6 queued, 7 failed", 7, "failed");
         check("5 firing, 6 queued, 7 failed, 8 sent", 8, "told");
         check("5 firing, 5 silenced", 8, "silenced");

@@ -32,7 +32,7 @@ pub(crate) use shown::{
     silence_of,
 };
 pub(crate) use unusual::{spans, unusual};
-pub(crate) use why::{Question, why_not};
+pub(crate) use why::{Question, is_receiver, why_not};
 
 /// The setting that holds the routes.
 pub(crate) const ROUTING_SETTING: &str = "alert-routing";

@@ -60,7 +60,14 @@ pub(crate) async fn why_not(app: &App, question: &Question) -> Result<WhyNot, Me
             _ => true,
         };
         let of_receiver: Vec<TrailLine> = trail.iter().filter(about).cloned().collect();
-        let (code, sentence) = why(&of_receiver, at_ms);
+        let (mut code, mut sentence) = why(&of_receiver, at_ms);
+        if let Some(wanted) = &question.receiver
+            && matches!(code, "waiting" | "told" | "unchanged")
+            && !names(&of_receiver, wanted, at_ms)
+        {
+            code = "no_receiver";
+            sentence = format!("Until then nothing of it was meant for {wanted}.");
+        }
         if best.as_ref().is_none_or(|(before, ..)| weight(code) > weight(before)) {
             best = Some((code, sentence, trail));
         }
@@ -76,6 +83,18 @@ pub(crate) async fn why_not(app: &App, question: &Question) -> Result<WhyNot, Me
         trail: trail.into_iter().map(super::stored_line).filter_map(shown_step).collect(),
         alerts: episodes.into_iter().map(shown_episode).collect(),
     })
+}
+
+/// Whether a step until then is about this receiver.
+fn names(trail: &[TrailLine], receiver: &str, at_ms: i64) -> bool {
+    let mut until_then = trail.iter().filter(|line| line.at_ms <= at_ms);
+    until_then.any(|line| line.receiver.as_deref() == Some(receiver))
+}
+
+/// Whether there is such a receiver of the routes, or such a channel.
+pub(crate) fn is_receiver(app: &App, name: &str) -> bool {
+    app.alarms.channel_names().contains(name)
+        || app.alarms.look(|core| core.routing().has_receiver(name))
 }
 
 /// The alerts in question: those that fired, and those that are known now.

@@ -190,6 +190,13 @@ pub(crate) async fn why_not(
     if question.alert.is_none() && question.instance.is_none() && question.name.is_none() {
         return Err(ApiFailure::bad_request("say which alert: alert=, or instance= and name="));
     }
+    if let Some(receiver) =
+        question.receiver.as_deref().filter(|name| !alarms::is_receiver(&app, name))
+    {
+        return Err(ApiFailure::bad_request(format!(
+            "there is no receiver or channel named {receiver:?}; the names stand under Rules › Routing and Rules › Channels"
+        )));
+    }
     Ok(Json(alarms::why_not(&app, &question).await?))
 }
 
