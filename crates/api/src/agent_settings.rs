@@ -38,10 +38,13 @@ pub struct AgentSettings {
 }
 
 /// Whom settings are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingsScope {
     /// Every agent.
+    #[default]
     All,
     /// The agents of a group.
     Group,

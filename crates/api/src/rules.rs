@@ -203,8 +203,12 @@ pub struct RuleProblems {
 pub struct Backtest {
     /// A built-in rule, by its id; else `yaml` is used.
     pub built_in: Option<String>,
-    /// Changes to the built-in rule's grades, by severity, tried for all hosts instead of what is set.
+    /// Changes to the built-in rule's grades, by severity, tried instead of what is set.
     pub levels: BTreeMap<String, LevelChange>,
+    /// Which hosts are looked at: all, those of a group, or one.
+    pub scope: SettingsScope,
+    /// The group's or the host's name; empty for all.
+    pub target: String,
     /// Rules as Prometheus has them; recording rules are evaluated too.
     pub yaml: Option<String>,
     /// From when on.

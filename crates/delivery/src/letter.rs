@@ -153,7 +153,7 @@ impl Item {
                 String::new()
             },
             facts,
-            url: message.place.alert_url(&alert.fingerprint),
+            url: message.place.url_of(alert, message.notification.kind),
         }
     }
 }

@@ -16,9 +16,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The page of an alert.
-    pub(crate) fn alert_url(&self, fingerprint: &str) -> String {
-        format!("{}/alerts/{fingerprint}", self.public_url)
+    /// The page of an alert; a test has none, and leads to all.
+    pub(crate) fn url_of(&self, alert: &NotifiedAlert, kind: NotificationKind) -> String {
+        if kind == NotificationKind::Test {
+            return self.alerts_url();
+        }
+        format!("{}/alerts/{}", self.public_url, alert.fingerprint)
     }
 
     /// The page of all alerts.

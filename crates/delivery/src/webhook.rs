@@ -1,8 +1,11 @@
 //! A POST with the body that Alertmanager's webhooks have, version 4: field for field, in its order. Behind each alert's
 //! fields stand its value, threshold and unit where they are known; readers of Alertmanager's body pass over them.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use muster_alerting::{LabelMap, NotifiedAlert};
+use muster_api::MessageLanguage;
 use reqwest::Url;
 use serde::Serialize;
 
@@ -56,7 +59,7 @@ struct Body<'a> {
 struct Alert<'a> {
     status: &'static str,
     labels: &'a LabelMap,
-    annotations: &'a LabelMap,
+    annotations: Cow<'a, LabelMap>,
     starts_at: String,
     ends_at: String,
     #[serde(rename = "generatorURL")]
@@ -81,7 +84,7 @@ pub(crate) fn body(message: &Message<'_>) -> Vec<u8> {
         Alert {
             status: status(one.firing),
             labels: &one.labels,
-            annotations: &one.annotations,
+            annotations: annotations(one, message.language),
             starts_at,
             ends_at,
             generator_url: generator_url(one, message),
@@ -107,6 +110,20 @@ pub(crate) fn body(message: &Message<'_>) -> Vec<u8> {
     serde_json::to_vec(&body).expect("texts and numbers can be written as JSON")
 }
 
+/// An alert's texts. Where the channel speaks Chinese, and there are Chinese texts, they stand under the plain names,
+/// which is where a receiver looks.
+fn annotations(alert: &NotifiedAlert, language: MessageLanguage) -> Cow<'_, LabelMap> {
+    let mut texts = Cow::Borrowed(&alert.annotations);
+    if language == MessageLanguage::Chinese {
+        for (name, text) in &alert.annotations {
+            if let Some(plain) = name.strip_suffix("_zh").filter(|_| !text.is_empty()) {
+                texts.to_mut().insert(plain.to_owned(), text.clone());
+            }
+        }
+    }
+    texts
+}
+
 fn status(firing: bool) -> &'static str {
     if firing { "firing" } else { "resolved" }
 }
@@ -114,7 +131,7 @@ fn status(firing: bool) -> &'static str {
 /// A link to what made an alert: for rules of this server the alert's page.
 pub(crate) fn generator_url(alert: &NotifiedAlert, message: &Message<'_>) -> String {
     if alert.generator_url.is_empty() {
-        message.place.alert_url(&alert.fingerprint)
+        message.place.url_of(alert, message.notification.kind)
     } else {
         alert.generator_url.clone()
     }

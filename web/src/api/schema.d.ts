@@ -1557,12 +1557,22 @@ export interface components {
              */
             from_ms: number;
             /**
-             * @description Changes to the built-in rule's grades, by severity, tried for all hosts instead of what is set.
+             * @description Changes to the built-in rule's grades, by severity, tried instead of what is set.
              * @default {}
              */
             levels: {
                 [key: string]: components["schemas"]["LevelChange"];
             };
+            /**
+             * @description Which hosts are looked at: all, those of a group, or one.
+             * @default all
+             */
+            scope: components["schemas"]["SettingsScope"];
+            /**
+             * @description The group's or the host's name; empty for all.
+             * @default
+             */
+            target: string;
             /**
              * Format: int64
              * @description Until when, at most 90 days later.

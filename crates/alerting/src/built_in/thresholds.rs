@@ -1,6 +1,6 @@
 //! What people changed of the grades of rules: for all hosts, then for groups, then for a host, the last one counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{BuiltIn, Severity, Terms};
 
@@ -59,6 +59,12 @@ impl Thresholds {
         } else {
             self.groups.insert(instance.to_owned(), groups);
         }
+    }
+
+    /// The hosts of a group.
+    pub fn hosts_of(&self, group: &str) -> HashSet<String> {
+        let members = self.groups.iter().filter(|(_, of)| of.iter().any(|one| one == group));
+        members.map(|(instance, _)| instance.clone()).collect()
     }
 
     /// What differs of a rule, all first, then groups, then hosts.

@@ -1,5 +1,6 @@
 //! When a rule would have fired: a replay over what is stored, as a person's query.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use muster_alerting::catalogue;
-use muster_api::{Backtest, BacktestResult, Failure};
+use muster_api::{Backtest, BacktestResult, Failure, SettingsScope};
 use muster_series::TimeRange;
 
 use super::authority::Reader;
@@ -40,9 +41,10 @@ pub(crate) async fn backtest(
     ApiJson(request): ApiJson<Backtest>,
 ) -> Result<Json<BacktestResult>, ApiFailure> {
     let range = range(&request, app.clock.now_ms())?;
+    let hosts = hosts(&app, &request);
     let wanted = wanted(&app, request)?;
     app.counters.queries.add(1);
-    let result = compute(&app, &who.principal(), wanted, range).await;
+    let result = compute(&app, &who.principal(), (wanted, hosts), range).await;
     if result.is_err() {
         app.counters.failed_queries.add(1);
     }
@@ -60,6 +62,17 @@ fn range(request: &Backtest, now_ms: i64) -> Result<TimeRange, ApiFailure> {
         return Err(ApiFailure::bad_request("choose a range of at most 90 days"));
     }
     Ok(TimeRange::new(from_ms, to_ms))
+}
+
+/// The hosts that are looked at, if not all.
+fn hosts(app: &App, request: &Backtest) -> Option<HashSet<String>> {
+    match request.scope {
+        SettingsScope::All => None,
+        SettingsScope::Group => {
+            Some(app.judging.judge.lock().thresholds().hosts_of(&request.target))
+        }
+        SettingsScope::Host => Some(HashSet::from([request.target.clone()])),
+    }
 }
 
 fn wanted(app: &App, request: Backtest) -> Result<Wanted, ApiFailure> {
@@ -93,7 +106,7 @@ fn wanted(app: &App, request: Backtest) -> Result<Wanted, ApiFailure> {
 async fn compute(
     app: &Arc<App>,
     principal: &str,
-    wanted: Wanted,
+    (wanted, hosts): (Wanted, Option<HashSet<String>>),
     range: TimeRange,
 ) -> Result<BacktestResult, ApiFailure> {
     let Ok(turn) = tokio::time::timeout(TURN_TIMEOUT, app.queries.acquire(principal)).await else {
@@ -112,7 +125,7 @@ async fn compute(
             channels: working.alarms.channel_names(),
             external_url: working.outbox.place.public_url.clone(),
         };
-        let result = backtest::replay(wanted, receivers, range, &*working.store, &run);
+        let result = backtest::replay((wanted, hosts), receivers, range, &*working.store, &run);
         result
             .map(|result| BacktestResult { took_seconds: began.elapsed().as_secs_f64(), ..result })
     });

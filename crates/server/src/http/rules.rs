@@ -201,6 +201,12 @@ pub(super) fn check_change(rule: &BuiltIn, name: &str, change: &LevelChange) -> 
         Some(threshold) if !threshold.is_finite() => {
             return Err(format!("the threshold of {name} must be a number"));
         }
+        Some(threshold) if rule.unit == "percent" && !(0.0..=100.0).contains(&threshold) => {
+            return Err(format!("the threshold of {name} is a share: from 0 to 100 percent"));
+        }
+        Some(threshold) if matches!(rule.unit, "seconds" | "bytes") && threshold < 0.0 => {
+            return Err(format!("the threshold of {name} cannot be less than nothing"));
+        }
         _ => {}
     }
     if change.for_ms.is_some_and(|for_ms| !(0..=MAX_FOR_MS).contains(&for_ms)) {

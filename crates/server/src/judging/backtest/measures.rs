@@ -1,7 +1,8 @@
 //! What the expressions of replayed rules yield: from the store, and from what the replay itself has recorded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use muster_alerting::INSTANCE;
 use muster_alerting::Sample;
 use muster_promql::{SeriesSource, SourceError, Value, evaluate_range, parse, syntax_tree};
 use muster_series::{Labels, METRIC_NAME, Matcher, SeriesColumns, TimeRange, stale_marker};
@@ -18,6 +19,8 @@ pub(super) struct Measures<'a> {
     pub(super) external_url: String,
     /// The names that the rules record; what is stored under them is another's.
     names: BTreeSet<String>,
+    /// The hosts that are looked at; none for all.
+    pub(super) hosts: Option<HashSet<String>>,
     recorded: HashMap<Labels, SeriesColumns>,
     count: usize,
 }
@@ -30,7 +33,24 @@ impl<'a> Measures<'a> {
         external_url: String,
         names: BTreeSet<String>,
     ) -> Self {
-        Self { store, run, step_ms, external_url, names, recorded: HashMap::new(), count: 0 }
+        Self {
+            store,
+            run,
+            step_ms,
+            external_url,
+            names,
+            hosts: None,
+            recorded: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// Whether what a series is about is looked at.
+    pub(super) fn concerns(&self, labels: &Labels) -> bool {
+        let is_wanted = |hosts: &HashSet<String>| {
+            labels.get(INSTANCE).is_some_and(|instance| hosts.contains(instance))
+        };
+        self.hosts.as_ref().is_none_or(is_wanted)
     }
 
     /// The values of an expression at each step of a range.

@@ -9,7 +9,7 @@
 mod measures;
 mod tally;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use muster_alerting::{
     BuiltIn, Context, DEFAULT_INTERVAL_MS, Judge, LevelChanges, Routing, Rule, RuleFile, RuleKind,
@@ -106,9 +106,9 @@ pub(crate) fn tried(rule: &BuiltIn, now: &Thresholds, changes: LevelChanges) -> 
     thresholds
 }
 
-/// Replays rules over a range. All but `took_seconds` of the result is set.
+/// Replays rules over a range, for all hosts or these alone. All but `took_seconds` of the result is set.
 pub(crate) fn replay(
-    wanted: Wanted,
+    (wanted, hosts): (Wanted, Option<HashSet<String>>),
     receivers: Receivers,
     range: TimeRange,
     store: &dyn MetricStore,
@@ -123,6 +123,7 @@ pub(crate) fn replay(
     }
     let names = rules.iter().filter_map(|rule| rule.records.clone()).collect();
     let mut measures = Measures::new(store, run, step_ms, receivers.external_url.clone(), names);
+    measures.hosts = hosts;
     let mut tally = Tally::new(receivers, range.start_ms);
     let first_ms = range.start_ms + (-range.start_ms).rem_euclid(step_ms);
     let (mut at_ms, mut steps) = (first_ms, FIRST_STRETCH);
@@ -214,7 +215,8 @@ fn replay_rule(
     if measures.run.is_stopped() {
         return Err(BacktestError::Stopped);
     }
-    let series = series.map_err(named)?;
+    let mut series = series.map_err(named)?;
+    series.retain(|one| measures.concerns(&one.labels));
     let mut places = vec![0; series.len()];
     let mut at_ms = stretch.start_ms;
     while at_ms <= stretch.end_ms {
