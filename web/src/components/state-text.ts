@@ -1,5 +1,6 @@
 /** A host's state in a few words. */
 import type { Host } from '../api/types.ts';
+import type { HostAlerts } from '../domain/alerts.ts';
 import { judge } from '../domain/hosts.ts';
 import { durationText, figureText } from '../domain/units.ts';
 import { language, t } from '../state/language.svelte.ts';
@@ -17,12 +18,14 @@ export function leftText(full_ms: number, now_ms: number): string {
 }
 
 /** What is worst about a host, or that it reports. */
-export function stateText(host: Host, now_ms: number): string {
-  switch (judge(host, now_ms).reason) {
+export function stateText(host: Host, now_ms: number, told?: HostAlerts): string {
+  switch (judge(host, now_ms, told).reason) {
     case 'silent': {
       const duration = durationText(now_ms - host.state_since_ms, language.current, 1);
       return t('state.silent', { duration });
     }
+    case 'alerts':
+      return t('state.alerts', { count: told?.count ?? 0 });
     case 'disk':
       return t('state.disk');
     case 'full':
@@ -35,12 +38,14 @@ export function stateText(host: Host, now_ms: number): string {
 }
 
 /** The same as a sentence for a host's own screen, with the number that says it. */
-export function stateSentence(host: Host, now_ms: number): string {
+export function stateSentence(host: Host, now_ms: number, told?: HostAlerts): string {
   const age_ms = now_ms - host.state_since_ms;
   // Below an hour one unit says enough, and seconds would fidget.
   const duration = durationText(age_ms, language.current, age_ms < HOUR_MS ? 1 : 2);
   const disk = host.worst_disk;
-  switch (judge(host, now_ms).reason) {
+  switch (judge(host, now_ms, told).reason) {
+    case 'alerts':
+      return t('state.alerts', { count: told?.count ?? 0 });
     case 'silent':
       return t('sentence.silent', { duration });
     case 'disk':

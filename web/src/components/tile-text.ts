@@ -1,12 +1,13 @@
 /** What a tile says below its host's name. */
+import type { HostAlerts } from '../domain/alerts.ts';
 import type { Host } from '../api/types.ts';
 import type { TileShade } from '../domain/tiles.ts';
 import { ABSENT, figureText } from '../domain/units.ts';
 import { leftText, stateText } from './state-text.ts';
 
 /** The value that the tile is shaded by; the state of a silent host, whose values are old. */
-export function tileText(host: Host, by: TileShade, now_ms: number): string {
-  if (host.state === 'silent' || by === 'state') return stateText(host, now_ms);
+export function tileText(host: Host, by: TileShade, now_ms: number, told?: HostAlerts): string {
+  if (host.state === 'silent' || by === 'state') return stateText(host, now_ms, told);
   switch (by) {
     case 'cpu':
       return figureText(host.cpu_percent, 'percent');

@@ -1,4 +1,5 @@
 /** What the fleet's filter understands. */
+import type { HostAlerts } from './alerts.ts';
 import type { Field, FilterLanguage } from './filter.ts';
 import { readCount, readLength, readPercent, readRate, readVersion } from './filter-values.ts';
 import { judge, type HostFacts } from './hosts.ts';
@@ -26,22 +27,26 @@ const STATES = [
   'warning',
   'fine',
   'silent',
+  'alerts',
   'disk',
   'full',
   'memory',
   'up',
 ] as const;
 
-function statesOf(host: HostFacts, now_ms: number): string[] {
-  const { level, reason } = judge(host, now_ms);
+function statesOf(host: HostFacts, now_ms: number, told?: HostAlerts): string[] {
+  const { level, reason } = judge(host, now_ms, told);
   const found: string[] = [level, host.state];
   if (reason !== null) found.push(reason);
   if (level !== 'fine') found.push('attention');
   return found;
 }
 
-/** The language at a moment, on which days until full and uptimes depend. */
-export function fleetLanguage(now_ms: number): FilterLanguage<HostFacts> {
+/** The language at a moment, on which days until full and uptimes depend; with the hosts' alerts that are told. */
+export function fleetLanguage(
+  now_ms: number,
+  alerts: ReadonlyMap<string, HostAlerts> = new Map(),
+): FilterLanguage<HostFacts> {
   const left = (host: HostFacts): number | null =>
     host.next_full === null ? null : Math.max(0, host.next_full.full_ms - now_ms);
   const uptime = (host: HostFacts): number | null =>
@@ -50,7 +55,7 @@ export function fleetLanguage(now_ms: number): FilterLanguage<HostFacts> {
     fields: {
       state: {
         kind: 'words',
-        read: (host) => statesOf(host, now_ms),
+        read: (host) => statesOf(host, now_ms, alerts.get(host.instance)),
         whole: true,
         choices: STATES,
       },

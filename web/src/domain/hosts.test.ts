@@ -142,6 +142,31 @@ test('the summary counts each host once, by its worst reason and level', () => {
   });
 });
 
+test('a host with an alert needs somebody, and says what is worst', () => {
+  const told = new Map([
+    ['a', { count: 2, worst: 'critical' as const }],
+    ['b', { count: 1, worst: 'warning' as const }],
+    ['c', { count: 1, worst: 'info' as const }],
+    ['d', { count: 1, worst: 'warning' as const }],
+  ]);
+  const hosts = [host('a'), host('b', disk(99)), host('c'), host('d', disk(86)), host('e')];
+  const reasonOf = (name: string): string | null => {
+    const one = hosts.find(({ instance }) => instance === name) ?? host(name);
+    return judge(one, NOW_MS, told.get(name)).reason;
+  };
+  expect(['a', 'b', 'c', 'd', 'e'].map(reasonOf)).toEqual(['alerts', 'disk', null, 'disk', null]);
+  expect(summarise(hosts, NOW_MS, told)).toEqual({
+    total: 5,
+    attention: 3,
+    reasons: [
+      { reason: 'alerts', level: 'critical', count: 1 },
+      { reason: 'disk', level: 'critical', count: 2 },
+    ],
+  });
+  const worstFirst = sortedInstances(hosts, DEFAULT_SORT, NOW_MS, undefined, told);
+  expect(worstFirst.slice(0, 3).toSorted()).toEqual(['a', 'b', 'd']);
+});
+
 test('hosts are sorted by their alerts, those without any last', () => {
   const told = new Map([
     ['a', { count: 5, worst: 'warning' as const }],

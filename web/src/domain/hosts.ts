@@ -27,7 +27,7 @@ export interface HostFacts {
 export type Level = 'fine' | 'warning' | 'critical';
 
 /** Why a host needs somebody; the worst reason of a host names its state. */
-export type Reason = 'silent' | 'disk' | 'full' | 'memory';
+export type Reason = 'silent' | 'alerts' | 'disk' | 'full' | 'memory';
 
 export interface Judgement {
   level: Level;
@@ -61,13 +61,20 @@ export function levelOfFull(full_ms: number | null, now_ms: number): Level {
   return full_ms - now_ms < FULL_WITHIN_MS.critical ? 'critical' : 'warning';
 }
 
-/** The worst that is to be said of a host. */
-export function judge(host: HostFacts, now_ms: number): Judgement {
+/** How urgent a host's alerts are; a mere note needs nobody. */
+function levelOfAlerts(told: HostAlerts | undefined): Level {
+  return told === undefined || told.worst === 'info' ? 'fine' : told.worst;
+}
+
+/** The worst that is to be said of a host, of which `told` are the alerts that fire and are told. */
+export function judge(host: HostFacts, now_ms: number, told?: HostAlerts): Judgement {
   if (host.state === 'silent') return { level: 'critical', reason: 'silent' };
   const levels: [Reason, Level][] = [
     ['disk', levelOf('disk', host.worst_disk?.used_percent ?? null)],
     ['full', levelOfFull(host.next_full?.full_ms ?? null, now_ms)],
     ['memory', levelOf('memory', host.memory_percent)],
+    // What the other reasons say as well they say in more words.
+    ['alerts', levelOfAlerts(told)],
   ];
   let worst: Judgement = { level: 'fine', reason: null };
   for (const [reason, level] of levels) {
@@ -132,8 +139,8 @@ export function readSort(text: string | null): Sort {
  * One number for how bad a host is: its level, then its fullest resource. Percentages are taken in
  * steps of five so that rows do not change places at every tick.
  */
-function badness(host: HostFacts, now_ms: number): number {
-  const { level, reason } = judge(host, now_ms);
+function badness(host: HostFacts, now_ms: number, told?: HostAlerts): number {
+  const { level, reason } = judge(host, now_ms, told);
   const fullest = Math.max(
     host.cpu_percent ?? 0,
     host.memory_percent ?? 0,
@@ -151,7 +158,7 @@ function sortValue(
 ): number | string | null {
   switch (column) {
     case 'state':
-      return badness(host, now_ms);
+      return badness(host, now_ms, alerts.get(host.instance));
     case 'host':
       return host.instance;
     case 'alerts': {
@@ -229,14 +236,18 @@ export interface FleetSummary {
 }
 
 /** Sums a fleet up for the first line of the screen. */
-export function summarise(hosts: Iterable<HostFacts>, now_ms: number): FleetSummary {
-  const order: Reason[] = ['silent', 'disk', 'full', 'memory'];
+export function summarise(
+  hosts: Iterable<HostFacts>,
+  now_ms: number,
+  alerts: ReadonlyMap<string, HostAlerts> = new Map(),
+): FleetSummary {
+  const order: Reason[] = ['silent', 'alerts', 'disk', 'full', 'memory'];
   const counts = new Map<Reason, { level: Level; count: number }>();
   let total = 0;
   let attention = 0;
   for (const host of hosts) {
     total += 1;
-    const { level, reason } = judge(host, now_ms);
+    const { level, reason } = judge(host, now_ms, alerts.get(host.instance));
     if (reason === null) continue;
     attention += 1;
     const before = counts.get(reason);

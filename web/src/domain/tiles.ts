@@ -1,4 +1,5 @@
 /** The fleet as tiles: how they are grouped, how large they can be, and what their shade says. */
+import type { HostAlerts } from './alerts.ts';
 import { judge, levelOf, levelOfFull, type HostFacts, type Level } from './hosts.ts';
 
 /** What tiles are grouped by. */
@@ -23,12 +24,18 @@ export function tileSections<Host extends HostFacts>(
   hosts: readonly Host[],
   by: TileGroup,
   now_ms: number,
+  alerts: ReadonlyMap<string, HostAlerts> = new Map(),
 ): TileSection<Host>[] {
   if (by === 'none') return [{ name: '', hosts: [...hosts] }];
   const sections = new Map<string, Host[]>();
   for (const host of hosts) {
     const own = by === 'group' ? host.groups : by === 'tag' ? host.tags : [];
-    const names = by === 'state' ? [judge(host, now_ms).level] : own.length === 0 ? [''] : own;
+    const names =
+      by === 'state'
+        ? [judge(host, now_ms, alerts.get(host.instance)).level]
+        : own.length === 0
+          ? ['']
+          : own;
     for (const name of names) {
       const section = sections.get(name);
       if (section === undefined) sections.set(name, [host]);
@@ -134,9 +141,14 @@ function share(host: HostFacts, by: TileShade, value: number): number {
  * The class of a tile: a state where the value is one that needs somebody, else `shade-0` to
  * `shade-7` by how much it is, or `unknown`. Colour means state; how much is told by lightness.
  */
-export function tileClass(host: HostFacts, by: TileShade, now_ms: number): string {
+export function tileClass(
+  host: HostFacts,
+  by: TileShade,
+  now_ms: number,
+  told?: HostAlerts,
+): string {
   if (host.state === 'silent') return 'silent';
-  if (by === 'state') return judge(host, now_ms).level;
+  if (by === 'state') return judge(host, now_ms, told).level;
   const value = tileValue(host, by, now_ms);
   if (by === 'full') {
     const level = levelOfFull(host.next_full?.full_ms ?? null, now_ms);

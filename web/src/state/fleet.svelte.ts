@@ -2,9 +2,11 @@
  * All hosts as the live stream tells them. A host's row is a state of its own, so that a change of
  * one touches one row; the order is a second state, which the table may hold still.
  */
+import { alerts } from './alerts.svelte.ts';
 import { HOSTS_STREAM, readHosts, readRecent } from '../api/hosts.ts';
 import { ApiError } from '../api/client.ts';
 import type { Host, Hosts } from '../api/types.ts';
+import type { HostAlerts } from '../domain/alerts.ts';
 import { placesOf, summarise, type FleetSummary } from '../domain/hosts.ts';
 import { onUnseen, pauseInSight } from './attention.ts';
 import { clock } from './clock.svelte.ts';
@@ -32,7 +34,12 @@ class Fleet implements FleetView {
   /** Counts the hosts that came and went; the order of names follows this. */
   #members = $state(0);
 
-  readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts(), this.told_ms));
+  get alerts(): ReadonlyMap<string, HostAlerts> {
+    return alerts.hosts;
+  }
+  readonly summary: FleetSummary = $derived.by(() =>
+    summarise(this.hosts(), this.told_ms, alerts.hosts),
+  );
   readonly places: ReadonlyMap<string, number> = $derived.by(() => {
     void this.#members;
     return placesOf(this.#rows.keys());

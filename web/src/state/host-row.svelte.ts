@@ -1,4 +1,5 @@
 /** One host of the fleet with its last minute, and what all that show a fleet ask of it. */
+import type { HostAlerts } from '../domain/alerts.ts';
 import type { Host, Hosts, RecentHosts } from '../api/types.ts';
 import type { FleetSummary } from '../domain/hosts.ts';
 import { drawOn, pointsOf, type RecentPoint } from '../domain/recent.ts';
@@ -78,6 +79,8 @@ export interface FleetView {
   readonly summary: FleetSummary;
   /** Each name's place among all of them. */
   readonly places: ReadonlyMap<string, number>;
+  /** The alerts of each host that somebody is told of; none of the past. */
+  readonly alerts: ReadonlyMap<string, HostAlerts>;
   hosts(): Host[];
   row(instance: string): HostRow | undefined;
 }

@@ -1,4 +1,5 @@
 /** The fleet as it was at a moment. While another moment is read, the last one stays in sight. */
+import type { HostAlerts } from '../domain/alerts.ts';
 import { ApiError } from '../api/client.ts';
 import { readHostsAt } from '../api/hosts.ts';
 import type { Host } from '../api/types.ts';
@@ -25,6 +26,8 @@ export class PastFleet implements FleetView {
 
   readonly summary: FleetSummary = $derived.by(() => summarise(this.hosts(), this.told_ms));
   readonly places: ReadonlyMap<string, number> = $derived.by(() => placesOf(this.#rows.keys()));
+
+  readonly alerts: ReadonlyMap<string, HostAlerts> = new Map();
 
   row(instance: string): HostRow | undefined {
     return this.#rows.get(instance);
