@@ -6,6 +6,7 @@ import type {
   AlertList,
   Silence,
   SilenceSpec,
+  UnusualList,
   WhyNot,
 } from './types.ts';
 
@@ -53,6 +54,11 @@ export function readAlert(id: string, signal?: AbortSignal): Promise<AlertDetail
 /** Why somebody was not told of an alert at a moment. */
 export function readWhyNot(alert: string, at_ms: number, receiver: string): Promise<WhyNot> {
   return readJson(withQuery(`${ALERTS}/why-not`, { alert, at_ms: Math.round(at_ms), receiver }));
+}
+
+/** What else changed on an alert's host when it began. */
+export function readUnusual(alert: string): Promise<UnusualList> {
+  return readJson(`${ALERTS}/${encodeURIComponent(alert)}/unusual`);
 }
 
 /** Takes note of an alert, or takes that back. */

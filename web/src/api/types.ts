@@ -91,6 +91,9 @@ export interface AlertDetail {
   episodes: AlertEpisode[];
 }
 
+export type UnusualSeries = Schemas['UnusualSeries'];
+export type UnusualList = Schemas['UnusualList'];
+
 /** Why somebody was not told. */
 export interface WhyNot {
   answer: string;
