@@ -3,7 +3,7 @@ import type { Severity } from './alerts.ts';
 import type { ChartDefinition } from './host-charts.ts';
 import { HOST_CHARTS } from './host-charts.ts';
 import { between, type TimeRange } from './time-range.ts';
-import { quoted } from './promql-text.ts';
+import { labelText, quoted } from './promql-text.ts';
 import type { Unit } from './units.ts';
 
 /** How much time is shown around an alert's beginning. */
@@ -52,13 +52,28 @@ export function bandsOf(
 /** Labels of an alert that no measured series has. */
 const NOT_MEASURED = new Set(['alertname', 'severity', 'instance', 'job', '__name__']);
 
-/** The chart of an alert's expression; a line is named by the labels that tell one thing of a host from another. */
+/** The values of an expression that bear these labels: those of the one thing that an alert is about. */
+function onlyOf(expression: string, labels: Record<string, string>, names: string[]): string {
+  if (names.length === 0) return expression;
+  // A dollar sign would stand for a part of what is replaced.
+  const put = (vector: string, name: string): string =>
+    `label_replace(${vector}, ${quoted(name)}, ${quoted((labels[name] ?? '').replaceAll('$', '$$$$'))}, "", "")`;
+  return `(${expression}) and on (${names.map(labelText).join(', ')}) ${names.reduce(put, 'vector(1)')}`;
+}
+
+/**
+ * The chart of an alert's expression; a line is named by the labels that tell one thing of a host from another. Where
+ * all of the labels are `measured`, and none was added by a rule, only that thing is drawn.
+ */
 export function valueChart(
   expression: string,
   unit: Unit,
   labels: Record<string, string>,
+  measured: boolean,
 ): ChartDefinition {
   const telling = Object.keys(labels).filter((name) => !NOT_MEASURED.has(name));
+  const own = 'instance' in labels ? ['instance', ...telling] : telling;
+  const promql = measured ? onlyOf(expression, labels, own) : expression;
   const name =
     telling.length > 0
       ? { label: telling }
@@ -69,7 +84,7 @@ export function valueChart(
     id: 'value',
     title: 'alerts.value_chart',
     unit,
-    queries: [{ name, promql: () => expression }],
+    queries: [{ name, promql: () => promql }],
   };
 }
 

@@ -23,6 +23,9 @@ const TURN_MS: i64 = 5 * MINUTE_MS;
 const BEFORE_MS: i64 = 60 * MINUTE_MS;
 /// And at most after it.
 const AFTER_MS: i64 = 20 * MINUTE_MS;
+/// Rates are of so long, in milliseconds; a change of one by less than so many of the counter's steps is none.
+const RATE_MS: i64 = 60_000;
+const LEAST_STEPS: f64 = 3.0;
 /// How many series are told at most.
 const MOST: usize = 20;
 /// How many metrics of a host are looked at.
@@ -94,10 +97,14 @@ fn changed(metric: &str, series: &SeriesColumns, turn_ms: i64) -> Option<Unusual
     let points = series.timestamps.iter().copied().zip(series.values.iter().copied());
     let points: Vec<(i64, f64)> = points.filter(|(_, value)| value.is_finite()).collect();
     let is_rate = is_counter(metric, &points);
+    let least = if is_rate { least_rise(&points) } else { 0.0 };
     let points = if is_rate { rates(&points) } else { points };
     let turn = points.partition_point(|(at_ms, _)| *at_ms < turn_ms);
     let values: Vec<f64> = points.into_iter().map(|(_, value)| value).collect();
     let found = difference(&values[..turn], &values[turn..]).filter(Difference::is_change)?;
+    if (found.after - found.before).abs() < least {
+        return None;
+    }
     let selector = series.labels.to_string();
     Some(UnusualSeries {
         metric: metric.to_owned(),
@@ -135,20 +142,47 @@ fn is_counter(metric: &str, points: &[(i64, f64)]) -> bool {
     falls == 0 && rises * 2 > points.len()
 }
 
-/// A counter's rise a second from each sample to the next; a restart from nothing is left out.
+/// A counter's rise a second over each minute; a restart from nothing is left out. Over less, a counter that moves in
+/// coarse steps would have another rate wherever its samples lie closer.
 fn rates(points: &[(i64, f64)]) -> Vec<(i64, f64)> {
-    let rate = |pair: &[(i64, f64)]| {
-        let ((then_ms, then), (at_ms, value)) = (pair[0], pair[1]);
-        let seconds = (at_ms - then_ms) as f64 / 1_000.0;
-        (value >= then && seconds > 0.0).then(|| (at_ms, (value - then) / seconds))
-    };
-    points.windows(2).filter_map(rate).collect()
+    let mut rates = Vec::new();
+    let Some(&(mut then_ms, mut then)) = points.first() else { return rates };
+    for &(at_ms, value) in points {
+        if value < then {
+            (then_ms, then) = (at_ms, value);
+        } else if at_ms - then_ms >= RATE_MS {
+            rates.push((at_ms, (value - then) / ((at_ms - then_ms) as f64 / 1_000.0)));
+            (then_ms, then) = (at_ms, value);
+        }
+    }
+    rates
+}
+
+/// What changes by less a second is no more than a few of the steps in which the counter moves.
+fn least_rise(points: &[(i64, f64)]) -> f64 {
+    let steps = points.windows(2).map(|pair| pair[1].1 - pair[0].1).filter(|step| *step > 0.0);
+    let step = steps.fold(f64::INFINITY, f64::min);
+    if step.is_finite() { LEAST_STEPS * step / (RATE_MS as f64 / 1_000.0) } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use muster_series::Labels;
+
+    #[test]
+    fn coarse_steps_that_are_sampled_more_often_are_no_change() {
+        let labels = Labels::from_pairs([(METRIC_NAME, "m_total"), (INSTANCE, "a")]).unwrap();
+        let mut series = SeriesColumns::new(labels);
+        // A hundredth of a second now and then; a sample every 15 s, and every second from the turn on.
+        let mut at_s = 0;
+        while at_s < 4_200 {
+            series.timestamps.push(at_s * 1_000);
+            series.values.push((at_s as f64 / 14.0).floor() / 100.0);
+            at_s += if at_s < 3_600 { 15 } else { 1 };
+        }
+        assert_eq!(changed("m_total", &series, TURN), None);
+    }
 
     const TURN: i64 = 3_600_000;
 
