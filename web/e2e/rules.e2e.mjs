@@ -91,7 +91,7 @@ test('a channel is made and tested, a threshold changed, a rule written', { skip
   await dialog.getByLabel('YAML').fill(ALWAYS);
   await dialog.getByText('Nothing is wrong with it').waitFor();
   await dialog
-    .getByText(/^\d+ times?, \d+ messages?$/)
+    .getByText(/^Firings: \d+, messages: \d+$/)
     .first()
     .waitFor();
   await dialog.locator('.replay canvas').waitFor();
