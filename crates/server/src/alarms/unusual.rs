@@ -98,7 +98,7 @@ fn changed(metric: &str, series: &SeriesColumns, turn_ms: i64) -> Option<Unusual
     let points: Vec<(i64, f64)> = points.filter(|(_, value)| value.is_finite()).collect();
     let is_rate = is_counter(metric, &points);
     let least = if is_rate { least_rise(&points) } else { 0.0 };
-    let points = if is_rate { rates(&points) } else { points };
+    let points = if is_rate { rates(&points) } else { minutes(points) };
     let turn = points.partition_point(|(at_ms, _)| *at_ms < turn_ms);
     let values: Vec<f64> = points.into_iter().map(|(_, value)| value).collect();
     let found = difference(&values[..turn], &values[turn..]).filter(Difference::is_change)?;
@@ -156,6 +156,19 @@ fn rates(points: &[(i64, f64)]) -> Vec<(i64, f64)> {
         }
     }
     rates
+}
+
+/// A value of each minute, so that what is sampled more often is not surer than a rate.
+fn minutes(points: Vec<(i64, f64)>) -> Vec<(i64, f64)> {
+    let mut next_ms = i64::MIN;
+    let is_next = |(at_ms, _): &(i64, f64)| {
+        let is_next = *at_ms >= next_ms;
+        if is_next {
+            next_ms = at_ms + RATE_MS;
+        }
+        is_next
+    };
+    points.into_iter().filter(is_next).collect()
 }
 
 /// What changes by less a second is no more than a few of the steps in which the counter moves.
